@@ -1,0 +1,18 @@
+//! # corpuscle
+//!
+//! Distributed semantic modelling of text corpora: one SPMD program on MPI whose rank 0 dispatches and whose other
+//! ranks work. The same command runs serially, under `mpirun` and in a Slurm job, and gives the same bytes.
+//!
+//! The map of the house; arrows point down only:
+//!
+//! ```text
+//! cli        flags -> validated parameters -> one call
+//! lsi        the model: training, projection, quality
+//! weight     tf-idf and its relatives
+//! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
+//! comm       the only rooms that know MPI
+//! corpus, linalg, store, report     used by all of the above
+//! ```
+
+pub mod corpus;
+pub mod error;
