@@ -14,5 +14,7 @@
 //! corpus, linalg, store, report     used by all of the above
 //! ```
 
+pub mod comm;
 pub mod corpus;
+pub mod dispatch;
 pub mod error;

@@ -1,0 +1,124 @@
+//! The only rooms that know MPI.
+//!
+//! Everything above sees one trait, [`Comm`]: N ranks that exchange byte strings and exact integer sums. Nothing here
+//! blocks: every operation is a future that is *started*, *tested* and *slept on* by the one primitive in [`wait`].
+//! Blocking MPI calls spin at 100 % of a core and hang for ever once a peer has died; tests with short sleeps do
+//! neither, so the same primitive serves waiting today and failure handling later.
+//!
+//! Three implementations: [`Local`] (one rank), [`Threads`] (N ranks as threads of one process, for tests) and
+//! `Mpi` (feature `mpi`). Reductions are over `i64` only: integer addition is associative, so every tree, order and
+//! assignment gives the same bits.
+
+mod launch;
+mod local;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod threads;
+mod traffic;
+mod tree;
+mod wait;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::error::Result;
+
+pub use launch::{Launch, start};
+pub use local::Local;
+pub use threads::Threads;
+pub use traffic::{Traffic, TrafficCount};
+pub use wait::{Idle, Started, wait};
+
+/// An operation under way. It begins at its first poll: see [`Started`].
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+/// Which ranks take part in a collective, and on which lane. Collectives of one lane must be called in the same
+/// order by all its ranks, and one at a time; different lanes do not disturb each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// All ranks; the root is rank 0.
+    World,
+    /// All ranks, a lane of its own for chunks that go out while results of earlier ones come back; root rank 0.
+    Feed,
+    /// The ranks that work: all but rank 0, or rank 0 alone when there is no other. The root is the lowest of them.
+    Workers,
+}
+
+impl Route {
+    /// The ranks of this route in a job of `size` ranks, lowest (the root) first.
+    pub fn members(self, size: usize) -> std::ops::Range<usize> {
+        match self {
+            Route::World | Route::Feed => 0..size,
+            Route::Workers if size == 1 => 0..1,
+            Route::Workers => 1..size,
+        }
+    }
+}
+
+/// What a point-to-point message is about; messages of one tag between two ranks arrive in the order sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Tag {
+    /// A task for a worker.
+    Task = 1,
+    /// The answer to a task.
+    Answer = 2,
+    /// A worker's word on its progress.
+    Progress = 3,
+    /// A partial sum on its way up a tree of ranks.
+    Merge = 4,
+    /// Collectives carried by point-to-point messages, one tag a lane.
+    World = 5,
+    /// As `World`, for the feed lane.
+    Feed = 6,
+    /// As `World`, for the workers' lane.
+    Workers = 7,
+}
+
+impl From<Route> for Tag {
+    fn from(route: Route) -> Tag {
+        match route {
+            Route::World => Tag::World,
+            Route::Feed => Tag::Feed,
+            Route::Workers => Tag::Workers,
+        }
+    }
+}
+
+/// N ranks and what they can do together. One value per rank, used by one thread.
+///
+/// All calls return at once with an operation to be started and waited for. Byte strings may be of any length, also
+/// beyond 2^31; their lengths need not be known to the receiver.
+pub trait Comm {
+    /// This rank, 0..size.
+    fn rank(&self) -> usize;
+    /// Number of ranks.
+    fn size(&self) -> usize;
+    /// Name of the machine this rank runs on.
+    fn host(&self) -> &str;
+    /// In words, what carries the messages ("Open MPI v4.1.4 ...", "serial").
+    fn library(&self) -> &str;
+    /// What this rank has sent, received and waited for so far.
+    fn traffic(&self) -> &Traffic;
+
+    /// Sends bytes to another rank.
+    fn send(&self, to: usize, tag: Tag, data: Vec<u8>) -> Pending<'_, ()>;
+    /// Receives the next message of that rank and tag.
+    fn receive(&self, from: usize, tag: Tag) -> Pending<'_, Vec<u8>>;
+
+    /// Gives every member the root's bytes; what the others pass is ignored.
+    fn broadcast(&self, route: Route, data: Vec<u8>) -> Pending<'_, Vec<u8>>;
+    /// Gives member i the i-th of the root's parts; what the others pass is ignored.
+    fn scatter(&self, route: Route, parts: Vec<Vec<u8>>) -> Pending<'_, Vec<u8>>;
+    /// Collects one part from each member at the root, in the order of members; the others get none.
+    fn gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>>;
+    /// Collects one part from each member at every member.
+    fn all_gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>>;
+    /// Elementwise sum over the members, at every member. All pass the same number of values.
+    fn sum(&self, route: Route, values: Vec<i64>) -> Pending<'_, Vec<i64>>;
+    /// Elementwise sum over the members, of which member i gets the i-th stretch; `counts` are the stretches' lengths.
+    fn sum_scatter(&self, route: Route, values: Vec<i64>, counts: Vec<usize>) -> Pending<'_, Vec<i64>>;
+
+    /// Ends the whole job at once, on every rank, with this exit code.
+    fn abort(&self, code: i32) -> !;
+}

@@ -1,0 +1,170 @@
+//! A corpus as the patterns see it: numbered chunks that somebody can read, and workers that may keep them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::job::{Job, count};
+use super::message::{Assignment, Delivery};
+use super::table::Table;
+use crate::comm::Route;
+use crate::error::{Error, Result};
+
+/// A chunk before it is opened: which, how heavy and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parcel {
+    /// Position in the corpus.
+    pub number: u64,
+    /// Work it stands for, in any unit that is the same for all chunks (nonzeros, bytes).
+    pub weight: u64,
+    /// Bytes it will take when sent.
+    pub memory: u64,
+    /// What a rank that sees the files needs in order to find it.
+    pub place: Vec<u8>,
+    /// Its bytes, when they exist nowhere but in a stream that the dispatcher reads.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Something with a size in memory.
+pub trait Footprint {
+    /// Bytes held.
+    fn bytes(&self) -> u64;
+}
+
+/// Where chunks come from. One value per rank; `next` is called on the dispatcher only, the others anywhere.
+pub trait Source {
+    /// A chunk ready to be worked on.
+    type Item: Footprint;
+    /// All chunks are known beforehand (and `next` gives them without reading them), so that they can be planned.
+    const KNOWN: bool;
+    /// The next chunk, in order.
+    fn next(&mut self) -> Result<Option<Parcel>>;
+    /// True when this rank can read the files, judged by their content.
+    fn visible(&self) -> bool;
+    /// The bytes of a chunk as they travel; needs the files to be visible.
+    fn read(&self, parcel: &Parcel) -> Result<Vec<u8>>;
+    /// A chunk from its bytes.
+    fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<Self::Item>;
+    /// A chunk straight from the files, when that is cheaper than through bytes.
+    fn load(&self, parcel: &Parcel) -> Result<Self::Item> {
+        self.open(parcel, self.read(parcel)?)
+    }
+}
+
+/// A source spread over the workers of a job.
+pub struct Dataset<'j, 'c, S: Source> {
+    pub(super) job: &'j Job<'c>,
+    pub(super) source: RefCell<S>,
+    /// Dispatcher: which workers see the files.
+    pub(super) sees: Vec<bool>,
+    /// Dispatcher: who has which chunk.
+    pub(super) table: RefCell<Table>,
+    /// Dispatcher: the source has been gone through, the table is complete.
+    pub(super) listed: Cell<bool>,
+    /// Worker: chunks kept in memory, and their bytes.
+    kept: RefCell<HashMap<u64, Rc<S::Item>>>,
+    kept_bytes: Cell<u64>,
+}
+
+impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
+    /// Finds out who sees the files. Collective.
+    pub fn new(job: &'j Job<'c>, source: S) -> Result<Self> {
+        let sees = job.works() && !job.scatter && source.visible();
+        let votes = job.wait(job.comm.gather(Route::World, vec![u8::from(sees)]))?;
+        let workers = Route::Workers.members(job.comm.size());
+        let sees = if votes.is_empty() { Vec::new() } else { workers.map(|rank| votes[rank] == [1]).collect() };
+        Ok(Dataset {
+            job,
+            source: RefCell::new(source),
+            sees,
+            table: RefCell::new(Table::new(job.workers())),
+            listed: Cell::new(false),
+            kept: RefCell::default(),
+            kept_bytes: Cell::new(0),
+        })
+    }
+
+    /// The job it is spread over.
+    pub fn job(&self) -> &'j Job<'c> {
+        self.job
+    }
+
+    /// True when some worker needs chunks sent. Known on the dispatcher.
+    pub fn scattered(&self) -> bool {
+        self.job.distributed() && self.sees.iter().any(|sees| !sees)
+    }
+
+    /// Bytes of chunks this worker keeps.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.get()
+    }
+
+    /// The source of this rank.
+    pub fn source(&self) -> std::cell::Ref<'_, S> {
+        self.source.borrow()
+    }
+
+    /// Dispatcher: lists all chunks of a known source and plans who gets which.
+    pub(super) fn list(&self) -> Result<()> {
+        if !self.listed.get() {
+            let (mut source, mut table) = (self.source.borrow_mut(), self.table.borrow_mut());
+            while let Some(parcel) = source.next()? {
+                table.push(parcel, 0);
+            }
+            table.plan(true);
+            self.listed.set(true);
+        }
+        Ok(())
+    }
+
+    /// Dispatcher: how a worker is to get a chunk.
+    pub(super) fn deliver(&self, worker: usize, mut parcel: Parcel, kept: bool) -> Result<Assignment> {
+        let delivery = if kept {
+            Delivery::Kept
+        } else if let Some(body) = parcel.body.take() {
+            Delivery::Sent(body)
+        } else if self.sees[worker] {
+            Delivery::Read
+        } else {
+            Delivery::Sent(self.job.meter.reading(|| self.source.borrow().read(&parcel))?)
+        };
+        Ok(Assignment { parcel, delivery })
+    }
+
+    /// Worker: the chunk of an assignment; new ones are kept while the memory lasts. The second value says whether
+    /// the chunk is newly kept.
+    pub(super) fn obtain(&self, assignment: Assignment) -> Result<(Rc<S::Item>, bool)> {
+        let Assignment { parcel, delivery } = assignment;
+        let meter = &self.job.meter;
+        count(&meter.chunks, 1);
+        if let Some(item) = self.kept.borrow().get(&parcel.number) {
+            return Ok((item.clone(), false));
+        }
+        let source = self.source.borrow();
+        let item = Rc::new(match delivery {
+            Delivery::Kept => return Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number))),
+            Delivery::Read => meter.reading(|| source.load(&parcel))?,
+            Delivery::Sent(bytes) => meter.computing(|| source.open(&parcel, bytes))?,
+        });
+        Ok((item.clone(), self.keep(parcel.number, item)))
+    }
+
+    fn keep(&self, number: u64, item: Rc<S::Item>) -> bool {
+        let bytes = self.kept_bytes.get() + item.bytes();
+        let fits = bytes <= self.job.memory;
+        if fits {
+            self.kept_bytes.set(bytes);
+            self.kept.borrow_mut().insert(number, item);
+        }
+        fits
+    }
+
+    /// Serial run: the chunk of a parcel, kept while the memory lasts.
+    pub(super) fn obtain_here(&self, mut parcel: Parcel) -> Result<Rc<S::Item>> {
+        let delivery = match parcel.body.take() {
+            Some(body) => Delivery::Sent(body),
+            None => Delivery::Read,
+        };
+        Ok(self.obtain(Assignment { parcel, delivery })?.0)
+    }
+}

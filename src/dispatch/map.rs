@@ -1,0 +1,111 @@
+//! A farm over the chunks of a corpus whose results are wanted in the order of the corpus: converting, projecting.
+//!
+//! Chunks go to the worker that keeps them, others to whoever is free. Results wait at the dispatcher until all
+//! earlier ones have come; the hand-out stays within a window ahead of the first missing one, so that no more than a
+//! few results per worker ever wait.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::dataset::{Dataset, Source};
+use super::farm::{AHEAD, Tasks, hand_out, serve};
+use super::job::count;
+use super::message::Assignment;
+use crate::error::{Error, Result};
+
+/// Results per worker that may wait for an earlier one.
+const WINDOW: usize = 4;
+
+impl<S: Source> Dataset<'_, '_, S> {
+    /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
+    /// Collective.
+    pub fn map(&self, mut convert: impl FnMut(u64, &S::Item) -> Result<Vec<u8>>, mut sink: impl FnMut(u64, Vec<u8>) -> Result<()>) -> Result<()> {
+        let meter = &self.job.meter;
+        count(&meter.passes, 1);
+        if !self.job.distributed() {
+            self.list()?;
+            let parcels: Vec<_> = self.table.borrow().entries.iter().map(|entry| entry.parcel.clone()).collect();
+            return parcels.into_iter().try_for_each(|parcel| {
+                let number = parcel.number;
+                let item = self.obtain_here(parcel)?;
+                let result = meter.computing(|| convert(number, &item))?;
+                drop(item);
+                meter.reading(|| sink(number, result))
+            });
+        }
+        if self.job.is_dispatcher() {
+            self.list()?;
+            let total = self.table.borrow().entries.len();
+            let mut tasks = InOrder {
+                dataset: self,
+                sink: &mut sink,
+                waiting: BTreeMap::new(),
+                given: vec![VecDeque::new(); self.job.workers()],
+                queues: vec![VecDeque::new(); self.job.workers()],
+                free: VecDeque::new(),
+                emitted: 0,
+                total,
+            };
+            for (at, entry) in self.table.borrow().entries.iter().enumerate() {
+                if entry.kept { tasks.queues[entry.owner].push_back(at) } else { tasks.free.push_back(at) }
+            }
+            return hand_out(self.job, &mut tasks);
+        }
+        serve(self.job, |task| {
+            let assignment = Assignment::decode(task)?;
+            let number = assignment.parcel.number;
+            let (item, _) = self.obtain(assignment)?;
+            meter.computing(|| convert(number, &item))
+        })
+    }
+}
+
+struct InOrder<'a, 'j, 'c, S: Source> {
+    dataset: &'a Dataset<'j, 'c, S>,
+    sink: &'a mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
+    waiting: BTreeMap<usize, Vec<u8>>,
+    given: Vec<VecDeque<usize>>,
+    /// Chunks a worker keeps.
+    queues: Vec<VecDeque<usize>>,
+    /// Chunks nobody keeps.
+    free: VecDeque<usize>,
+    emitted: usize,
+    total: usize,
+}
+
+impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
+    fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>> {
+        let window = self.emitted + (WINDOW + AHEAD) * self.given.len();
+        let own = self.queues[worker].front().copied();
+        let free = self.free.front().copied();
+        let at = match (own, free) {
+            (Some(own), Some(free)) => own.min(free),
+            (Some(at), None) | (None, Some(at)) => at,
+            (None, None) => return Ok(None),
+        };
+        if at >= window {
+            return Ok(None);
+        }
+        if own == Some(at) { self.queues[worker].pop_front() } else { self.free.pop_front() };
+        self.given[worker].push_back(at);
+        let (parcel, kept) = {
+            let entry = &self.dataset.table.borrow().entries[at];
+            (entry.parcel.clone(), entry.kept && entry.owner == worker)
+        };
+        Ok(Some(self.dataset.deliver(worker, parcel, kept)?.encode()))
+    }
+
+    fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
+        let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
+        self.waiting.insert(at, answer);
+        while let Some(result) = self.waiting.remove(&self.emitted) {
+            let number = self.dataset.table.borrow().entries[self.emitted].parcel.number;
+            self.dataset.job.meter.reading(|| (self.sink)(number, result))?;
+            self.emitted += 1;
+        }
+        Ok(())
+    }
+
+    fn finished(&self) -> bool {
+        self.emitted == self.total
+    }
+}

@@ -1,0 +1,22 @@
+//! The two patterns that carry everything: [`fold`](Dataset::fold), a sum over the corpus, and [`farm`], independent
+//! tasks over shared data.
+//!
+//! Rank 0 dispatches, the other ranks work; with one rank it does both. Chunk boundaries come from the corpus alone
+//! and sums are exact, so the answer has the same bits whoever did what. The dispatcher keeps a table chunk -> worker
+//! ([`table`]); nothing else knows who has which chunk, so a chunk can be handed to somebody else at any time: a fold
+//! keeps the partial of a worker untouched until its sum has arrived.
+
+mod dataset;
+mod farm;
+mod fold;
+mod job;
+mod map;
+mod merge;
+mod message;
+mod table;
+
+pub use dataset::{Dataset, Footprint, Parcel, Source};
+pub use farm::farm;
+pub use fold::FoldReport;
+pub use job::{Job, Meter};
+pub use merge::{Mergeable, merge};

@@ -1,0 +1,139 @@
+//! The dispatcher's table chunk -> worker.
+//!
+//! It is the only place that knows who has what. Chunks are planned onto workers in proportion to the speed each
+//! showed so far (longest processing time first); a chunk that a worker keeps in memory stays with it unless moving
+//! it would shorten the pass by more than [`REBALANCE`].
+
+use super::dataset::Parcel;
+
+/// A pass is planned anew when the plan is this much shorter than going on with the present owners: moving a chunk
+/// costs reading or sending it again.
+const REBALANCE: f64 = 0.85;
+/// Weight of the newest measurement in a worker's speed.
+const LEARNING: f64 = 0.5;
+
+/// One chunk and who has it.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub parcel: Parcel,
+    /// Worker number, 0-based among the workers.
+    pub owner: usize,
+    /// The owner keeps it in memory.
+    pub kept: bool,
+}
+
+/// All chunks of a dataset, in their order, and the speed of each worker.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub entries: Vec<Entry>,
+    speeds: Vec<f64>,
+    measured: Vec<bool>,
+}
+
+impl Table {
+    pub fn new(workers: usize) -> Self {
+        Table { entries: Vec::new(), speeds: vec![1.0; workers], measured: vec![false; workers] }
+    }
+
+    /// Adds the next chunk, of a worker or, without one, of whom [`plan`](Self::plan) will give it to.
+    pub fn push(&mut self, parcel: Parcel, owner: usize) {
+        self.entries.push(Entry { parcel: Parcel { body: None, ..parcel }, owner, kept: false });
+    }
+
+    /// Work per second of a worker, relative to the others.
+    pub fn speed(&self, worker: usize) -> f64 {
+        self.speeds[worker]
+    }
+
+    /// Learns from a pass: each worker did this much work in so many seconds.
+    pub fn learn(&mut self, worker: usize, weight: u64, seconds: f64) {
+        // Below a hundredth of a second the clock and the cold caches are all one measures.
+        if seconds < 0.01 || weight == 0 {
+            return;
+        }
+        let speed = weight as f64 / seconds;
+        self.speeds[worker] = if self.measured[worker] { self.speeds[worker] * (1.0 - LEARNING) + speed * LEARNING } else { speed };
+        self.measured[worker] = true;
+        let (sum, known) = self.speeds.iter().zip(&self.measured).filter(|(_, known)| **known).fold((0.0, 0), |(s, n), (v, _)| (s + v, n + 1));
+        for (speed, known_here) in self.speeds.iter_mut().zip(&self.measured) {
+            if !known_here {
+                *speed = sum / f64::from(known);
+            }
+        }
+    }
+
+    /// Seconds (in the unit of the speeds) the slowest worker would take with these owners.
+    fn makespan(&self, owners: &[usize]) -> f64 {
+        let mut load = vec![0u64; self.speeds.len()];
+        for (entry, &owner) in self.entries.iter().zip(owners) {
+            load[owner] += entry.parcel.weight;
+        }
+        load.iter().zip(&self.speeds).map(|(&load, speed)| load as f64 / speed).fold(0.0, f64::max)
+    }
+
+    /// Gives each chunk its owner for the next pass.
+    pub fn plan(&mut self, first: bool) {
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        order.sort_by_key(|&at| std::cmp::Reverse(self.entries[at].parcel.weight));
+        let mut load = vec![0u64; self.speeds.len()];
+        let mut owners = vec![0; self.entries.len()];
+        for at in order {
+            let weight = self.entries[at].parcel.weight;
+            let after = |worker: &usize| (load[*worker] + weight) as f64 / self.speeds[*worker];
+            let worker = (0..load.len()).min_by(|a, b| after(a).total_cmp(&after(b))).unwrap_or(0);
+            load[worker] += weight;
+            owners[at] = worker;
+        }
+        let present: Vec<usize> = self.entries.iter().map(|entry| entry.owner).collect();
+        if first || self.makespan(&owners) < REBALANCE * self.makespan(&present) {
+            for (entry, owner) in self.entries.iter_mut().zip(owners) {
+                if entry.owner != owner {
+                    *entry = Entry { parcel: entry.parcel.clone(), owner, kept: false };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(weights: &[u64], workers: usize) -> Table {
+        let mut table = Table::new(workers);
+        for (number, &weight) in weights.iter().enumerate() {
+            table.push(Parcel { number: number as u64, weight, memory: 0, place: vec![], body: None }, 0);
+        }
+        table.plan(true);
+        table
+    }
+
+    fn load(table: &Table, worker: usize) -> u64 {
+        table.entries.iter().filter(|entry| entry.owner == worker).map(|entry| entry.parcel.weight).sum()
+    }
+
+    #[test]
+    fn equal_workers_get_equal_loads() {
+        let table = table(&[5, 4, 3, 3, 3], 2);
+        assert_eq!((load(&table, 0), load(&table, 1)), (8, 10));
+    }
+
+    #[test]
+    fn a_slow_worker_gets_less_and_small_differences_move_nothing() {
+        let mut table = table(&[10; 12], 2);
+        for entry in &mut table.entries {
+            entry.kept = true;
+        }
+        table.learn(0, 60, 1.0);
+        table.learn(1, 60, 1.05);
+        table.plan(false);
+        assert!(table.entries.iter().all(|entry| entry.kept));
+        for _ in 0..8 {
+            table.learn(0, 60, 1.0);
+            table.learn(1, 60, 3.0);
+        }
+        table.plan(false);
+        assert_eq!((load(&table, 0), load(&table, 1)), (90, 30));
+        assert!(table.entries.iter().filter(|entry| !entry.kept).count() == 3);
+    }
+}
