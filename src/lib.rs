@@ -14,7 +14,10 @@
 //! corpus, linalg, store, report     used by all of the above
 //! ```
 
+use intel_mkl_src as _;
+
 pub mod comm;
 pub mod corpus;
 pub mod dispatch;
 pub mod error;
+pub mod linalg;

@@ -1,2 +1,2 @@
-use intel_mkl_src as _;
+
 fn main() {}

@@ -71,12 +71,23 @@ impl Table {
         load.iter().zip(&self.speeds).map(|(&load, speed)| load as f64 / speed).fold(0.0, f64::max)
     }
 
-    /// Gives each chunk its owner for the next pass.
+    /// Gives each chunk its owner for the next pass. Owners keep what fits into their fair share; the rest goes,
+    /// heaviest first, to whoever would be done with it first.
     pub fn plan(&mut self, first: bool) {
+        let total: u64 = self.entries.iter().map(|entry| entry.parcel.weight).sum();
+        let speed: f64 = self.speeds.iter().sum();
         let mut order: Vec<usize> = (0..self.entries.len()).collect();
         order.sort_by_key(|&at| std::cmp::Reverse(self.entries[at].parcel.weight));
         let mut load = vec![0u64; self.speeds.len()];
-        let mut owners = vec![0; self.entries.len()];
+        let mut owners: Vec<usize> = self.entries.iter().map(|entry| entry.owner).collect();
+        order.retain(|&at| {
+            let (owner, weight) = (owners[at], self.entries[at].parcel.weight);
+            let stays = !first && (load[owner] + weight) as f64 <= total as f64 * self.speeds[owner] / speed;
+            if stays {
+                load[owner] += weight;
+            }
+            !stays
+        });
         for at in order {
             let weight = self.entries[at].parcel.weight;
             let after = |worker: &usize| (load[*worker] + weight) as f64 / self.speeds[*worker];
@@ -87,9 +98,8 @@ impl Table {
         let present: Vec<usize> = self.entries.iter().map(|entry| entry.owner).collect();
         if first || self.makespan(&owners) < REBALANCE * self.makespan(&present) {
             for (entry, owner) in self.entries.iter_mut().zip(owners) {
-                if entry.owner != owner {
-                    *entry = Entry { parcel: entry.parcel.clone(), owner, kept: false };
-                }
+                entry.kept &= entry.owner == owner;
+                entry.owner = owner;
             }
         }
     }

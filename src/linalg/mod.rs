@@ -1,0 +1,12 @@
+//! Numerical kernels. Nothing in here knows of ranks: everything is called with local data and returns a partial.
+
+mod aligned;
+pub mod dense;
+pub mod fixed;
+pub mod kernels;
+mod prepared;
+mod simd;
+
+pub use aligned::Aligned;
+pub use prepared::Prepared;
+pub use simd::{Simd, make_blas_reproducible};
