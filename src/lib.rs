@@ -16,3 +16,5 @@
 
 pub mod corpus;
 pub mod error;
+pub mod report;
+pub mod weight;
