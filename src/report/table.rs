@@ -2,9 +2,11 @@
 
 use crate::report::account::{Phase, RankAccount};
 use crate::report::layout::{plain_table, render as rendered, seconds, single_line};
+use crate::report::progress::above_bars;
 use crate::report::totals::{Totals, percent, working};
 use comfy_table::Table;
 use indicatif::{BinaryBytes, HumanCount};
+use std::io::Write;
 
 /// More ranks than this are shown as rank 0 and the smallest, median and largest of the workers.
 const RANKS_SHOWN: usize = 16;
@@ -31,8 +33,14 @@ pub fn render(command: &str, ranks: &[RankAccount]) -> String {
     )
 }
 
+/// Ends a run with its table on standard error. Nobody listening there is no reason to fail.
+pub fn print(command: &str, ranks: &[RankAccount]) {
+    let text = render(command, ranks);
+    let _ = above_bars(|| std::io::stderr().write_all(text.as_bytes()));
+}
+
 fn phases(totals: &Totals) -> Table {
-    let figures = ["wall s", "compute s", "waiting s", "I/O s", "rest s", "dispatcher CPU %"];
+    let figures = ["wall s", "compute s", "waiting s", "I/O s", "rest s", "rank 0 CPU %"];
     let mut table = plain_table([("phase", false)].into_iter().chain(figures.map(|head| (head, true))));
     for phase in &totals.phases {
         let mean = &phase.mean;
@@ -117,7 +125,7 @@ fn summary(totals: &Totals) -> String {
         ("documents worked on", count(counters.documents)),
         ("documents/s", count(totals.documents_per_second.round() as u64)),
         ("peak memory of a rank", totals.peak_memory_bytes.map_or("unknown".into(), bytes)),
-        ("dispatcher CPU", format!("{:.1} % of a core", totals.dispatcher_cpu_percent)),
+        ("CPU of rank 0", format!("{:.1} % of a core", totals.dispatcher_cpu_percent)),
         ("total", format!("{} s", seconds(totals.seconds))),
     ];
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -157,7 +165,7 @@ mod tests {
         assert_eq!(line(&text, "rounds"), ["8"]);
         assert_eq!(line(&text, "bytes moved")[..2], ["3.00", "MiB"]);
         assert_eq!(line(&text, "documents/s"), ["200"]);
-        assert_eq!(line(&text, "dispatcher CPU "), ["7.7", "%", "of", "a", "core"]);
+        assert_eq!(line(&text, "CPU of rank 0 "), ["7.7", "%", "of", "a", "core"]);
         assert_eq!(text.lines().last(), Some("total                      15.000 s"));
     }
 
