@@ -21,3 +21,5 @@ pub mod corpus;
 pub mod dispatch;
 pub mod error;
 pub mod linalg;
+pub mod report;
+pub mod weight;

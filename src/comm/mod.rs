@@ -98,7 +98,7 @@ pub trait Comm {
     fn host(&self) -> &str;
     /// In words, what carries the messages ("Open MPI v4.1.4 ...", "serial").
     fn library(&self) -> &str;
-    /// What this rank has sent, received and waited for so far.
+    /// What this rank has sent and received so far.
     fn traffic(&self) -> &Traffic;
 
     /// Sends bytes to another rank.

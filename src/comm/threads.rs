@@ -162,22 +162,21 @@ mod tests {
                     if !members.contains(&comm.rank()) {
                         return Ok(());
                     }
-                    let traffic = comm.traffic();
                     let me = comm.rank() - root;
                     let count = members.len();
-                    assert_eq!(wait(traffic, comm.broadcast(route, word(comm.rank() + 1)))?, word(root + 1));
-                    assert_eq!(wait(traffic, comm.scatter(route, (0..count).map(word).collect()))?, word(me));
+                    assert_eq!(wait(comm.broadcast(route, word(comm.rank() + 1)))?, word(root + 1));
+                    assert_eq!(wait(comm.scatter(route, (0..count).map(word).collect()))?, word(me));
                     let expected: Vec<_> = (0..count).map(word).collect();
-                    let gathered = wait(traffic, comm.gather(route, word(me)))?;
+                    let gathered = wait(comm.gather(route, word(me)))?;
                     assert_eq!(gathered, if me == 0 { expected.clone() } else { vec![] });
-                    assert_eq!(wait(traffic, comm.all_gather(route, word(me)))?, expected);
-                    let total = wait(traffic, comm.sum(route, vec![me as i64, -1, i64::MAX / 64]))?;
+                    assert_eq!(wait(comm.all_gather(route, word(me)))?, expected);
+                    let total = wait(comm.sum(route, vec![me as i64, -1, i64::MAX / 64]))?;
                     let n = count as i64;
                     assert_eq!(total, vec![n * (n - 1) / 2, -n, n * (i64::MAX / 64)]);
                     let counts: Vec<usize> = (0..count).map(|member| member % 3).collect();
                     let values: Vec<i64> = (0..counts.iter().sum::<usize>() as i64).collect();
                     let first: usize = counts[..me].iter().sum();
-                    let own = wait(traffic, comm.sum_scatter(route, values, counts.clone()))?;
+                    let own = wait(comm.sum_scatter(route, values, counts.clone()))?;
                     assert_eq!(own, (first..first + counts[me]).map(|v| v as i64 * n).collect::<Vec<_>>());
                     Ok(())
                 });
@@ -188,10 +187,9 @@ mod tests {
     #[test]
     fn lanes_do_not_disturb_each_other() {
         each(3, |comm| {
-            let traffic = comm.traffic();
             let feed = super::super::Started::new(comm.scatter(Route::Feed, vec![vec![1], vec![2], vec![3]]));
-            assert_eq!(wait(traffic, comm.sum(Route::World, vec![1]))?, vec![3]);
-            assert_eq!(feed.finish(traffic)?, vec![comm.rank() as u8 + 1]);
+            assert_eq!(wait(comm.sum(Route::World, vec![1]))?, vec![3]);
+            assert_eq!(feed.finish()?, vec![comm.rank() as u8 + 1]);
             Ok(())
         });
     }
@@ -202,7 +200,7 @@ mod tests {
             if comm.rank() == 2 {
                 return Err(Error::failed("disk full"));
             }
-            wait(comm.traffic(), comm.sum(Route::World, vec![1]))
+            wait(comm.sum(Route::World, vec![1]))
         });
         assert!(results.iter().all(Result::is_err));
         assert_eq!(results[2], Err(Error::failed("disk full")));

@@ -1,9 +1,6 @@
 //! Counts of what a rank exchanged, for the accounting table.
 
 use std::cell::Cell;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 /// Running counts of one rank. Cells, because every operation counts through a shared reference.
 #[derive(Debug, Default)]
@@ -11,7 +8,7 @@ pub struct Traffic(Cell<TrafficCount>);
 
 /// Messages, collectives and bytes of one rank so far. A collective counts the bytes this rank put in and took out,
 /// whatever tree carried them.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficCount {
     /// Point-to-point messages sent or received.
     pub messages: u64,
@@ -21,18 +18,12 @@ pub struct TrafficCount {
     pub bytes_sent: u64,
     /// Bytes taken from other ranks.
     pub bytes_received: u64,
-    /// Seconds spent waiting for others.
-    pub waiting_seconds: f64,
 }
 
 impl Traffic {
     /// The counts so far.
     pub fn count(&self) -> TrafficCount {
         self.0.get()
-    }
-
-    pub(super) fn waited(&self, time: Duration) {
-        self.update(|count| count.waiting_seconds += time.as_secs_f64());
     }
 
     pub(super) fn message_sent(&self, bytes: usize) {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Pending, Traffic};
+use super::Pending;
 use crate::error::Result;
 
 /// Answers that come within this time are waited for without sleeping: small collectives between busy ranks.
@@ -16,18 +16,19 @@ const SPIN: Duration = Duration::from_micros(20);
 /// First and longest sleep. The first keeps the latency low, the longest keeps an idle dispatcher below 1 % of a core.
 const SLEEP: (Duration, Duration) = (Duration::from_micros(40), Duration::from_micros(400));
 
-/// A spell of waiting: sleeps grow while nothing happens. The time is booked as waiting.
-pub struct Idle<'a> {
-    traffic: &'a Traffic,
+/// A spell of waiting: sleeps grow while nothing happens.
+pub struct Idle {
     begin: Option<Instant>,
     sleep: Duration,
 }
 
-impl<'a> Idle<'a> {
-    /// Nothing waited for yet.
-    pub fn new(traffic: &'a Traffic) -> Self {
-        Idle { traffic, begin: None, sleep: SLEEP.0 }
+impl Default for Idle {
+    fn default() -> Self {
+        Idle { begin: None, sleep: SLEEP.0 }
     }
+}
+
+impl Idle {
 
     /// Gives way for a moment.
     pub fn sleep(&mut self) {
@@ -41,16 +42,7 @@ impl<'a> Idle<'a> {
 
     /// Something happened: the spell is over.
     pub fn reset(&mut self) {
-        if let Some(begin) = self.begin.take() {
-            self.traffic.waited(begin.elapsed());
-        }
-        self.sleep = SLEEP.0;
-    }
-}
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        self.reset();
+        *self = Idle::default();
     }
 }
 
@@ -82,21 +74,19 @@ impl<'a, T> Started<'a, T> {
         true
     }
 
-    /// Waits for the end of the operation and gives its result; the time is booked as waiting.
-    pub fn finish(mut self, traffic: &Traffic) -> Result<T> {
-        if !self.test() {
-            let mut idle = Idle::new(traffic);
-            while !self.test() {
-                idle.sleep();
-            }
+    /// Waits for the end of the operation and gives its result.
+    pub fn finish(mut self) -> Result<T> {
+        let mut idle = Idle::default();
+        while !self.test() {
+            idle.sleep();
         }
         self.result.take().unwrap_or(Err(crate::error::Error::Aborted))
     }
 }
 
 /// Starts an operation and waits for it.
-pub fn wait<T>(traffic: &Traffic, pending: Pending<'_, T>) -> Result<T> {
-    Started::new(pending).finish(traffic)
+pub fn wait<T>(pending: Pending<'_, T>) -> Result<T> {
+    Started::new(pending).finish()
 }
 
 /// Gives way once inside an asynchronous operation, so that its next poll comes later.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::job::{Job, count};
+use super::job::Job;
 use super::message::{Assignment, Delivery};
 use super::table::Table;
 use crate::comm::Route;
@@ -126,7 +126,7 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
         } else if self.sees[worker] {
             Delivery::Read
         } else {
-            Delivery::Sent(self.job.meter.reading(|| self.source.borrow().read(&parcel))?)
+            Delivery::Sent(self.job.account.io(|| self.source.borrow().read(&parcel))?)
         };
         Ok(Assignment { parcel, delivery })
     }
@@ -135,16 +135,15 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
     /// the chunk is newly kept.
     pub(super) fn obtain(&self, assignment: Assignment) -> Result<(Rc<S::Item>, bool)> {
         let Assignment { parcel, delivery } = assignment;
-        let meter = &self.job.meter;
-        count(&meter.chunks, 1);
+        let account = self.job.account;
         if let Some(item) = self.kept.borrow().get(&parcel.number) {
             return Ok((item.clone(), false));
         }
         let source = self.source.borrow();
         let item = Rc::new(match delivery {
             Delivery::Kept => return Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number))),
-            Delivery::Read => meter.reading(|| source.load(&parcel))?,
-            Delivery::Sent(bytes) => meter.computing(|| source.open(&parcel, bytes))?,
+            Delivery::Read => account.io(|| source.load(&parcel))?,
+            Delivery::Sent(bytes) => account.compute(|| source.open(&parcel, bytes))?,
         });
         Ok((item.clone(), self.keep(parcel.number, item)))
     }

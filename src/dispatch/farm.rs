@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::Job;
-use crate::comm::{Comm, Started, Tag};
+use crate::comm::{Comm, Idle, Started, Tag};
 use crate::error::{Error, Result};
 
 /// Tasks a worker holds at a time: one in work, one on its way.
@@ -25,12 +25,11 @@ pub(super) trait Tasks {
 /// Hands out tasks until all are answered. Runs on the dispatcher, while the workers [`serve`].
 pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks) -> Result<()> {
     let comm: &dyn Comm = job.comm;
-    let traffic = comm.traffic();
     let workers = job.workers();
     let mut sends: Vec<VecDeque<Started<'_, ()>>> = (0..workers).map(|_| VecDeque::new()).collect();
     let mut answers: Vec<Option<Started<'_, Vec<u8>>>> = (0..workers).map(|_| None).collect();
     let mut open = vec![0usize; workers];
-    let mut idle = crate::comm::Idle::new(traffic);
+    let mut idle = Idle::default();
     while !tasks.finished() {
         let mut moved = false;
         for worker in 0..workers {
@@ -47,7 +46,7 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks) -> Result<()> {
             if open[worker] > 0 {
                 let answer = answers[worker].get_or_insert_with(|| Started::new(comm.receive(worker + 1, Tag::Answer)));
                 if answer.test() {
-                    let answer = answers[worker].take().map_or(Err(Error::Aborted), |answer| answer.finish(traffic))?;
+                    let answer = answers[worker].take().map_or(Err(Error::Aborted), |answer| job.finish(answer))?;
                     tasks.answer(worker, answer)?;
                     open[worker] -= 1;
                     moved = true;
@@ -55,15 +54,15 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks) -> Result<()> {
             }
             while sends[worker].front_mut().is_some_and(Started::test) {
                 if let Some(send) = sends[worker].pop_front() {
-                    send.finish(traffic)?;
+                    job.finish(send)?;
                 }
             }
         }
-        if moved { idle.reset() } else { idle.sleep() }
+        if moved { idle.reset() } else { job.account.waiting(|| idle.sleep()) }
     }
     let ends: Vec<_> = (0..workers).map(|worker| Started::new(comm.send(worker + 1, Tag::Task, vec![0]))).collect();
     for send in sends.into_iter().flatten().chain(ends) {
-        send.finish(traffic)?;
+        job.finish(send)?;
     }
     Ok(())
 }
@@ -71,11 +70,10 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks) -> Result<()> {
 /// Works on tasks until there are no more. Runs on the workers.
 pub(super) fn serve(job: &Job, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
     let comm = job.comm;
-    let traffic = comm.traffic();
     let mut answers: VecDeque<Started<'_, ()>> = VecDeque::new();
     let mut next = Started::new(comm.receive(0, Tag::Task));
     loop {
-        let message = next.finish(traffic)?;
+        let message = job.finish(next)?;
         let Some((1, task)) = message.split_first() else { break };
         next = Started::new(comm.receive(0, Tag::Task));
         let answer = run(task)?;
@@ -83,21 +81,21 @@ pub(super) fn serve(job: &Job, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) ->
         answers.push_back(Started::new(comm.send(0, Tag::Answer, answer)));
         while answers.len() > AHEAD {
             if let Some(answer) = answers.pop_front() {
-                answer.finish(traffic)?;
+                job.finish(answer)?;
             }
         }
     }
-    answers.into_iter().try_for_each(|answer| answer.finish(traffic))
+    answers.into_iter().try_for_each(|answer| job.finish(answer))
 }
 
 /// Runs independent tasks, each a byte string with its expected cost, and returns their results in the order of the
 /// tasks on the dispatcher (none elsewhere). Collective; only the dispatcher's `tasks` count.
 pub fn farm(job: &Job, tasks: Vec<(f64, Vec<u8>)>, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
     if !job.distributed() {
-        return tasks.iter().map(|(_, task)| job.meter.computing(|| run(task))).collect();
+        return tasks.iter().map(|(_, task)| job.account.compute(|| run(task))).collect();
     }
     if !job.is_dispatcher() {
-        serve(job, |task| job.meter.computing(|| run(task)))?;
+        serve(job, |task| job.account.compute(|| run(task)))?;
         return Ok(Vec::new());
     }
     let mut order: Vec<usize> = (0..tasks.len()).collect();

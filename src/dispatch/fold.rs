@@ -5,8 +5,9 @@
 //! hidden behind the work. Chunks that a worker keeps, or can read itself, travel as numbers only; when that holds for
 //! all, the whole pass is one round. Cost of a pass: rounds x 2 collectives, plus the bytes of the chunks sent.
 
+use std::time::Instant;
+
 use super::dataset::{Dataset, Source};
-use super::job::count;
 use super::message::{Delivery, Report, Share};
 use crate::comm::{Route, Started};
 use crate::error::Result;
@@ -29,7 +30,7 @@ impl<S: Source> Dataset<'_, '_, S> {
     /// Goes once through the corpus: `absorb` sees each chunk on exactly one worker, together with its number. The
     /// partials are the caller's: they are left untouched here until it has summed them up. Collective.
     pub fn fold(&self, mut absorb: impl FnMut(u64, &S::Item) -> Result<()>) -> Result<FoldReport> {
-        count(&self.job.meter.passes, 1);
+        self.job.account.count(|counters| counters.passes += 1);
         if !self.job.distributed() {
             self.fold_here(&mut absorb)
         } else if self.job.is_dispatcher() {
@@ -45,7 +46,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             let number = parcel.number;
             let item = self.obtain_here(parcel)?;
             report.chunks += 1;
-            self.job.meter.computing(|| absorb(number, &item))
+            self.job.account.compute(|| absorb(number, &item))
         };
         if S::KNOWN {
             self.list()?;
@@ -98,8 +99,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             self.collect(&given, &mut weights)?;
         }
         self.listed.set(true);
-        count(&self.job.meter.rounds, report.rounds);
-        count(&self.job.meter.chunks, report.chunks);
+        self.job.account.count(|counters| counters.rounds += report.rounds);
         Ok(report)
     }
 
@@ -121,18 +121,17 @@ impl<S: Source> Dataset<'_, '_, S> {
     }
 
     fn work(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<FoldReport> {
-        let (comm, meter) = (self.job.comm, &self.job.meter);
-        let traffic = comm.traffic();
+        let (comm, account) = (self.job.comm, self.job.account);
         let mut report = FoldReport::default();
         let mut next = Some(Started::new(comm.scatter(Route::Feed, Vec::new())));
         let mut said: Option<Started<'_, Vec<Vec<u8>>>> = None;
         while let Some(share) = next.take() {
-            let share = Share::decode(&share.finish(traffic)?)?;
+            let share = Share::decode(&self.job.finish(share)?)?;
             if !share.last {
                 next = Some(Started::new(comm.scatter(Route::Feed, Vec::new())));
             }
             report.rounds += 1;
-            let (before, mut kept) = (meter.compute.get(), Vec::new());
+            let (mut seconds, mut kept) = (0.0, Vec::new());
             for assignment in share.assignments {
                 let number = assignment.parcel.number;
                 let (item, newly) = self.obtain(assignment)?;
@@ -141,20 +140,21 @@ impl<S: Source> Dataset<'_, '_, S> {
                 }
                 // MPI moves messages only while somebody calls it.
                 next.as_mut().map(Started::test);
-                meter.computing(|| absorb(number, &item))?;
+                let begin = Instant::now();
+                account.compute(|| absorb(number, &item))?;
+                seconds += begin.elapsed().as_secs_f64();
                 next.as_mut().map(Started::test);
                 report.chunks += 1;
             }
             if let Some(earlier) = said.take() {
-                earlier.finish(traffic)?;
+                self.job.finish(earlier)?;
             }
-            let seconds = meter.compute.get() - before;
             said = Some(Started::new(comm.gather(Route::World, Report { seconds, kept }.encode())));
         }
         if let Some(last) = said {
-            last.finish(traffic)?;
+            self.job.finish(last)?;
         }
-        count(&meter.rounds, report.rounds);
+        account.count(|counters| counters.rounds += report.rounds);
         Ok(report)
     }
 }
@@ -211,7 +211,7 @@ impl Queues {
                 for (worker, share) in shares.iter_mut().enumerate() {
                     let speed = dataset.table.borrow().speed(worker);
                     for _ in 0..(speed / slowest).round().clamp(1.0, MOST) as usize {
-                        let parcel = dataset.job.meter.reading(|| dataset.source.borrow_mut().next())?;
+                        let parcel = dataset.job.account.io(|| dataset.source.borrow_mut().next())?;
                         let Some(parcel) = parcel else { return Ok(true) };
                         dataset.table.borrow_mut().push(parcel.clone(), worker);
                         share.assignments.push(dataset.deliver(worker, parcel, false)?);

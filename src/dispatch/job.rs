@@ -1,10 +1,9 @@
 //! What every distributed step needs to know about the job it runs in.
 
-use std::cell::Cell;
-use std::time::Instant;
-
-use crate::comm::{self, Comm, Pending, Route};
+use crate::comm::{Comm, Pending, Route, Started};
 use crate::error::Result;
+use crate::report::account::Account;
+use crate::report::progress::Progress;
 
 /// The running job, as one rank sees it.
 pub struct Job<'a> {
@@ -17,50 +16,9 @@ pub struct Job<'a> {
     /// Send the corpus to the workers even where they could read the file themselves.
     pub scatter: bool,
     /// What this rank has done so far.
-    pub meter: Meter,
-}
-
-/// Running counts of the work of one rank, for the accounting table.
-#[derive(Debug, Default)]
-pub struct Meter {
-    /// Seconds spent computing.
-    pub compute: Cell<f64>,
-    /// Seconds spent reading and writing files.
-    pub io: Cell<f64>,
-    /// Times the corpus was gone through.
-    pub passes: Cell<u64>,
-    /// Scatter rounds.
-    pub rounds: Cell<u64>,
-    /// Chunks worked on.
-    pub chunks: Cell<u64>,
-    /// Products of the matrix or its transpose with one vector (each counts).
-    pub products: Cell<u64>,
-    /// Floating-point operations of the sparse products.
-    pub flops: Cell<u64>,
-}
-
-impl Meter {
-    /// Runs a step and books its time as computing.
-    pub fn computing<T>(&self, step: impl FnOnce() -> T) -> T {
-        book(&self.compute, step)
-    }
-
-    /// Runs a step and books its time as reading or writing files.
-    pub fn reading<T>(&self, step: impl FnOnce() -> T) -> T {
-        book(&self.io, step)
-    }
-}
-
-fn book<T>(seconds: &Cell<f64>, step: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
-    let result = step();
-    seconds.set(seconds.get() + begin.elapsed().as_secs_f64());
-    result
-}
-
-/// Adds to one of the counts.
-pub(crate) fn count(counter: &Cell<u64>, more: u64) {
-    counter.set(counter.get() + more);
+    pub account: &'a Account,
+    /// What people see of it while it runs.
+    pub progress: &'a Progress,
 }
 
 impl Job<'_> {
@@ -84,9 +42,14 @@ impl Job<'_> {
         self.comm.size() > 1
     }
 
-    /// Waits for an operation.
+    /// Starts an operation and waits for it.
     pub fn wait<T>(&self, pending: Pending<'_, T>) -> Result<T> {
-        comm::wait(self.comm.traffic(), pending)
+        self.finish(Started::new(pending))
+    }
+
+    /// Waits for an operation that was started earlier.
+    pub fn finish<T>(&self, started: Started<'_, T>) -> Result<T> {
+        self.account.waiting(|| started.finish())
     }
 
     /// Gives every rank what the dispatcher has: `make` runs there only.

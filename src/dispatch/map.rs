@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
-use super::job::count;
 use super::message::Assignment;
 use crate::error::{Error, Result};
 
@@ -19,17 +18,17 @@ impl<S: Source> Dataset<'_, '_, S> {
     /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
     /// Collective.
     pub fn map(&self, mut convert: impl FnMut(u64, &S::Item) -> Result<Vec<u8>>, mut sink: impl FnMut(u64, Vec<u8>) -> Result<()>) -> Result<()> {
-        let meter = &self.job.meter;
-        count(&meter.passes, 1);
+        let account = self.job.account;
+        account.count(|counters| counters.passes += 1);
         if !self.job.distributed() {
             self.list()?;
             let parcels: Vec<_> = self.table.borrow().entries.iter().map(|entry| entry.parcel.clone()).collect();
             return parcels.into_iter().try_for_each(|parcel| {
                 let number = parcel.number;
                 let item = self.obtain_here(parcel)?;
-                let result = meter.computing(|| convert(number, &item))?;
+                let result = account.compute(|| convert(number, &item))?;
                 drop(item);
-                meter.reading(|| sink(number, result))
+                account.io(|| sink(number, result))
             });
         }
         if self.job.is_dispatcher() {
@@ -54,7 +53,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             let assignment = Assignment::decode(task)?;
             let number = assignment.parcel.number;
             let (item, _) = self.obtain(assignment)?;
-            meter.computing(|| convert(number, &item))
+            account.compute(|| convert(number, &item))
         })
     }
 }
@@ -99,7 +98,7 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
         self.waiting.insert(at, answer);
         while let Some(result) = self.waiting.remove(&self.emitted) {
             let number = self.dataset.table.borrow().entries[self.emitted].parcel.number;
-            self.dataset.job.meter.reading(|| (self.sink)(number, result))?;
+            self.dataset.job.account.io(|| (self.sink)(number, result))?;
             self.emitted += 1;
         }
         Ok(())

@@ -36,7 +36,7 @@ pub fn merge<M: Mergeable>(job: &Job, mine: M) -> Result<Option<M>> {
         }
         if member + step < members.len() {
             let other = M::decode(&job.wait(job.comm.receive(first + member + step, Tag::Merge))?)?;
-            job.meter.computing(|| total.merge(other))?;
+            job.account.compute(|| total.merge(other))?;
         }
         step *= 2;
     }

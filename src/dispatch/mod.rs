@@ -18,5 +18,5 @@ mod table;
 pub use dataset::{Dataset, Footprint, Parcel, Source};
 pub use farm::farm;
 pub use fold::FoldReport;
-pub use job::{Job, Meter};
+pub use job::Job;
 pub use merge::{Mergeable, merge};

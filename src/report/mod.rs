@@ -1,0 +1,13 @@
+//! What a run says about itself: accounting, progress, logs, and the tables that commands print.
+//!
+//! Standard output carries results ([`output`]); everything else goes to standard error.
+
+pub mod account;
+pub mod logging;
+pub mod output;
+pub mod progress;
+pub mod run_file;
+pub mod table;
+pub mod totals;
+
+mod layout;
