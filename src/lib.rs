@@ -16,6 +16,7 @@
 
 use intel_mkl_src as _;
 
+pub mod cli;
 pub mod comm;
 pub mod corpus;
 pub mod dispatch;

@@ -1,2 +1,7 @@
+//! The `corpuscle` program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    corpuscle::cli::main()
+}

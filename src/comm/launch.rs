@@ -54,6 +54,21 @@ pub fn start() -> Result<Box<dyn Comm>> {
     Ok(comm)
 }
 
+/// Makes a panic of any thread end the whole job at once: unwinding one rank into MPI_Finalize would leave the others
+/// waiting for it for ever.
+pub fn abort_on_panic(comm: &dyn Comm) {
+    let place = if comm.size() == 1 { String::new() } else { format!(" (rank {} on {})", comm.rank(), comm.host()) };
+    std::panic::set_hook(Box::new(move |panic| {
+        let cause = panic.payload_as_str().unwrap_or("unknown cause");
+        let at = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        eprintln!("corpuscle: internal error: {cause}{at}{place}; please report it");
+        crate::store::atomic::remove_unfinished();
+        #[cfg(feature = "mpi")]
+        super::mpi::abort(1);
+        std::process::exit(1);
+    }));
+}
+
 /// Name of this machine.
 pub(super) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -23,7 +23,7 @@ use std::pin::Pin;
 
 use crate::error::Result;
 
-pub use launch::{Launch, start};
+pub use launch::{Launch, abort_on_panic, start};
 pub use local::Local;
 pub use threads::Threads;
 pub use traffic::{Traffic, TrafficCount};

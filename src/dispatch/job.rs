@@ -18,7 +18,7 @@ pub struct Job<'a> {
     /// What this rank has done so far.
     pub account: &'a Account,
     /// What people see of it while it runs.
-    pub progress: &'a Progress,
+    pub progress: Progress,
 }
 
 impl Job<'_> {

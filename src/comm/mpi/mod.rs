@@ -14,6 +14,11 @@ use self::collectives::Lane;
 use super::{Comm, Pending, Route, Tag, Traffic, tree};
 use crate::error::{Error, Result};
 
+/// Ends the MPI job this process is in, if it is in one.
+pub(super) fn abort(code: i32) {
+    request::abort(code);
+}
+
 /// This process as a rank of an MPI job.
 pub struct Mpi {
     /// Held for its drop, which finalises MPI after everything else here is gone.
@@ -167,6 +172,7 @@ impl Comm for Mpi {
     }
 
     fn abort(&self, code: i32) -> ! {
-        self.letters.abort(code)
+        abort(code);
+        std::process::exit(code)
     }
 }

@@ -188,13 +188,18 @@ impl Communicator {
             pause().await;
         }
     }
+}
 
-    /// Ends the job on all ranks.
-    pub(super) fn abort(&self, code: i32) -> ! {
-        // SAFETY: MPI_Abort does not return in any MPI known; should it do so, the process ends here.
-        unsafe {
+/// Ends the job on all ranks, from any thread; returns when this process is not part of one.
+pub(super) fn abort(code: i32) {
+    let (mut begun, mut ended) = (0, 0);
+    // SAFETY: both queries may be called at any time; MPI_Abort only ends the process, and does so in every MPI known,
+    // also when called beside the thread that initialised MPI.
+    unsafe {
+        ffi::MPI_Initialized(&mut begun);
+        ffi::MPI_Finalized(&mut ended);
+        if begun != 0 && ended == 0 {
             ffi::MPI_Abort(ffi::RSMPI_COMM_WORLD, code);
-            libc::_exit(code)
         }
     }
 }

@@ -1,0 +1,58 @@
+//! The command line: a file per subcommand, each turning flags into checked parameters and one call.
+
+mod common;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::comm::Launch;
+use crate::dispatch::Job;
+use crate::error::Result;
+
+pub use common::{Common, Outcome};
+
+/// Distributed semantic modelling of text corpora.
+///
+/// The same command runs alone, under mpirun and in a Slurm job, and gives the same bytes.
+#[derive(Debug, Parser)]
+#[command(name = "corpuscle", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+}
+
+impl Command {
+    /// Name as typed.
+    fn name(&self) -> &'static str {
+        match *self {}
+    }
+
+    /// Runs on every rank of the job.
+    fn run(self, _job: &Job, _common: &Common) -> Result<Outcome> {
+        match self {}
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Every rank has the same command line and finds the same mistake: one of them says it.
+            if Launch::from_environment().rank == 0 {
+                // A closed standard output is no reason for another message.
+                let _ = message.print();
+            }
+            return ExitCode::from(message.exit_code() as u8);
+        }
+    };
+    run::run(cli.common, cli.command)
+}

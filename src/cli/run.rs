@@ -1,0 +1,127 @@
+//! From a parsed command line to an exit code: joins the job, runs the command on every rank, accounts for it.
+
+use std::process::ExitCode;
+
+use super::{Command, Common, Outcome};
+use crate::comm::{self, Comm, Route};
+use crate::dispatch::Job;
+use crate::error::{Error, Result};
+use crate::report::account::{Account, RankAccount};
+use crate::report::progress::Progress;
+use crate::report::run_file::Run;
+use crate::report::{logging, table};
+
+/// Share of the free memory of a host that its ranks may fill with chunks by default.
+const MEMORY_SHARE: f64 = 0.6;
+
+/// Runs a command on this rank.
+pub(super) fn run(common: Common, command: Command) -> ExitCode {
+    let comm = match comm::start() {
+        Ok(comm) => comm,
+        Err(error) => {
+            eprintln!("corpuscle: error: {error}");
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    comm::abort_on_panic(&*comm);
+    logging::init(common.quiet, common.verbose, comm.rank(), comm.size());
+    crate::linalg::make_blas_reproducible();
+    match on_rank(&*comm, &common, command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*comm, &error),
+    }
+}
+
+/// Says what went wrong, once, and ends all ranks.
+fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
+    if *error != Error::Aborted {
+        if comm.size() == 1 {
+            eprintln!("corpuscle: error: {error}");
+        } else {
+            eprintln!("corpuscle: error: {error} (rank {} on {})", comm.rank(), comm.host());
+        }
+    }
+    crate::store::atomic::remove_unfinished();
+    if comm.size() > 1 {
+        comm.abort(error.exit_code());
+    }
+    ExitCode::from(error.exit_code() as u8)
+}
+
+fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
+    let name = command.name();
+    let account = Account::open(comm.rank());
+    let progress = Progress::of_rank(comm.rank(), common.quiet);
+    let neighbours = neighbours(comm)?;
+    let threads = threads(common, comm, &neighbours);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|cause| Error::failed(format!("cannot start {threads} threads: {cause}")))?;
+    let memory = common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
+    log::debug!("{} ranks over {}, {threads} threads and {} MiB a rank", comm.size(), comm.library(), memory >> 20);
+    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
+    let outcome = command.run(&job, common)?;
+    report(&job, common, name, outcome)
+}
+
+/// Brings the accounts of all ranks together, prints the table and writes `<output>.run.json`.
+fn report(job: &Job, common: &Common, command: &str, outcome: Outcome) -> Result<()> {
+    if !outcome.accounted {
+        return Ok(());
+    }
+    let traffic = job.comm.traffic().count();
+    job.account.count(|counters| {
+        counters.bytes_sent += traffic.bytes_sent;
+        counters.bytes_received += traffic.bytes_received;
+        counters.messages += traffic.messages;
+        counters.collectives += traffic.collectives;
+    });
+    let parts = job.wait(job.comm.gather(Route::World, job.account.record().to_bytes()))?;
+    if job.is_dispatcher() {
+        let ranks = parts.iter().map(|part| RankAccount::from_bytes(part)).collect::<Result<Vec<_>>>()?;
+        if let Some(output) = &outcome.output {
+            let arguments: Vec<String> = std::env::args().collect();
+            Run { command, arguments: &arguments, parameters: outcome.parameters, result: outcome.result, ranks: &ranks }
+                .write_beside(output)?;
+        }
+        if !common.quiet {
+            table::print(command, &ranks);
+        }
+    }
+    Ok(())
+}
+
+/// Ranks on this rank's host, and how many of them work.
+struct Neighbours {
+    ranks: usize,
+    workers: usize,
+}
+
+fn neighbours(comm: &dyn Comm) -> Result<Neighbours> {
+    let hosts = comm::wait(comm.all_gather(Route::World, comm.host().as_bytes().to_vec()))?;
+    let here = |rank: &usize| hosts[*rank] == comm.host().as_bytes();
+    let workers = Route::Workers.members(comm.size()).filter(here).count();
+    Ok(Neighbours { ranks: (0..comm.size()).filter(here).count(), workers })
+}
+
+fn threads(common: &Common, comm: &dyn Comm, neighbours: &Neighbours) -> usize {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok()).filter(|&n| n > 0);
+    if let Some(threads) = common.threads {
+        return usize::from(threads);
+    }
+    if let Some(threads) = number("SLURM_CPUS_PER_TASK").or_else(|| number("OMP_NUM_THREADS")) {
+        return threads;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // A launcher that binds its ranks leaves each only its own cores to see; one that does not shows all of the host.
+    if comm.size() == 1 { cores } else { (cores / neighbours.workers.max(1)).max(1) }
+}
+
+/// Bytes the host could give to programs now.
+fn free_memory() -> u64 {
+    let fallback = 1 << 30;
+    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return fallback };
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).map_or(fallback, |kib| kib << 10)
+}
