@@ -16,3 +16,4 @@
 
 pub mod corpus;
 pub mod error;
+pub mod store;
