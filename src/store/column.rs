@@ -2,8 +2,9 @@
 //!
 //! A dataset's bytes must not depend on how many rows each call brought, so rows are collected until a block is full; one
 //! block is one HDF5 chunk with its own Fletcher-32 checksum. A dataset smaller than a block is written once, with exactly
-//! its own size. Strings lie in HDF5's global heap, which has no checksum: each block of strings gets one of ours, in the
-//! dataset of the same name in the group `checksums`.
+//! its own size. For strings HDF5 offers no checksum, neither for the dataset (filters do not apply to them) nor for the
+//! global heap they lie in: each block of strings gets one of ours, in the dataset of the same name in the group
+//! `checksums`.
 
 use super::seal::{self, CHECKSUM, Value};
 use hdf5::types::VarLenUnicode;
@@ -215,7 +216,7 @@ impl StringColumn {
         let dataset = match &self.dataset {
             Some(dataset) => dataset.clone(),
             None => {
-                let builder = self.group.new_dataset_builder().fletcher32().empty::<VarLenUnicode>();
+                let builder = self.group.new_dataset_builder().empty::<VarLenUnicode>();
                 self.dataset.insert(builder.shape((0..,)).chunk(BLOCK_STRINGS).create(self.name.as_str())?).clone()
             }
         };
@@ -234,7 +235,7 @@ impl StringColumn {
             if !self.pending.is_empty() {
                 self.close_block();
             }
-            let builder = self.group.new_dataset_builder().fletcher32();
+            let builder = self.group.new_dataset_builder();
             builder.with_data(&self.pending).chunk(self.pending.len().max(1)).create(self.name.as_str())?
         } else {
             if !self.pending.is_empty() {
@@ -347,7 +348,7 @@ impl StringReader {
         for block in first / BLOCK_STRINGS..end.div_ceil(BLOCK_STRINGS) {
             let start = block * BLOCK_STRINGS;
             let stop = (start + BLOCK_STRINGS).min(self.len);
-            let stored = self.dataset.as_reader().no_convert().read_slice_1d::<VarLenUnicode, _>(start..stop)?;
+            let stored = self.dataset.as_reader().read_slice_1d::<VarLenUnicode, _>(start..stop)?;
             let damaged = || hdf5::Error::Internal(format!("{} is damaged", self.dataset.name()));
             let mut hasher = blake3::Hasher::new();
             stored.iter().for_each(|text| hash_string(&mut hasher, text.as_bytes()));
