@@ -243,8 +243,7 @@ impl CorpusWriter {
             columns.indptr.finish()?;
             columns.ids.finish()?;
             columns.labels.map(StringColumn::finish).transpose()?;
-            seal::write_attribute(&columns.matrix, "encoding-type", &Value::from("csr_matrix"))?;
-            seal::write_attribute(&columns.matrix, "encoding-version", &Value::from("0.1.0"))?;
+            seal::write_encoding(&columns.matrix, "csr_matrix", "0.1.0")?;
             let shape = Value::Shape(vec![documents as i64, i64::from(terms)]);
             seal::write_attribute(&columns.matrix, "shape", &shape)?;
             write_list(file.root(), "document_frequency", &self.document_frequency)?;
@@ -317,7 +316,7 @@ impl CorpusReader {
             return Err(damaged("the offsets of X do not span its entries"));
         }
         let strings = |name: &str, count: usize| {
-            let strings = StringReader::open(root, name).map_err(broken)?;
+            let strings = StringReader::open(root, &open.path, name).map_err(broken)?;
             if strings.len() != count {
                 return Err(damaged(&format!("{} {name}, not {count}", strings.len())));
             }

@@ -6,10 +6,12 @@
 //! global heap they lie in: each block of strings gets one of ours, in the dataset of the same name in the group
 //! `checksums`.
 
+use super::heap::Heap;
 use super::seal::{self, CHECKSUM, Value};
-use hdf5::types::VarLenUnicode;
+use hdf5::types::{TypeDescriptor, VarLenUnicode};
 use hdf5::{Dataset, Group, H5Type};
 use ndarray::{ArrayView1, ArrayView2, s};
+use std::path::Path;
 
 /// Elements of a block of numbers.
 pub const BLOCK_ELEMENTS: usize = 256 * 1024;
@@ -244,8 +246,7 @@ impl StringColumn {
             self.dataset.take().ok_or("a dataset vanished")?
         };
         seal::write_attribute(&dataset, CHECKSUM, &Value::Text(self.hasher.finalize().to_hex().to_string()))?;
-        seal::write_attribute(&dataset, "encoding-type", &Value::from("string-array"))?;
-        seal::write_attribute(&dataset, "encoding-version", &Value::from("0.2.0"))?;
+        seal::write_encoding(&dataset, "string-array", "0.2.0")?;
         let mut blocks = NumberColumn::list(&self.checksums, &self.name);
         blocks.push(&self.block_checksums)?;
         blocks.finish()?;
@@ -311,21 +312,30 @@ pub fn verify<T: Number>(dataset: &Dataset) -> hdf5::Result<()> {
 
 /// A dataset of strings being read, block by block, each against its checksum.
 pub struct StringReader {
-    dataset: Dataset,
+    name: String,
+    heap: Heap,
+    /// Where the references of each HDF5 chunk lie in the file.
+    addresses: Vec<u64>,
     len: usize,
     block_checksums: Vec<u64>,
 }
 
 impl StringReader {
-    /// Opens the strings `name` of a file.
-    pub fn open(root: &Group, name: &str) -> hdf5::Result<Self> {
+    /// Opens the strings `name` of the file at `path`.
+    pub fn open(root: &Group, path: &Path, name: &str) -> hdf5::Result<Self> {
         let dataset = root.dataset(name)?;
         let len = rows(&dataset)?;
+        let blocks = len.div_ceil(BLOCK_STRINGS);
         let block_checksums = read_all(&root.group(CHECKSUMS)?.dataset(name)?)?;
-        if dataset.ndim() != 1 || block_checksums.len() != len.div_ceil(BLOCK_STRINGS) {
+        // One block is one HDF5 chunk.
+        let addresses: Vec<u64> =
+            (0..blocks).map_while(|block| dataset.chunk_info(block)).map(|chunk| chunk.addr).collect();
+        let is_text = dataset.dtype()?.to_descriptor()? == TypeDescriptor::VarLenUnicode;
+        if !is_text || dataset.ndim() != 1 || block_checksums.len() != blocks || addresses.len() != blocks {
             return Err(hdf5::Error::Internal(format!("{name} does not match its checksums")));
         }
-        Ok(StringReader { dataset, len, block_checksums })
+        let heap = Heap::open(path).map_err(|e| hdf5::Error::Internal(e.to_string()))?;
+        Ok(StringReader { name: name.to_string(), heap, addresses, len, block_checksums })
     }
 
     /// Number of strings.
@@ -348,15 +358,15 @@ impl StringReader {
         for block in first / BLOCK_STRINGS..end.div_ceil(BLOCK_STRINGS) {
             let start = block * BLOCK_STRINGS;
             let stop = (start + BLOCK_STRINGS).min(self.len);
-            let stored = self.dataset.as_reader().read_slice_1d::<VarLenUnicode, _>(start..stop)?;
-            let damaged = || hdf5::Error::Internal(format!("{} is damaged", self.dataset.name()));
+            let damaged = || hdf5::Error::Internal(format!("the strings in {} are damaged", self.name));
+            let stored = self.heap.strings(self.addresses[block], stop - start).map_err(|_| damaged())?;
             let mut hasher = blake3::Hasher::new();
-            stored.iter().for_each(|text| hash_string(&mut hasher, text.as_bytes()));
+            stored.iter().for_each(|text| hash_string(&mut hasher, text));
             if short(&hasher) != self.block_checksums[block] {
                 return Err(damaged());
             }
-            for text in stored.iter().take(end - start).skip(first.saturating_sub(start)) {
-                texts.push(std::str::from_utf8(text.as_bytes()).map_err(|_| damaged())?.to_string());
+            for text in stored.into_iter().take(end - start).skip(first.saturating_sub(start)) {
+                texts.push(String::from_utf8(text).map_err(|_| damaged())?);
             }
         }
         Ok(texts)

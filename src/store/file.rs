@@ -4,7 +4,7 @@
 //! content means equal bytes.
 
 use super::atomic::Target;
-use super::column::CHECKSUMS;
+use super::column::{CHECKSUMS, StringColumn, StringReader};
 use super::seal::{self, CHECKSUM, Value};
 use crate::error::{At, Error, Result, one_line};
 use hdf5::file::LibraryVersion;
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Version of all formats below; raised when a reader of the old version would go wrong.
 pub const FORMAT_VERSION: u64 = 1;
+
+/// Dataset with one string: as JSON, how the file was made.
+const PROVENANCE: &str = "provenance";
 
 /// The first bytes of every HDF5 file.
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
@@ -122,11 +125,13 @@ impl ResultFile {
     pub fn finish(self, format: Format, provenance: &serde_json::Value) -> Result<String> {
         let path = self.target.path().to_path_buf();
         let ResultFile { file, checksums, target } = self;
-        drop(checksums);
         let seal = || -> hdf5::Result<String> {
             seal::write_attribute(&file, "format", &Value::from(format.name()))?;
             seal::write_attribute(&file, "format_version", &Value::from(FORMAT_VERSION))?;
-            seal::write_attribute(&file, "provenance", &Value::Text(provenance.to_string()))?;
+            let mut text = StringColumn::new(&file, &checksums, PROVENANCE);
+            text.push(&provenance.to_string())?;
+            text.finish()?;
+            drop(checksums);
             let checksum = seal::of(&file)?;
             seal::write_attribute(&file, CHECKSUM, &Value::Text(checksum.clone()))?;
             file.flush()?;
@@ -214,7 +219,8 @@ impl OpenFile {
 
     /// Parameters and versions the file was made with.
     pub fn provenance(&self) -> Result<serde_json::Value> {
-        serde_json::from_str(&self.text("provenance")?).at(&self.path)
+        let read = || StringReader::open(&self.file, &self.path, PROVENANCE)?.read(0, 1);
+        serde_json::from_str(&read().at_file(&self.path)?[0]).at(&self.path)
     }
 
     /// A text attribute of the root.

@@ -4,6 +4,7 @@
 //! atomic    a target that exists complete or not at all
 //! seal      the checksum of a file: what is in it, whatever the order it was written in
 //! column    datasets that grow in fixed blocks: numbers and strings
+//! heap      strings read safely
 //! file      what all result files have in common: format, version, provenance, seal
 //! model     small dense files: models and vectors
 //! ```
@@ -11,5 +12,6 @@
 pub mod atomic;
 pub mod column;
 pub mod file;
+pub mod heap;
 pub mod model;
 pub mod seal;

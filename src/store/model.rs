@@ -130,7 +130,7 @@ impl ModelReader {
 
     /// A dataset of strings, to be read whole or in part.
     pub fn strings(&self, name: &str) -> Result<StringReader> {
-        StringReader::open(&self.open.file, name).at_file(&self.open.path)
+        StringReader::open(&self.open.file, &self.open.path, name).at_file(&self.open.path)
     }
 
     /// All strings of a dataset.

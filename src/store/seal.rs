@@ -7,10 +7,9 @@
 
 use super::file::cause;
 use crate::error::{Error, Result};
-use hdf5::types::{FloatSize, IntSize, TypeDescriptor, VarLenUnicode};
+use hdf5::types::{FixedUnicode, FloatSize, IntSize, TypeDescriptor, VarLenUnicode};
 use hdf5::{Container, Dataset, Group, Location};
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
 // Contents are hashed as they lie in memory and HDF5's native types write them so.
 #[cfg(target_endian = "big")]
@@ -19,10 +18,19 @@ compile_error!("corpuscle's files are little-endian and this target is not");
 /// Name of the attribute that holds a dataset's and the file's checksum.
 pub const CHECKSUM: &str = "checksum";
 
+/// Bytes of a text attribute. Of fixed length: such a text lies in the object's header, which HDF5 checksums, whereas one of
+/// variable length lies in the global heap, which libhdf5 cannot read safely from a damaged file.
+const TEXT_BYTES: usize = 64;
+
+type Text = FixedUnicode<TEXT_BYTES>;
+
+/// Attributes that tell AnnData what an object is.
+const ENCODING: [&str; 2] = ["encoding-type", "encoding-version"];
+
 /// A value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// UTF-8 text.
+    /// Short UTF-8 text: a name, a code, a checksum; at most 64 bytes.
     Text(String),
     /// A whole number.
     Unsigned(u64),
@@ -55,13 +63,25 @@ pub fn write_attribute(object: &Location, name: &str, value: &Value) -> hdf5::Re
     let attribute = object.new_attr_builder();
     match value {
         Value::Text(text) => {
-            let text = VarLenUnicode::from_str(text).map_err(|e| hdf5::Error::Internal(e.to_string()))?;
-            attribute.empty::<VarLenUnicode>().create(name)?.write_scalar(&text)
+            let text: Text = text.parse().map_err(|_| {
+                hdf5::Error::Internal(format!("the attribute {name} is longer than {TEXT_BYTES} bytes: {text}"))
+            })?;
+            attribute.empty::<Text>().create(name)?.write_scalar(&text)
         }
         Value::Unsigned(number) => attribute.empty::<u64>().create(name)?.write_scalar(number),
         Value::Float(number) => attribute.empty::<f64>().create(name)?.write_scalar(number),
         Value::Shape(list) => attribute.with_data(list.as_slice()).create(name).map(|_| ()),
     }
+}
+
+/// Marks a group or dataset as an element of AnnData's on-disk format. AnnData wants texts of variable length; we never read
+/// them, and the seal leaves them out.
+pub fn write_encoding(object: &Location, kind: &str, version: &str) -> hdf5::Result<()> {
+    for (name, text) in ENCODING.into_iter().zip([kind, version]) {
+        let text: VarLenUnicode = text.parse().map_err(|e| hdf5::Error::Internal(format!("{name}: {e}")))?;
+        object.new_attr_builder().empty::<VarLenUnicode>().create(name)?.write_scalar(&text)?;
+    }
+    Ok(())
 }
 
 /// Reads an attribute of one of the kinds [`write_attribute`] writes; `None` when there is none of that name.
@@ -73,8 +93,8 @@ pub fn read_attribute(object: &Location, name: &str) -> hdf5::Result<Option<Valu
     let odd = |what: String| hdf5::Error::Internal(format!("attribute {name} {what}"));
     let (kind, ndim) = (attribute.dtype()?.to_descriptor()?, attribute.ndim());
     Ok(Some(match (kind, ndim) {
-        (TypeDescriptor::VarLenUnicode | TypeDescriptor::VarLenAscii, 0) => {
-            let text: VarLenUnicode = attribute.read_scalar()?;
+        (TypeDescriptor::FixedUnicode(TEXT_BYTES), 0) => {
+            let text: Text = attribute.read_scalar()?;
             let text = std::str::from_utf8(text.as_bytes()).map_err(|_| odd("is not UTF-8".into()))?;
             Value::Text(text.to_string())
         }
@@ -101,7 +121,7 @@ fn element_name(dataset: &Container) -> hdf5::Result<&'static str> {
 
 fn describe_attributes(path: &str, object: &Location, lines: &mut BTreeSet<String>) -> hdf5::Result<()> {
     for name in object.attr_names()? {
-        if path == "/" && name == CHECKSUM {
+        if ENCODING.contains(&name.as_str()) || path == "/" && name == CHECKSUM {
             continue;
         }
         let value = match read_attribute(object, &name)? {
