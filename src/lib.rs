@@ -24,3 +24,4 @@ pub mod error;
 pub mod linalg;
 pub mod report;
 pub mod weight;
+pub mod store;

@@ -42,7 +42,8 @@ impl CsrChunk {
     /// Checks everything the kernels rely on, so that a damaged file or message cannot make them read out of bounds:
     /// offsets ascending and complete, terms ascending within a document and below `terms`, values finite.
     pub fn check(&self) -> Result<()> {
-        let broken = |what: String| Err(Error::failed(format!("damaged chunk at document {}: {what}", self.first_document)));
+        let broken =
+            |what: String| Err(Error::failed(format!("damaged chunk at document {}: {what}", self.first_document)));
         if self.indptr.first() != Some(&0) || self.indptr.last() != Some(&(self.indices.len() as u64)) {
             return broken("offsets do not span the nonzeros".into());
         }
@@ -58,12 +59,138 @@ impl CsrChunk {
                 return broken(format!("terms of document {} are not ascending", self.first_document + row as u64));
             }
             if terms.last().is_some_and(|&t| t >= self.terms) {
-                return broken(format!("document {} names a term beyond the {} known", self.first_document + row as u64, self.terms));
+                return broken(format!(
+                    "document {} names a term beyond the {} known",
+                    self.first_document + row as u64,
+                    self.terms
+                ));
             }
         }
         if let Some(at) = self.data.iter().position(|v| !v.is_finite()) {
             return broken(format!("value {} is not finite", self.data[at]));
         }
         Ok(())
+    }
+}
+
+/// A chunk's place in its corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkSpan {
+    /// Number of the first document.
+    pub first_document: u64,
+    /// Documents in the chunk, at least one.
+    pub documents: u64,
+    /// Nonzeros before the first document.
+    pub first_nonzero: u64,
+    /// Nonzeros in the chunk.
+    pub nonzeros: u64,
+}
+
+/// Documents a chunk holds at most.
+pub const MAX_CHUNK_DOCUMENTS: u64 = 65_536;
+
+/// Cuts a corpus into chunks. `indptr` gives where each document's nonzeros begin (documents + 1 entries, the first 0).
+///
+/// A chunk takes documents until it holds T nonzeros or 65,536 documents, with T = total / 24, but at least 65,536 and at
+/// most 2,097,152 nonzeros: a dozen workers find two chunks each where the corpus allows it, a chunk stays below about
+/// 16 MiB, and its overhead (a message, a partial sum) stays small. The corpus alone decides, never the number of ranks.
+pub fn boundaries(indptr: &[u64]) -> Vec<ChunkSpan> {
+    let total = indptr.last().copied().unwrap_or(0);
+    let wanted = (total / 24).clamp(65_536, 2_097_152);
+    let documents = indptr.len().saturating_sub(1);
+    let mut spans = Vec::new();
+    let mut first = 0;
+    for end in 1..=documents {
+        let nonzeros = indptr[end] - indptr[first];
+        if nonzeros >= wanted || (end - first) as u64 == MAX_CHUNK_DOCUMENTS || end == documents {
+            spans.push(ChunkSpan {
+                first_document: first as u64,
+                documents: (end - first) as u64,
+                first_nonzero: indptr[first],
+                nonzeros,
+            });
+            first = end;
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn indptr(lengths: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let mut indptr = vec![0];
+        indptr.extend(lengths.into_iter().scan(0, |sum, length| {
+            *sum += length;
+            Some(*sum)
+        }));
+        indptr
+    }
+
+    /// What every cut must be: consecutive, complete, each chunk full unless it is the last.
+    fn assert_partition(indptr: &[u64]) -> Vec<ChunkSpan> {
+        let spans = boundaries(indptr);
+        let (mut document, mut nonzero) = (0, 0);
+        for span in &spans {
+            assert_eq!((span.first_document, span.first_nonzero), (document, nonzero));
+            assert!(span.documents >= 1 && span.documents <= MAX_CHUNK_DOCUMENTS);
+            document += span.documents;
+            nonzero += span.nonzeros;
+            assert_eq!(indptr[document as usize], nonzero);
+        }
+        assert_eq!(document as usize, indptr.len() - 1);
+        spans
+    }
+
+    #[test]
+    fn chunks_fill_up_by_nonzeros_or_by_documents() {
+        assert!(assert_partition(&[0]).is_empty());
+        assert_eq!(assert_partition(&indptr([5])).len(), 1);
+        // 100,000 documents of 100: T = 10,000,000 / 24 = 416,666, reached after 4,167 documents.
+        let spans = assert_partition(&indptr(std::iter::repeat_n(100, 100_000)));
+        assert_eq!(spans[0].documents, 4167);
+        assert_eq!(spans.len(), 24);
+        // Small corpora are not cut finer than 65,536 nonzeros.
+        assert_eq!(assert_partition(&indptr(std::iter::repeat_n(10, 10_000))).len(), 2);
+        // Empty documents end a chunk by their number.
+        assert_eq!(assert_partition(&indptr(std::iter::repeat_n(0, 140_000))).len(), 3);
+        // One huge document is a chunk of its own.
+        let spans = assert_partition(&indptr([1, 3_000_000, 1]));
+        assert_eq!(spans.iter().map(|s| s.documents).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn huge_corpora_are_cut_by_the_upper_limit() {
+        // 2^33 nonzeros in 8,192 documents: T = 2,097,152 = 2 documents.
+        let spans = assert_partition(&indptr(std::iter::repeat_n(1 << 20, 8192)));
+        assert!(spans.iter().all(|s| s.documents == 2));
+    }
+
+    #[test]
+    fn a_damaged_chunk_is_noticed() {
+        let good = CsrChunk {
+            first_document: 7,
+            terms: 3,
+            indptr: vec![0, 2, 2, 3],
+            indices: vec![0, 2, 1],
+            data: vec![1.0, 2.0, 3.0],
+        };
+        assert_eq!(good.check(), Ok(()));
+        type Damage = fn(&mut CsrChunk);
+        let damages: [Damage; 7] = [
+            |c| c.indptr = vec![0, 3, 2, 3],
+            |c| c.indptr = vec![1, 2, 2, 3],
+            |c| c.indptr = vec![],
+            |c| c.indices = vec![2, 2, 1],
+            |c| c.indices = vec![0, 3, 1],
+            |c| c.data = vec![1.0, 2.0],
+            |c| c.data = vec![1.0, f32::NAN, 3.0],
+        ];
+        for damage in damages {
+            let mut chunk = good.clone();
+            damage(&mut chunk);
+            assert!(chunk.check().is_err(), "{chunk:?}");
+        }
     }
 }
