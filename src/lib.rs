@@ -22,6 +22,7 @@ pub mod corpus;
 pub mod dispatch;
 pub mod error;
 pub mod linalg;
+pub mod lsi;
 pub mod report;
 pub mod weight;
 pub mod store;

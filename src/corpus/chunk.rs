@@ -17,6 +17,18 @@ pub struct CsrChunk {
     pub data: Vec<f32>,
 }
 
+/// Something with a size in memory.
+pub trait Footprint {
+    /// Bytes held.
+    fn bytes(&self) -> u64;
+}
+
+impl Footprint for CsrChunk {
+    fn bytes(&self) -> u64 {
+        (self.indptr.len() * 8 + self.indices.len() * 4 + self.data.len() * 4) as u64
+    }
+}
+
 impl CsrChunk {
     /// Number of documents.
     pub fn documents(&self) -> usize {
@@ -34,9 +46,44 @@ impl CsrChunk {
         (&self.indices[span.clone()], &self.data[span])
     }
 
-    /// Bytes held in memory.
-    pub fn bytes(&self) -> u64 {
-        (self.indptr.len() * 8 + self.indices.len() * 4 + self.data.len() * 4) as u64
+    /// As bytes, to travel: lengths, offsets, terms, values, little-endian.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32 + self.bytes() as usize);
+        for number in [self.first_document, u64::from(self.terms), self.indptr.len() as u64, self.indices.len() as u64] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend(self.indptr.iter().flat_map(|offset| offset.to_le_bytes()));
+        bytes.extend(self.indices.iter().flat_map(|term| term.to_le_bytes()));
+        bytes.extend(self.data.iter().flat_map(|value| value.to_le_bytes()));
+        bytes
+    }
+
+    /// Undoes [`encode`](Self::encode); bytes that do not add up or break the rules of a chunk are refused.
+    pub fn decode(bytes: &[u8]) -> Result<CsrChunk> {
+        let damaged = || Error::failed("damaged chunk in a message");
+        let mut rest = bytes;
+        let mut number = || -> Result<u64> {
+            let (head, tail) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+            rest = tail;
+            Ok(u64::from_le_bytes(*head))
+        };
+        let (first_document, terms, offsets, nonzeros) = (number()?, number()?, number()?, number()?);
+        let terms = u32::try_from(terms).map_err(|_| damaged())?;
+        let size = offsets.checked_mul(8).zip(nonzeros.checked_mul(8)).and_then(|(a, b)| a.checked_add(b));
+        if size != Some(rest.len() as u64) {
+            return Err(damaged());
+        }
+        let (indptr, rest) = rest.split_at(offsets as usize * 8);
+        let (indices, data) = rest.split_at(nonzeros as usize * 4);
+        let chunk = CsrChunk {
+            first_document,
+            terms,
+            indptr: indptr.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect(),
+            indices: indices.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect(),
+            data: data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        };
+        chunk.check()?;
+        Ok(chunk)
     }
 
     /// Checks everything the kernels rely on, so that a damaged file or message cannot make them read out of bounds:
@@ -118,6 +165,26 @@ pub fn boundaries(indptr: &[u64]) -> Vec<ChunkSpan> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chunks_travel_and_damaged_ones_are_refused() {
+        let chunk = CsrChunk { first_document: 9, terms: 5, indptr: vec![0, 2, 2, 3], indices: vec![1, 4, 0], data: vec![1.0, 2.5, 3.0] };
+        let bytes = chunk.encode();
+        assert_eq!(CsrChunk::decode(&bytes), Ok(chunk.clone()));
+        for cut in 0..bytes.len() {
+            assert!(CsrChunk::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let broken = |change: fn(&mut CsrChunk)| {
+            let mut chunk = chunk.clone();
+            change(&mut chunk);
+            CsrChunk::decode(&chunk.encode()).is_err()
+        };
+        assert!(broken(|c| c.indices[1] = 5));
+        assert!(broken(|c| c.indices[1] = 1));
+        assert!(broken(|c| c.indptr[1] = 4));
+        assert!(broken(|c| c.indptr[3] = 2));
+        assert!(broken(|c| c.data[0] = f32::NAN));
+    }
 
     fn indptr(lengths: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let mut indptr = vec![0];

@@ -8,6 +8,7 @@ use super::job::Job;
 use super::message::{Assignment, Delivery};
 use super::table::Table;
 use crate::comm::Route;
+use crate::corpus::chunk::Footprint;
 use crate::error::{Error, Result};
 
 /// A chunk before it is opened: which, how heavy and where.
@@ -23,12 +24,6 @@ pub struct Parcel {
     pub place: Vec<u8>,
     /// Its bytes, when they exist nowhere but in a stream that the dispatcher reads.
     pub body: Option<Vec<u8>>,
-}
-
-/// Something with a size in memory.
-pub trait Footprint {
-    /// Bytes held.
-    fn bytes(&self) -> u64;
 }
 
 /// Where chunks come from. One value per rank; `next` is called on the dispatcher only, the others anywhere.

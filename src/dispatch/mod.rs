@@ -6,6 +6,7 @@
 //! ([`table`]); nothing else knows who has which chunk, so a chunk can be handed to somebody else at any time: a fold
 //! keeps the partial of a worker untouched until its sum has arrived.
 
+mod container;
 mod dataset;
 mod farm;
 mod fold;
@@ -15,7 +16,8 @@ mod merge;
 mod message;
 mod table;
 
-pub use dataset::{Dataset, Footprint, Parcel, Source};
+pub use container::{Corpus, Documents};
+pub use dataset::{Dataset, Parcel, Source};
 pub use farm::farm;
 pub use fold::FoldReport;
 pub use job::Job;

@@ -4,8 +4,7 @@
 //! term, and every row of the result is written once. A scatter along documents would update rows of the result all
 //! over memory and takes 1.5 to 2 times as long.
 
-use crate::corpus::chunk::CsrChunk;
-use crate::dispatch::Footprint;
+use crate::corpus::chunk::{CsrChunk, Footprint};
 use crate::error::{Error, Result};
 
 /// Sparse rows: row i holds `columns[begins[i]..begins[i + 1]]`.
