@@ -42,7 +42,8 @@ impl CsrChunk {
     /// Checks everything the kernels rely on, so that a damaged file or message cannot make them read out of bounds:
     /// offsets ascending and complete, terms ascending within a document and below `terms`, values finite.
     pub fn check(&self) -> Result<()> {
-        let broken = |what: String| Err(Error::failed(format!("damaged chunk at document {}: {what}", self.first_document)));
+        let broken =
+            |what: String| Err(Error::failed(format!("damaged chunk at document {}: {what}", self.first_document)));
         if self.indptr.first() != Some(&0) || self.indptr.last() != Some(&(self.indices.len() as u64)) {
             return broken("offsets do not span the nonzeros".into());
         }
@@ -58,7 +59,11 @@ impl CsrChunk {
                 return broken(format!("terms of document {} are not ascending", self.first_document + row as u64));
             }
             if terms.last().is_some_and(|&t| t >= self.terms) {
-                return broken(format!("document {} names a term beyond the {} known", self.first_document + row as u64, self.terms));
+                return broken(format!(
+                    "document {} names a term beyond the {} known",
+                    self.first_document + row as u64,
+                    self.terms
+                ));
             }
         }
         if let Some(at) = self.data.iter().position(|v| !v.is_finite()) {
