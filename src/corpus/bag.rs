@@ -1,4 +1,5 @@
-//! The bags of words of a piece: counted once under a worker's own term numbers, made into a chunk once the dictionary is known.
+//! The bags of words of a piece: counted once under a worker's own term numbers, made into a chunk once the dictionary
+//! is known.
 
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::cutter::Piece;
@@ -53,8 +54,8 @@ impl BagPiece {
         (counts + strings(&self.ids) + strings(&self.labels)) as u64
     }
 
-    /// The chunk of these documents: `map` gives the term of the dictionary for each local term, or [`NO_TERM`]; `terms` is
-    /// the size of the dictionary.
+    /// The chunk of these documents: `map` gives the term of the dictionary for each local term, or [`NO_TERM`];
+    /// `terms` is the size of the dictionary.
     ///
     /// # Errors
     /// A count beyond 2^24, which would not survive as f32.
@@ -70,7 +71,7 @@ impl BagPiece {
             row.sort_unstable();
             if let Some((_, count)) = row.iter().find(|&&(_, count)| count > MAX_COUNT) {
                 return Err(Error::failed(format!(
-                    "document {}: a term occurs {count} times, more than 2^24, the most a count can be: cut the document up",
+                    "document {}: a term occurs {count} times, more than a count can be (2^24): cut it into documents",
                     first_document + document as u64
                 )));
             }
@@ -96,7 +97,7 @@ pub fn tokenise(
     // Lower case has at most a character per byte of text, and a token at least one: one check serves all tokens.
     if vocabulary.len() + bytes.len() > Vocabulary::MAX_TERMS {
         return Err(Error::failed(format!(
-            "{} terms: more than 2^32 distinct terms on one rank: is this text, and the token pattern right? Use more ranks if so",
+            "{} terms on one rank are too many: is this text, and the token pattern right? If so, use more ranks",
             vocabulary.len()
         )));
     }
@@ -131,4 +132,83 @@ pub fn tokenise(
         Ok(())
     })?;
     Ok(bag)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::corpus::cutter::{Cutter, read_piece};
+    use crate::corpus::dictionary::{FilterSpec, TermCounts};
+    use crate::corpus::text::TextSpec;
+    use crate::corpus::tokenizer::TokenizerSpec;
+
+    /// From text to chunks, against counting the fixture's tokens one document at a time.
+    #[test]
+    fn chunks_hold_the_counts_of_the_tokens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("texts");
+        std::fs::write(&path, include_str!("../../tests/fixtures/text/texts.txt")).unwrap();
+        let plan = TextSpec { piece_bytes: 200, ..TextSpec::new(vec![path]) }.check().unwrap();
+        let tokenizer = Tokenizer::new(&TokenizerSpec::default()).unwrap();
+        let (mut vocabulary, mut counts, mut bags) = (Vocabulary::default(), TermCounts::default(), Vec::new());
+        let mut cutter = Cutter::new(&plan);
+        while let Some(piece) = cutter.next().unwrap() {
+            let bytes = read_piece(&plan, &piece).unwrap();
+            let bag = tokenise(&tokenizer, &mut vocabulary, &plan, &piece, &bytes).unwrap();
+            counts.absorb(&bag);
+            bags.push(bag);
+        }
+        assert!(bags.len() > 5);
+        let expected = include_str!("../../tests/fixtures/text/tokens.txt").lines().collect::<Vec<_>>();
+        let rules = FilterSpec { no_below: 2, no_above: 0.3, keep_n: None };
+        let dictionary = counts.resolve(&vocabulary).filter(&rules, expected.len() as u64).unwrap();
+        let map = dictionary.map(&vocabulary);
+        let mut document = 0;
+        for bag in &bags {
+            let chunk = bag.to_csr(&map, dictionary.len() as u32, document as u64).unwrap();
+            chunk.check().unwrap();
+            for row in 0..chunk.documents() {
+                let mut oracle = BTreeMap::new();
+                for token in expected[document].split_whitespace() {
+                    if let Some(term) = dictionary.terms.iter().position(|t| t == token) {
+                        *oracle.entry(term as u32).or_insert(0.0) += 1.0;
+                    }
+                }
+                let (terms, values) = chunk.document(row);
+                assert_eq!(
+                    terms.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>(),
+                    Vec::from_iter(oracle)
+                );
+                document += 1;
+            }
+        }
+        assert_eq!(document, expected.len());
+    }
+
+    #[test]
+    fn identifiers_and_labels_come_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        std::fs::write(&path, "id,text,kind\n1,some words,x\n2,,y\n").unwrap();
+        let mut spec = TextSpec::new(vec![path]);
+        (spec.id_field, spec.label_field) = (Some("id".into()), Some("kind".into()));
+        let plan = spec.check().unwrap();
+        let piece = Cutter::new(&plan).next().unwrap().unwrap();
+        let tokenizer = Tokenizer::new(&TokenizerSpec::default()).unwrap();
+        let bytes = read_piece(&plan, &piece).unwrap();
+        let bag = tokenise(&tokenizer, &mut Vocabulary::default(), &plan, &piece, &bytes).unwrap();
+        assert_eq!(bag.indptr, [0, 2, 2]);
+        assert_eq!(bag.ids.unwrap(), ["1", "2"]);
+        assert_eq!(bag.labels.unwrap(), ["x", "y"]);
+    }
+
+    #[test]
+    fn a_count_that_f32_cannot_hold_is_refused() {
+        let bag = |count| BagPiece { indptr: vec![0, 1], terms: vec![0], counts: vec![count], ..BagPiece::default() };
+        assert_eq!(bag(MAX_COUNT).to_csr(&[0], 1, 0).unwrap().data, [16_777_216.0]);
+        let message = bag(MAX_COUNT + 1).to_csr(&[0], 1, 41).unwrap_err().to_string();
+        assert!(message.contains("document 41: a term occurs 16777217 times"), "{message}");
+    }
 }

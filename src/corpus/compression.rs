@@ -1,4 +1,5 @@
-//! Compressed input as a stream of plain bytes. What a file is compressed with is read from its first bytes, not its name.
+//! Compressed input as a stream of plain bytes. What a file is compressed with is read from its first bytes, not its
+//! name.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -42,7 +43,8 @@ impl Compression {
         }
     }
 
-    /// Opens a file as the stream of its decompressed bytes. A damaged or cut-off stream shows as an error while reading.
+    /// Opens a file as the stream of its decompressed bytes. A damaged or cut-off stream shows as an error while
+    /// reading.
     pub fn open(self, path: &Path) -> Result<Box<dyn Read + Send>> {
         let file = File::open(path).at(path)?;
         if self == Compression::None {

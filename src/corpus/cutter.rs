@@ -1,12 +1,13 @@
 //! Cuts the inputs into pieces of about equal size that end on record boundaries.
 //!
-//! A piece ends with the first record that ends `piece_bytes` or more behind the piece's beginning, counted in decompressed
-//! bytes: boundaries depend on the content and `piece_bytes` alone, never on compression or on who asks. A file begins a
-//! piece of its own.
+//! A piece ends with the first record that ends `piece_bytes` or more behind the piece's beginning, counted in
+//! decompressed bytes: boundaries depend on the content and `piece_bytes` alone, never on compression or on who asks. A
+//! file begins a piece of its own.
 //!
-//! What it costs the dispatcher: plain lines are not read but for a few bytes around each boundary. Plain CSV is read once
-//! and scanned for quotes, since a newline may lie inside a field. Of both only the place of a piece has to travel;
-//! whoever sees the file reads it with [`read_piece`]. Compressed files are decompressed here and travel as bytes.
+//! What it costs the dispatcher: plain lines are not read but for a few bytes around each boundary. Plain CSV is read
+//! once and scanned for quotes, since a newline may lie inside a field. Of both only the place of a piece has to
+//! travel; whoever sees the file reads it with [`read_piece`]. Compressed files are decompressed here and travel as
+//! bytes.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -124,7 +125,8 @@ impl Cutter {
     /// The next piece, or none after the last.
     ///
     /// # Errors
-    /// A file cannot be read, a compressed stream is damaged, a record is longer than 1 GiB, or a quote is never closed.
+    /// A file cannot be read, a compressed stream is damaged, a record is longer than 1 GiB, or a quote is never
+    /// closed.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Piece>> {
         while self.file < self.plan.files.len() {
@@ -174,7 +176,7 @@ impl Source {
         let failed = |why: String| Error::failed(format!("{}{why}", about.path.display()));
         let too_long = |offset: u64| {
             failed(format!(
-                ": no record ends within {max_record_bytes} bytes behind byte {offset}: is this text, and the format right?"
+                ": no record ends within {max_record_bytes} bytes behind byte {offset}: is the format right?"
             ))
         };
         match self {
@@ -200,7 +202,7 @@ impl Source {
                         if let Some(quote) = scanner.open_quote() {
                             let line = *line + newlines(&buffer[..quote]);
                             return Err(failed(format!(
-                                ":{line}: a field opens with a quote that is never closed: close it, or double it if it is meant"
+                                ":{line}: a field opens with a quote that is never closed: close the field"
                             )));
                         }
                         break buffer.len();
@@ -401,7 +403,8 @@ mod tests {
             let data = fields.concat() + "\n";
             let parse = |bytes: &[u8]| {
                 let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-                reader.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect::<Vec<_>>()
+                let fields = |record: csv::ByteRecord| record.iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
+                reader.byte_records().map(|record| fields(record.unwrap())).collect::<Vec<_>>()
             };
             let path = dir.path().join("a.csv");
             let plan = plan(&path, format!("text,n\n{data}").as_bytes(), piece_bytes).unwrap();

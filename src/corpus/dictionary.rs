@@ -1,8 +1,9 @@
 //! Which terms the corpus has, how frequent they are, and which of them stay.
 //!
-//! Every worker counts its own terms ([`TermCounts`]); with their strings they become a [`TermTable`], and merging tables is
-//! associative and commutative, so that the total does not depend on who counted what. Filtering the total gives the
-//! [`Dictionary`], equal to that of gensim's `Dictionary.filter_extremes` for the same tokens, numbers of the terms included.
+//! Every worker counts its own terms ([`TermCounts`]); with their strings they become a [`TermTable`], and merging
+//! tables is associative and commutative, so that the total does not depend on who counted what. Filtering the total
+//! gives the [`Dictionary`], equal to that of gensim's `Dictionary.filter_extremes` for the same tokens, numbers of the
+//! terms included.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -148,8 +149,8 @@ impl TermTable {
             as u64
     }
 
-    /// As bytes, little-endian: the number of terms; per term document frequency, collection frequency, first piece (u64 each),
-    /// first document in it and length of the term in bytes (u32 each); then all terms.
+    /// As bytes, little-endian: the number of terms; per term document frequency, collection frequency, first piece
+    /// (u64 each), first document in it and length of the term in bytes (u32 each); then all terms.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.len() * Self::RECORD_BYTES + self.arena.len());
         bytes.extend_from_slice(&(self.len() as u64).to_le_bytes());
@@ -199,8 +200,8 @@ impl TermTable {
         if ascending { Ok(table) } else { Err(broken()) }
     }
 
-    /// The dictionary of the corpus: the terms that pass, numbered as gensim numbers them, by the first document that holds
-    /// them and within one by code points. `documents` is the size of the corpus, empty documents included.
+    /// The dictionary of the corpus: the terms that pass, numbered as gensim numbers them, by the first document that
+    /// holds them and within one by code points. `documents` is the size of the corpus, empty documents included.
     ///
     /// # Errors
     /// No term passes; the message says how many each rule took and what to change.
@@ -208,8 +209,8 @@ impl TermTable {
         rules.check()?;
         // Truncated as gensim does it: int(no_above * num_docs).
         let most = (rules.no_above * documents as f64) as u64;
-        // Original numbers first: ties at the cut of `keep_n` go to the lower one. Terms are sorted already, so that a stable
-        // sort by document leaves them by code points within each.
+        // Original numbers first: ties at the cut of `keep_n` go to the lower one. Terms are sorted already, so that a
+        // stable sort by document leaves them by code points within each.
         let mut kept = (0..self.len()).collect::<Vec<_>>();
         let frequency = |at: usize| self.statistics[at].document_frequency;
         kept.retain(|&at| (rules.no_below..=most).contains(&frequency(at)));
@@ -227,7 +228,7 @@ impl TermTable {
         }
         if kept.len() >= NO_TERM as usize {
             return Err(Error::failed(format!(
-                "{} terms are more than 2^32: give --keep-n or a larger --no-below",
+                "{} terms are too many: give --keep-n or a larger --no-below",
                 kept.len()
             )));
         }
@@ -324,8 +325,8 @@ impl Dictionary {
         map
     }
 
-    /// As bytes, little-endian: the number of terms; per term document and collection frequency (u64 each) and length in
-    /// bytes (u32); then all terms.
+    /// As bytes, little-endian: the number of terms; per term document and collection frequency (u64 each) and length
+    /// in bytes (u32); then all terms.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&(self.len() as u64).to_le_bytes());
@@ -364,5 +365,125 @@ impl Dictionary {
             arena = rest;
         }
         if arena.is_empty() { Ok(dictionary) } else { Err(broken()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The documents of the fixture as bags, in pieces of `documents_per_piece`, with one vocabulary for each of
+    /// `workers`.
+    fn tables(workers: usize, documents_per_piece: usize) -> (Vec<TermTable>, u64) {
+        let documents = include_str!("../../tests/fixtures/text/tokens.txt").lines().collect::<Vec<_>>();
+        let mut states = vec![(Vocabulary::default(), TermCounts::default()); workers];
+        // Workers take pieces from the last to the first: the order must not matter.
+        for (number, piece) in documents.chunks(documents_per_piece).enumerate().rev() {
+            let (vocabulary, counts) = &mut states[number * 7 % workers];
+            let mut bag = BagPiece { number: number as u64, indptr: vec![0], ..BagPiece::default() };
+            for document in piece {
+                let begin = bag.terms.len();
+                for term in document.split_whitespace().map(|token| vocabulary.intern(token)) {
+                    match bag.terms[begin..].iter().position(|&t| t == term) {
+                        Some(at) => bag.counts[begin + at] += 1,
+                        None => {
+                            bag.terms.push(term);
+                            bag.counts.push(1);
+                        }
+                    }
+                }
+                bag.indptr.push(bag.terms.len() as u32);
+            }
+            counts.absorb(&bag);
+        }
+        (states.into_iter().map(|(vocabulary, counts)| counts.resolve(&vocabulary)).collect(), documents.len() as u64)
+    }
+
+    fn total(tables: Vec<TermTable>) -> TermTable {
+        tables.into_iter().fold(TermTable::default(), TermTable::merge)
+    }
+
+    #[test]
+    fn filters_and_numbers_are_gensims() {
+        let (tables, documents) = tables(3, 4);
+        let table = total(tables);
+        for (rules, expected) in [
+            ((1, 1.0, None), include_str!("../../tests/fixtures/text/dictionary-1-1.0-all.tsv")),
+            ((2, 0.5, None), include_str!("../../tests/fixtures/text/dictionary-2-0.5-all.tsv")),
+            ((2, 0.2, None), include_str!("../../tests/fixtures/text/dictionary-2-0.2-all.tsv")),
+            ((1, 0.5, Some(20)), include_str!("../../tests/fixtures/text/dictionary-1-0.5-20.tsv")),
+            ((3, 1.0, Some(5)), include_str!("../../tests/fixtures/text/dictionary-3-1.0-5.tsv")),
+        ] {
+            let (no_below, no_above, keep_n) = rules;
+            let found = table.filter(&FilterSpec { no_below, no_above, keep_n }, documents).unwrap();
+            let rows = found.terms.iter().zip(&found.document_frequency).zip(&found.collection_frequency).enumerate();
+            let rows =
+                rows.map(|(number, ((term, df), cf))| format!("{number}\t{term}\t{df}\t{cf}\n")).collect::<String>();
+            assert_eq!(rows, expected, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn the_total_does_not_depend_on_who_counted_what() {
+        let expected = total(tables(1, 4).0);
+        for workers in [2, 3, 5] {
+            let tables = tables(workers, 4).0;
+            assert_eq!(total(tables.clone()), expected);
+            assert_eq!(total(tables.into_iter().rev().collect()), expected);
+        }
+    }
+
+    #[test]
+    fn tables_and_dictionaries_survive_their_encoding_and_damage_is_noticed() {
+        let (tables, documents) = tables(1, 7);
+        let table = total(tables);
+        let bytes = table.encode();
+        assert_eq!(TermTable::decode(&bytes).unwrap(), table);
+        assert_eq!(TermTable::decode(&TermTable::default().encode()).unwrap(), TermTable::default());
+        let dictionary = table.filter(&FilterSpec { no_below: 2, ..FilterSpec::default() }, documents).unwrap();
+        let message = dictionary.encode();
+        assert_eq!(Dictionary::decode(&message).unwrap(), dictionary);
+        for cut in [0, 7, 8, 50, bytes.len() - 1] {
+            assert!(TermTable::decode(&bytes[..cut]).is_err());
+        }
+        for cut in [0, 7, 8, 30, message.len() - 1] {
+            assert!(Dictionary::decode(&message[..cut]).is_err());
+        }
+        // A count no memory could hold, an arena that is not UTF-8, and terms out of order.
+        let mut broken = bytes.clone();
+        broken[..8].fill(0xff);
+        assert!(TermTable::decode(&broken).is_err());
+        let mut broken = bytes.clone();
+        *broken.last_mut().unwrap() = 0xff;
+        assert!(TermTable::decode(&broken).is_err());
+        let mut broken = bytes;
+        broken[8 + table.len() * TermTable::RECORD_BYTES] = b'~';
+        assert!(TermTable::decode(&broken).is_err());
+    }
+
+    #[test]
+    fn a_map_leads_from_local_to_global_terms() {
+        let mut vocabulary = Vocabulary::default();
+        for term in ["gone", "b", "a"] {
+            vocabulary.intern(term);
+        }
+        let terms = ["a", "elsewhere", "b"].map(String::from).to_vec();
+        let dictionary = Dictionary { terms, document_frequency: vec![1; 3], collection_frequency: vec![1; 3] };
+        assert_eq!(dictionary.map(&vocabulary), [NO_TERM, 2, 0]);
+    }
+
+    #[test]
+    fn nothing_left_says_why() {
+        let (tables, documents) = tables(1, 4);
+        let table = total(tables);
+        let rules = FilterSpec { no_below: 1000, ..FilterSpec::default() };
+        let message = table.filter(&rules, documents).unwrap_err().to_string();
+        assert!(message.contains("in fewer than 1000 documents") && message.contains("lower --no-below"), "{message}");
+        let message = TermTable::default().filter(&FilterSpec::default(), 3).unwrap_err().to_string();
+        assert!(message.contains("no tokens in 3 documents"), "{message}");
+        for no_above in [0.0, 1.5, f64::NAN] {
+            let rules = FilterSpec { no_above, ..FilterSpec::default() };
+            assert_eq!(table.filter(&rules, documents).unwrap_err().exit_code(), 2);
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Where records end: at a newline, in CSV at a newline outside quotes.
 //!
 //! The quoting rule is the one the `csv` crate parses by, so that both agree on every file, also on those that break
-//! RFC 4180: a quote opens a quoted field only as the field's first byte; within one, a doubled quote is a literal quote and
-//! any other quote closes it; everywhere else a quote is an ordinary byte. Quotes are found by `memchr`, so that the scan
-//! costs little more than reading.
+//! RFC 4180: a quote opens a quoted field only as the field's first byte; within one, a doubled quote is a literal
+//! quote and any other quote closes it; everywhere else a quote is an ordinary byte. Quotes are found by `memchr`, so
+//! that the scan costs little more than reading.
 
 use memchr::{memchr, memrchr};
 
-/// Finds the end of the first record that ends at or beyond a wanted size, in a buffer that begins with a record and grows.
+/// Finds the end of the first record that ends at or beyond a wanted size, in a buffer that begins with a record and
+/// grows.
 #[derive(Debug, Clone, Default)]
 pub struct RecordScanner {
     /// Field delimiter of a format with quotes; `None` where every newline ends a record.
@@ -24,8 +25,8 @@ impl RecordScanner {
         RecordScanner { delimiter, at: 0, open_quote: None }
     }
 
-    /// Index just after the first newline that ends a record and lies at `wanted - 1` or later; `None` if the buffer does
-    /// not hold it yet. Call again with the same buffer, grown at its end. `last`: nothing follows the buffer.
+    /// Index just after the first newline that ends a record and lies at `wanted - 1` or later; `None` if the buffer
+    /// does not hold it yet. Call again with the same buffer, grown at its end. `last`: nothing follows the buffer.
     pub fn find(&mut self, buffer: &[u8], wanted: usize, last: bool) -> Option<usize> {
         let wanted_newline = wanted.saturating_sub(1);
         let Some(delimiter) = self.delimiter else {

@@ -1,7 +1,7 @@
 //! Raw text as input: which files there are, what they hold, and where in them the documents are.
 //!
-//! [`TextSpec`] is what the user asked for, [`TextPlan`] what the files turned out to be. The dispatcher checks the one into
-//! the other once and broadcasts it; everybody trusts it from then on.
+//! [`TextSpec`] is what the user asked for, [`TextPlan`] what the files turned out to be. The dispatcher checks the one
+//! into the other once and broadcasts it; everybody trusts it from then on.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -116,8 +116,8 @@ impl TextSpec {
     /// Looks at every file: that it is there and holds something, how it is compressed, and which columns it has.
     ///
     /// # Errors
-    /// `Usage` for parameters that contradict each other or the format; `Failed`, with the file's name, for a file that is
-    /// missing, empty, damaged at its beginning, or lacks a wanted column.
+    /// `Usage` for parameters that contradict each other or the format; `Failed`, with the file's name, for a file that
+    /// is missing, empty, damaged at its beginning, or lacks a wanted column.
     pub fn check(&self) -> Result<TextPlan> {
         let Some(first) = self.inputs.first() else {
             return Err(Error::usage("no input: name at least one file of text"));
@@ -134,7 +134,7 @@ impl TextSpec {
                 let format = InputFormat::of_name(first);
                 if let Some(other) = self.inputs.iter().find(|path| InputFormat::of_name(path) != format) {
                     return Err(Error::usage(format!(
-                        "{} looks like {} and {} like {}: say which with --input-format, or build from one kind at a time",
+                        "{} looks like {} and {} like {}: say which with --input-format",
                         first.display(),
                         format.name(),
                         other.display(),
@@ -199,7 +199,8 @@ pub struct TextPlan {
 }
 
 impl TextPlan {
-    /// Whether this rank sees every file as the dispatcher does, by content and not by name, and so may read pieces itself.
+    /// Whether this rank sees every file as the dispatcher does, by content and not by name, and so may read pieces
+    /// itself.
     pub fn readable_here(&self) -> bool {
         self.files.iter().all(|file| fingerprint(&file.path).is_ok_and(|seen| seen == file.fingerprint))
     }
@@ -374,8 +375,8 @@ pub(crate) fn read_more(stream: &mut dyn Read, buffer: &mut Vec<u8>, bytes: u64,
     })
 }
 
-/// Digest of a file's length and its first and last 64 KiB: tells whether two ranks see the same file under a name without
-/// reading all of it.
+/// Digest of a file's length and its first and last 64 KiB: tells whether two ranks see the same file under a name
+/// without reading all of it.
 pub fn fingerprint(path: &Path) -> Result<[u8; 32]> {
     let mut file = File::open(path).at(path)?;
     let bytes = file.metadata().at(path)?.len();
@@ -388,4 +389,99 @@ pub fn fingerprint(path: &Path) -> Result<[u8; 32]> {
         hasher.update(&end);
     }
     Ok(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(dir: &Path, files: &[(&str, &[u8])], format: Option<InputFormat>) -> Result<TextPlan> {
+        let inputs = files.iter().map(|(name, bytes)| {
+            std::fs::write(dir.join(name), bytes).unwrap();
+            dir.join(name)
+        });
+        TextSpec { format, ..TextSpec::new(inputs.collect()) }.check()
+    }
+
+    #[test]
+    fn names_promise_formats() {
+        for (name, format) in [
+            ("a.txt", InputFormat::Lines),
+            ("a", InputFormat::Lines),
+            ("csv", InputFormat::Lines),
+            ("a.jsonl.gz", InputFormat::Jsonl),
+            ("a.b.NDJSON", InputFormat::Jsonl),
+            ("a.csv.zst", InputFormat::Csv),
+            ("a.TSV.bz2", InputFormat::Tsv),
+        ] {
+            assert_eq!(InputFormat::of_name(Path::new(name)), format, "{name}");
+        }
+    }
+
+    #[test]
+    fn useless_inputs_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = |files: &[(&str, &[u8])]| check(dir.path(), files, None).unwrap_err().to_string();
+        assert!(message(&[("empty", b"")]).contains("empty: is empty"));
+        let nothing = zstd::encode_all(&b""[..], 1).unwrap();
+        assert!(message(&[("nothing", &nothing)]).contains("nothing: holds nothing once decompressed (zstd)"));
+        assert!(message(&[("a.csv", b"text,n")]).contains("a.csv:1: there are no records"));
+        assert!(message(&[("a.csv", b"text,text\nx,y\n")]).contains("two columns are named \"text\""));
+        assert!(message(&[("a.csv", b"te\xffxt,n\nx,y\n")]).contains("the header is not UTF-8"));
+        assert!(message(&[("a.csv", b"text\n"), ("b.tsv", b"text\n")]).contains("say which with --input-format"));
+        let missing = TextSpec::new(vec![dir.path().join("missing")]).check().unwrap_err();
+        assert!(missing.exit_code() == 1 && missing.to_string().contains("missing: "), "{missing}");
+        let folder = TextSpec::new(vec![dir.path().into()]).check().unwrap_err().to_string();
+        assert!(folder.contains("is a folder"), "{folder}");
+    }
+
+    #[test]
+    fn contradictions_are_mistakes_of_usage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "x\n").unwrap();
+        let spec = TextSpec::new(vec![path]);
+        for wrong in [
+            TextSpec { inputs: vec![], ..spec.clone() },
+            TextSpec { piece_bytes: 0, ..spec.clone() },
+            TextSpec { piece_bytes: u64::MAX, ..spec.clone() },
+            TextSpec { label_field: Some("label".into()), ..spec.clone() },
+        ] {
+            assert_eq!(wrong.check().unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+        spec.check().unwrap();
+    }
+
+    #[test]
+    fn columns_are_each_files_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = check(dir.path(), &[("a.csv", b"n,text\n1,x\n"), ("b.csv", b"text\ny\n")], None).unwrap();
+        let columns =
+            plan.files.iter().map(|file| file.columns.unwrap()).map(|c| (c.count, c.text)).collect::<Vec<_>>();
+        assert_eq!(columns, [(2, 1), (1, 0)]);
+        assert_eq!(
+            plan.files.iter().map(|file| (file.data_offset, file.data_line)).collect::<Vec<_>>(),
+            [(7, 2), (5, 2)]
+        );
+    }
+
+    #[test]
+    fn another_file_under_the_name_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = vec![b'x'; 200_000];
+        let plan = check(dir.path(), &[("a", &bytes)], None).unwrap();
+        assert!(plan.readable_here());
+        let sent = serde_json::to_vec(&plan).unwrap();
+        assert_eq!(serde_json::from_slice::<TextPlan>(&sent).unwrap(), plan);
+        for at in [0, 199_999] {
+            bytes[at] = b'y';
+            std::fs::write(dir.path().join("a"), &bytes).unwrap();
+            assert!(!plan.readable_here());
+            bytes[at] = b'x';
+        }
+        std::fs::write(dir.path().join("a"), &bytes[1..]).unwrap();
+        assert!(!plan.readable_here());
+        std::fs::remove_file(dir.path().join("a")).unwrap();
+        assert!(!plan.readable_here());
+    }
 }

@@ -1,9 +1,9 @@
 //! Text to tokens.
 //!
-//! By default as gensim's `simple_preprocess` does it: the text in lower case, cut into the longest runs of Python's `\w`
-//! without `\d`, kept if they are 2 to 15 characters long and do not begin with an underscore. Python's classes, by Unicode
-//! general category: `\w` without `\d` is L*, Nl, No and the underscore; marks are not in it, so that a combining mark ends a
-//! token. Given a pattern, tokens are its matches instead.
+//! By default as gensim's `simple_preprocess` does it: the text in lower case, cut into the longest runs of Python's
+//! `\w` without `\d`, kept if they are 2 to 15 characters long and do not begin with an underscore. Python's classes,
+//! by Unicode general category: `\w` without `\d` is L*, Nl, No and the underscore; marks are not in it, so that a
+//! combining mark ends a token. Given a pattern, tokens are its matches instead.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,8 @@ use crate::error::{Error, Result, one_line};
 /// How text is cut into tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerSpec {
-    /// Regular expression (syntax of the `regex` crate) whose matches are the tokens, or whose first group if it has one.
+    /// Regular expression (syntax of the `regex` crate) whose matches are the tokens, or whose first group if it has
+    /// one.
     pub token_pattern: Option<String>,
     /// Whether text is put into lower case first.
     pub lowercase: bool,
@@ -209,5 +210,63 @@ fn lower_case(text: &str, out: &mut String) {
         let foreign = rest.bytes().position(|byte| byte.is_ascii()).unwrap_or(rest.len());
         out.extend(rest[..foreign].chars().flat_map(char::to_lowercase));
         rest = &rest[foreign..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(spec: &TokenizerSpec, text: &str) -> Vec<String> {
+        let mut tokens = Vec::new();
+        Tokenizer::new(spec).unwrap().tokens(text, &mut String::new(), |token| tokens.push(token.to_owned()));
+        tokens
+    }
+
+    #[test]
+    fn tokens_are_gensims() {
+        let texts = include_str!("../../tests/fixtures/text/texts.txt");
+        let expected = include_str!("../../tests/fixtures/text/tokens.txt");
+        assert_eq!(texts.split('\n').count(), expected.split('\n').count());
+        for (text, expected) in texts.split('\n').zip(expected.split('\n')) {
+            assert_eq!(tokens(&TokenizerSpec::default(), text).join(" "), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lower_case_is_that_of_the_standard_library() {
+        let mut out = String::new();
+        for code in (0..=0x10_ffff_u32).filter_map(char::from_u32).collect::<Vec<_>>().chunks(997) {
+            let text = code.iter().flat_map(|&c| ['a', c, 'B']).collect::<String>();
+            lower_case(&text, &mut out);
+            assert_eq!(out, text.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn a_pattern_takes_the_place_of_words() {
+        let spec = TokenizerSpec { token_pattern: Some(r"(?u)\b\w\w+\b".into()), ..TokenizerSpec::default() };
+        assert_eq!(tokens(&spec, "A b2b _x don't R2-D2"), ["b2b", "_x", "don", "r2", "d2"]);
+        let group = TokenizerSpec { token_pattern: Some(r"#(\w+)".into()), lowercase: false, ..spec };
+        assert_eq!(tokens(&group, "#Tag text #a #other"), ["Tag", "other"]);
+        let empty = TokenizerSpec { token_pattern: Some(r"x*".into()), min_length: 1, ..group };
+        assert_eq!(tokens(&empty, "axxb"), ["xx"]);
+    }
+
+    #[test]
+    fn lengths_count_characters_and_are_inclusive() {
+        let spec = TokenizerSpec { min_length: 3, max_length: 4, ..TokenizerSpec::default() };
+        assert_eq!(tokens(&spec, "ab abc abcd abcde éé ééé éééé ééééé"), ["abc", "abcd", "ééé", "éééé"]);
+    }
+
+    #[test]
+    fn parameters_that_make_no_sense_are_refused() {
+        for (min_length, max_length) in [(0, 5), (6, 5)] {
+            let spec = TokenizerSpec { min_length, max_length, ..TokenizerSpec::default() };
+            assert_eq!(Tokenizer::new(&spec).unwrap_err().exit_code(), 2);
+        }
+        let spec = TokenizerSpec { token_pattern: Some("(".into()), ..TokenizerSpec::default() };
+        let error = Tokenizer::new(&spec).unwrap_err();
+        assert!(error.exit_code() == 2 && !error.to_string().contains('\n'), "{error}");
     }
 }

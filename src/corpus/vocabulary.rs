@@ -17,7 +17,8 @@ pub struct Vocabulary {
     slots: HashTable<Slot>,
 }
 
-/// What a lookup needs to compare a token, together, so that it misses the cache at most once more, for the term's bytes.
+/// What a lookup needs to compare a token, together, so that it misses the cache at most once more, for the term's
+/// bytes.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     begin: u64,

@@ -1,5 +1,5 @@
-//! A JSON object per line, its wanted fields borrowed from the line where no escape has to be undone; all others are skipped
-//! without being built. Blank lines are skipped.
+//! A JSON object per line, its wanted fields borrowed from the line where no escape has to be undone; all others are
+//! skipped without being built. Blank lines are skipped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -148,10 +148,13 @@ impl<'de> Visitor<'de> for Scalar<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> std::result::Result<Self::Value, E> {
-        // JSON has no infinities: this is a decimal or an integer beyond 64 bits, written as serde_json writes it.
+        // An integer beyond 64 bits arrives here too, rounded: two documents could come to share an identifier.
         match serde_json::Number::from_f64(value) {
-            Some(number) => self.number(number),
-            None => Err(E::custom(format!("field \"{}\" is not a finite number", self.key))),
+            Some(number) if value.abs() < 2_f64.powi(53) => self.number(number),
+            _ => Err(E::custom(format!(
+                "the number in field \"{}\" has too many digits: write it as a string",
+                self.key
+            ))),
         }
     }
 }

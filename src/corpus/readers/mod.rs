@@ -28,8 +28,8 @@ pub struct RawDocument<'a> {
 /// ([`read_piece`](crate::corpus::cutter::read_piece)).
 ///
 /// # Errors
-/// Bytes that are not text (NUL, or not UTF-8 and not to be replaced), records that are not what the format says or lack a
-/// field, each named by file and line; and whatever `each` returns.
+/// Bytes that are not text (NUL, or not UTF-8 and not to be replaced), records that are not what the format says or
+/// lack a field, each named by file and line; and whatever `each` returns.
 pub fn documents(
     plan: &TextPlan,
     piece: &Piece,
@@ -80,7 +80,8 @@ impl Source<'_> {
         }
     }
 
-    /// Line the piece begins on. Of plain lines the cutter does not know it; only then the file is read up to the piece.
+    /// Line the piece begins on. Of plain lines the cutter does not know it; only then the file is read up to the
+    /// piece.
     fn first_line(&self) -> Result<u64> {
         use std::io::Read;
         if let Some(line) = self.piece.first_line {
