@@ -227,10 +227,7 @@ impl TermTable {
             return Err(self.nothing_left(rules, most, documents));
         }
         if kept.len() >= NO_TERM as usize {
-            return Err(Error::failed(format!(
-                "{} terms are too many: give --keep-n or a larger --no-below",
-                kept.len()
-            )));
+            return Err(Error::failed(format!("{} terms are too many: give --keep-n", kept.len())));
         }
         Ok(Dictionary {
             terms: kept.iter().map(|&at| self.term(at).to_owned()).collect(),
