@@ -1,4 +1,17 @@
 //! Documents as sparse counts: the chunk, the container that holds them, and all ways in and out.
+//!
+//! From raw text to chunks: [`text`] checks the inputs, [`cutter`] cuts them into pieces that end on record boundaries,
+//! [`readers`] find the documents of a piece, [`tokenizer`] their tokens, [`vocabulary`] numbers the tokens, [`bag`]
+//! counts them, and [`dictionary`] decides over the whole corpus which terms stay.
 
+pub mod bag;
 pub mod chunk;
 pub mod container;
+pub mod compression;
+pub mod cutter;
+pub mod dictionary;
+pub mod readers;
+pub mod records;
+pub mod text;
+pub mod tokenizer;
+pub mod vocabulary;

@@ -1,0 +1,84 @@
+//! Compressed input as a stream of plain bytes. What a file is compressed with is read from its first bytes, not its
+//! name.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{At, Result};
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compression {
+    /// Not at all: pieces of the file can be read by seeking.
+    None,
+    /// gzip (RFC 1952), one or more members.
+    Gzip,
+    /// bzip2, one or more streams.
+    Bzip2,
+    /// Zstandard (RFC 8878), one or more frames.
+    Zstd,
+}
+
+/// Compressed bytes asked of the file at a time.
+const READ_BYTES: usize = 256 << 10;
+
+impl Compression {
+    /// Recognises a compressed stream by its first bytes (ten are enough).
+    pub fn of(head: &[u8]) -> Self {
+        // "BZh", the level, then the magic of a block or of an empty stream: text may well begin with "BZh9".
+        let bzip2 = head.len() >= 10
+            && head.starts_with(b"BZh")
+            && matches!(head[3], b'1'..=b'9')
+            && matches!(head[4..10], [0x31, 0x41, 0x59, 0x26, 0x53, 0x59] | [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]);
+        match head {
+            // The third byte is the method; 8 (deflate) is the only one there is.
+            [0x1f, 0x8b, 8, ..] => Compression::Gzip,
+            // A frame, or a skippable frame as parallel compressors put in front.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+            _ if bzip2 => Compression::Bzip2,
+            _ => Compression::None,
+        }
+    }
+
+    /// Opens a file as the stream of its decompressed bytes. A damaged or cut-off stream shows as an error while
+    /// reading.
+    pub fn open(self, path: &Path) -> Result<Box<dyn Read + Send>> {
+        let file = File::open(path).at(path)?;
+        if self == Compression::None {
+            return Ok(Box::new(file));
+        }
+        let compressed = BufReader::with_capacity(READ_BYTES, file);
+        Ok(match self {
+            Compression::None => unreachable!("returned above"),
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
+            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(compressed)),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(compressed).at(path)?),
+        })
+    }
+
+    /// Name for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Bzip2 => "bzip2",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_looks_like_a_magic_number_is_text() {
+        assert_eq!(Compression::of(b"BZh9 is how a bzip2 file begins"), Compression::None);
+        assert_eq!(Compression::of(b"BZh"), Compression::None);
+        assert_eq!(Compression::of(b""), Compression::None);
+        assert_eq!(Compression::of(&[0x1f, 0x8b]), Compression::None);
+    }
+}

@@ -1,0 +1,120 @@
+//! A worker's own numbering of the tokens it has met.
+
+use std::hash::Hasher;
+
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
+
+/// Distinct terms, numbered from 0 in the order they came. The strings lie end to end in one allocation, and a token is
+/// hashed once.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabulary {
+    /// All terms, one after another.
+    arena: String,
+    /// Where each term ends in the arena; it begins where the one before ends.
+    ends: Vec<u64>,
+    /// Every term's number and place, by hash.
+    slots: HashTable<Slot>,
+}
+
+/// What a lookup needs to compare a token, together, so that it misses the cache at most once more, for the term's
+/// bytes.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    begin: u64,
+    length: u32,
+    number: u32,
+}
+
+impl Slot {
+    fn bytes(self, arena: &[u8]) -> &[u8] {
+        &arena[self.begin as usize..self.begin as usize + self.length as usize]
+    }
+}
+
+impl Vocabulary {
+    /// The most terms a vocabulary can hold; `u32::MAX` is left to mean "none".
+    pub const MAX_TERMS: usize = u32::MAX as usize;
+
+    /// The number of a token, a new one if it was not met before. The caller sees to it that there is room
+    /// ([`Vocabulary::MAX_TERMS`]).
+    pub fn intern(&mut self, token: &str) -> u32 {
+        let hash = hash(token.as_bytes());
+        let arena = self.arena.as_bytes();
+        if let Some(slot) = self.slots.find(hash, |slot| slot.bytes(arena) == token.as_bytes()) {
+            return slot.number;
+        }
+        self.add(hash, token)
+    }
+
+    #[cold]
+    fn add(&mut self, hash: u64, token: &str) -> u32 {
+        assert!(self.ends.len() < Self::MAX_TERMS, "the caller leaves room in the vocabulary");
+        let number = self.ends.len() as u32;
+        let slot = Slot { begin: self.arena.len() as u64, length: token.len() as u32, number };
+        self.arena.push_str(token);
+        self.ends.push(self.arena.len() as u64);
+        let arena = self.arena.as_bytes();
+        self.slots.insert_unique(hash, slot, |slot| self::hash(slot.bytes(arena)));
+        number
+    }
+
+    /// The number of a term, if it was met.
+    pub fn get(&self, term: &str) -> Option<u32> {
+        let arena = self.arena.as_bytes();
+        let slot = self.slots.find(hash(term.as_bytes()), |slot| slot.bytes(arena) == term.as_bytes());
+        slot.map(|slot| slot.number)
+    }
+
+    /// The term of a number this vocabulary gave.
+    pub fn term(&self, number: u32) -> &str {
+        let number = number as usize;
+        let begin = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.arena[begin as usize..self.ends[number] as usize]
+    }
+
+    /// How many terms there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether no term was met yet.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes held in memory.
+    pub fn bytes(&self) -> u64 {
+        (self.arena.capacity() + self.ends.capacity() * 8 + self.slots.allocation_size()) as u64
+    }
+}
+
+fn hash(term: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(term);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_numbered_as_they_come_and_found_again() {
+        let mut vocabulary = Vocabulary::default();
+        let word = |i: u32| format!("{}é", i.wrapping_mul(2_654_435_761) % 5000);
+        let mut expected = Vec::<String>::new();
+        for token in (0..20_000).map(word) {
+            let number = expected.iter().position(|t| *t == token).unwrap_or(expected.len());
+            if number == expected.len() {
+                expected.push(token.clone());
+            }
+            assert_eq!(vocabulary.intern(&token), number as u32);
+        }
+        assert_eq!(vocabulary.len(), expected.len());
+        for (number, term) in expected.iter().enumerate() {
+            assert_eq!((vocabulary.term(number as u32), vocabulary.get(term)), (term.as_str(), Some(number as u32)));
+        }
+        assert_eq!(vocabulary.get("never met"), None);
+    }
+}
