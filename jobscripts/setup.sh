@@ -96,7 +96,11 @@ if ! has_mkl; then
     partial=$(mktemp -d "$MKLROOT.XXXXXX")
     trap 'rm -rf "$partial"' EXIT
     python3 -m venv "$partial"
-    "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r jobscripts/mkl-requirements.txt
+    if ! "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r jobscripts/mkl-requirements.txt; then
+        echo "setup: Intel MKL could not be fetched: set MKLROOT to one with static libraries (module load mkl), or" >&2
+        echo "setup: CORPUSCLE_DEPS to a folder that another machine's set-up has filled" >&2
+        exit 1
+    fi
     rm -rf "$MKLROOT"
     mv "$partial" "$MKLROOT"
     has_mkl || { echo "setup: $MKLROOT lacks the static libraries of Intel MKL: remove it and run this again" >&2; exit 1; }
