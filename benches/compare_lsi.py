@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""LSI against scikit-learn's ARPACK, side by side in one run, on the same weighted corpus.
+
+    . jobscripts/env.sh
+    benches/compare_lsi.py DOCS.txt --python PEERS_PYTHON       # DOCS.txt: one document a line
+
+corpuscle runs on one dispatcher and two workers, and its time is that of the whole command: start of MPI, reading the
+corpus, residuals, writing the model. ARPACK gets two threads, and its time is that of `TruncatedSVD.fit` alone, on a
+matrix that is in memory already. They take turns, so that a busy machine slows both.
+
+PEERS_PYTHON is an interpreter with scikit-learn, scipy, numpy and h5py. Exit status 1 when a bar does not hold.
+"""
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from harness import Bars, corpuscle, keep, made, median
+
+HERE = Path(__file__).resolve().parent
+
+
+def peer(python, *arguments):
+    """Runs arpack.py with two threads and returns the JSON object it prints."""
+    environment = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", MKL_NUM_THREADS="2")
+    # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        environment.pop(name, None)
+    command = [python, str(HERE / "arpack.py"), *map(str, arguments)]
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("docs", type=Path, help="text, one document a line")
+    options.add_argument("--python", required=True, help="interpreter with scikit-learn, scipy, numpy and h5py")
+    options.add_argument("-k", type=int, default=200, help="singular triplets (default %(default)s)")
+    options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each side (default %(default)s)")
+    options.add_argument("--speed-up", type=float, default=4.0, metavar="X", help="bar for ARPACK / corpuscle (default %(default)s)")
+    options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR",
+                         help="where corpora and references are kept (default: target/bench)")
+    given = options.parse_args()
+
+    stem = given.work / given.docs.resolve().parent.name / given.docs.stem
+    corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", given.docs, output=f"{stem}.corpus.h5"))
+    weighted = made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
+    reference = Path(f"{stem}.reference-k{given.k}.json")
+    made(reference, lambda: reference.write_text(json.dumps(peer(given.python, "reference", weighted, given.k))))
+    model = Path(f"{stem}.lsi.h5")
+
+    ours, theirs = [], []
+    for turn in range(given.repeat):
+        ours.append(corpuscle(2, "lsi", weighted, "-k", given.k, output=model))
+        theirs.append(peer(given.python, "fit", weighted, given.k))
+        print(f"run {turn + 1}: corpuscle {ours[-1]['seconds']:.2f} s, ARPACK {theirs[-1]['seconds']:.2f} s", flush=True)
+
+    exact = json.loads(reference.read_text())["singular_values"]
+    quality = peer(given.python, "check", weighted, model)
+
+    def largest_error(values):
+        return max(abs(value - true) / true for value, true in zip(values, exact, strict=True))
+
+    print(f"median seconds: corpuscle {median(ours):.2f}, ARPACK {median(theirs):.2f} "
+          f"(its largest relative error {largest_error(theirs[-1]['singular_values']):.1e})")
+    bars = Bars()
+    bars.at_least("speed-up over ARPACK", median(theirs) / median(ours), given.speed_up)
+    bars.at_most("largest relative error of a singular value", largest_error(quality["singular_values"]), 1e-4)
+    bars.at_most("largest relative difference of a residual from numpy's", quality["residual_difference"], 0.1)
+    bars.at_most("largest entry of U^T U - I", quality["orthogonality"], 1e-5)
+    bars.at_most("dispatcher CPU, per cent of a core", median(ours, lambda run: run["totals"]["dispatcher_cpu_percent"]), 5)
+    keep("compare_lsi", {"k": given.k, "corpus": quality["corpus"], "corpuscle": ours, "arpack": theirs, "quality": quality, "bars": bars.lines})
+    bars.finish()
+
+
+if __name__ == "__main__":
+    main()

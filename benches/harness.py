@@ -1,0 +1,91 @@
+"""What the benchmarks share: running corpuscle under MPI, medians, bars, and results kept raw by date and machine.
+
+Standard library only. The environment comes from `. jobscripts/env.sh`.
+"""
+import datetime
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def corpuscle(workers, *arguments, output):
+    """Runs `corpuscle ARGUMENTS -o OUTPUT` on a dispatcher and `workers` workers of one thread each.
+
+    Returns the seconds of the whole command, start of MPI included, and the totals of its OUTPUT.run.json.
+    """
+    launcher = os.environ.get("CORPUSCLE_MPIRUN")
+    if not launcher or not shutil.which("corpuscle"):
+        sys.exit("benchmark: first `. jobscripts/env.sh` and `cargo build --release`")
+    command = [*launcher.split(), "-n", str(1 + workers), shutil.which("corpuscle"), *map(str, arguments)]
+    command += ["--threads", "1", "-q", "-o", str(output)]
+    # A run that failed must not be read off the result of an earlier one.
+    for path in (Path(output), Path(f"{output}.run.json")):
+        path.unlink(missing_ok=True)
+    start = time.perf_counter()
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seconds = time.perf_counter() - start
+    if run.returncode or not Path(output).exists():
+        sys.exit(f"benchmark: {' '.join(command)} ended with {run.returncode}:\n{run.stdout}")
+    totals = json.loads(Path(f"{output}.run.json").read_text())["totals"]
+    return {"seconds": seconds, "totals": totals}
+
+
+def made(path, make):
+    """Calls `make` unless `path` exists, and returns it: corpora and references are kept between runs."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        make()
+    return path
+
+
+def median(runs, key=lambda run: run["seconds"]):
+    return statistics.median(map(key, runs))
+
+
+class Bars:
+    """Lines of a report that either hold or do not."""
+
+    def __init__(self):
+        self.lines = []
+
+    def check(self, what, value, holds, bar):
+        self.lines.append({"what": what, "value": value, "bar": bar, "holds": bool(holds)})
+        print(f"{'holds' if holds else 'FAILS'}  {what}: {value:.4g} (wanted: {bar})")
+
+    def at_least(self, what, value, bar):
+        self.check(what, value, value >= bar, f">= {bar:g}")
+
+    def at_most(self, what, value, bar):
+        self.check(what, value, value <= bar, f"<= {bar:g}")
+
+    def finish(self):
+        """Exit status of the benchmark: 1 when a bar does not hold."""
+        sys.exit(0 if all(line["holds"] for line in self.lines) else 1)
+
+
+def machine():
+    """The processor and how many of its cores this process may use, as a file name."""
+    with open("/proc/cpuinfo") as lines:
+        model = next((line.partition(":")[2] for line in lines if line.startswith("model name")), "unknown processor")
+    slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
+    return f"{slug}-{len(os.sched_getaffinity(0))}-cores"
+
+
+def keep(name, record):
+    """Writes a benchmark's raw figures to results/<date>-<machine>/<name>-<time>.json."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    folder = RESULTS / f"{now:%Y-%m-%d}-{machine()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"benchmark": name, "time": f"{now:%Y-%m-%dT%H:%M:%SZ}", "load_average": os.getloadavg()[0], **record}
+    path = folder / f"{name}-{now:%H%M%S}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"raw figures: {path.relative_to(RESULTS.parent.parent)}")

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""How `build` and `lsi` scale from one worker to two, and what the dispatcher costs.
+
+    . jobscripts/env.sh
+    benches/scaling.py DOCS.txt         # DOCS.txt: one document a line
+
+Each worker has one thread; the dispatcher has no core of its own on a machine of two. Times are those of the whole
+command. One worker and two take turns, so that a busy machine slows both. Exit status 1 when a bar does not hold.
+"""
+import argparse
+from pathlib import Path
+
+from harness import Bars, corpuscle, keep, made, median
+
+HERE = Path(__file__).resolve().parent
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("docs", type=Path, help="text, one document a line")
+    options.add_argument("-k", type=int, default=200, help="singular triplets (default %(default)s)")
+    options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each (default %(default)s)")
+    options.add_argument("--speed-up", type=float, default=1.7, metavar="X", help="bar for two workers (default %(default)s)")
+    options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR",
+                         help="where corpora are kept (default: target/bench)")
+    given = options.parse_args()
+
+    stem = given.work / given.docs.resolve().parent.name / given.docs.stem
+    corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", given.docs, output=f"{stem}.corpus.h5"))
+    weighted = made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
+    commands = {
+        "build": (("build", given.docs), f"{stem}.scaling.corpus.h5"),
+        "lsi": (("lsi", weighted, "-k", given.k), f"{stem}.scaling.lsi.h5"),
+    }
+    bars, runs = Bars(), {}
+    for name, (arguments, output) in commands.items():
+        runs[name] = {1: [], 2: []}
+        for _ in range(given.repeat):
+            for workers, taken in runs[name].items():
+                taken.append(corpuscle(workers, *arguments, output=output))
+        one, two = (median(taken) for taken in runs[name].values())
+        print(f"{name}: one worker {one:.2f} s, two {two:.2f} s (medians of {given.repeat})")
+        bars.at_least(f"{name}: two workers over one", one / two, given.speed_up)
+        cpu = median(runs[name][2], lambda run: run["totals"]["dispatcher_cpu_percent"])
+        bars.at_most(f"{name}: dispatcher CPU, per cent of a core", cpu, 5)
+    keep("scaling", {"k": given.k, "runs": runs, "bars": bars.lines})
+    bars.finish()
+
+
+if __name__ == "__main__":
+    main()

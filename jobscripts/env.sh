@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# Environment for building and running corpuscle; to be sourced, by bash or zsh:
+#
+#     . jobscripts/env.sh              # Open MPI, or whichever mpicc a module put on the path
+#     MPI=mpich . jobscripts/env.sh    # MPICH, with a target folder of its own
+#
+# It installs nothing (setup.sh does) and may be sourced again to switch. It exports
+#   MKLROOT, LIBCLANG_PATH, HDF5_DIR   what cargo's build scripts look for; values set by modules are kept
+#   MPICC, CARGO_TARGET_DIR            which MPI is linked, and where that build lives
+#   CORPUSCLE_MPIRUN                   the launcher of that MPI with its options, separated by spaces
+#   CORPUSCLE_MPIRUN_RECOVERY          the options under which a job outlives a dead worker; empty where there are none
+#   PATH                               so that `corpuscle` is the release build
+
+corpuscle_env() {
+    local here root deps version dir mpi=${MPI:-openmpi}
+    if [ -n "${ZSH_VERSION:-}" ]; then
+        eval 'here=${(%):-%x}' # zsh's name for the file being read; other shells cannot even parse it
+    else
+        here=${BASH_SOURCE[0]}
+    fi
+    root=$(CDPATH='' cd -- "$(dirname -- "$here")/.." && pwd) || return 1
+
+    # Intel MKL: one already loaded (with its static libraries) wins over the one setup.sh installs.
+    if [ ! -e "${MKLROOT:-/nonexistent}/lib/libmkl_core.a" ] && [ ! -e "${MKLROOT:-/nonexistent}/lib/intel64/libmkl_core.a" ]; then
+        deps=${CORPUSCLE_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/corpuscle}
+        version=$(sed -n 's/^mkl-static==\([0-9.]*\).*/\1/p' "$root/jobscripts/mkl-requirements.txt")
+        export MKLROOT=$deps/mkl-$version
+    fi
+
+    # bindgen needs libclang together with clang's own headers. Left alone it takes the newest libclang, which on
+    # systems with several LLVMs may come without them: name the newest complete one.
+    if [ -z "${LIBCLANG_PATH:-}" ]; then
+        for dir in $(corpuscle_clang_folders); do
+            if [ -n "$(find "$dir" -maxdepth 1 -name 'libclang[.-]*so*' 2>/dev/null)" ]; then
+                export LIBCLANG_PATH=$dir
+                break
+            fi
+        done
+    fi
+
+    # Serial HDF5 is what we want (rank 0 writes, workers read). Modules name it HDF5_ROOT as often as HDF5_DIR;
+    # on Debian the parallel library, where installed, would be picked first.
+    if [ -z "${HDF5_DIR:-}" ]; then
+        if [ -n "${HDF5_ROOT:-}" ]; then
+            export HDF5_DIR=$HDF5_ROOT
+        elif pkg-config --cflags hdf5 2>/dev/null | grep -q mpi && pkg-config --exists hdf5-serial; then
+            HDF5_DIR=$(pkg-config --libs-only-L hdf5-serial | sed 's/^-L//; s/ .*//')
+            export HDF5_DIR
+        fi
+    fi
+
+    # rsmpi asks MPI_PKG_CONFIG, CRAY_MPICH_DIR and `$MPICC -show`, in this order; the first two are left to those who
+    # set them. Debian installs several MPIs side by side with a suffix; elsewhere there is one plain mpicc at a time.
+    local launcher=mpirun
+    export MPICC=mpicc
+    case $mpi in
+        openmpi | mpich)
+            if command -v "mpicc.$mpi" >/dev/null; then
+                MPICC=mpicc.$mpi launcher=mpirun.$mpi
+            fi
+            ;;
+        *)
+            echo "env.sh: MPI=$mpi is not known: use openmpi or mpich" >&2
+            return 2
+            ;;
+    esac
+
+    # Cargo does not notice a change of MPI: a target folder for each.
+    if [ "$mpi" = mpich ]; then
+        export CARGO_TARGET_DIR=$root/target-mpich
+    elif [ "${CARGO_TARGET_DIR:-}" = "$root/target-mpich" ]; then
+        unset CARGO_TARGET_DIR
+    fi
+    dir=${CARGO_TARGET_DIR:-$root/target}/release
+    case ${PATH}: in
+        "$dir":*) ;;
+        *) export PATH="$dir:$PATH" ;;
+    esac
+
+    # More ranks than cores is the normal case here: the dispatcher sleeps. Unbound ranks may use --threads.
+    # Under the name mpirun.openmpi, Open MPI 4 introduces itself as OpenRTE.
+    local options='' recovery=''
+    case $("$launcher" --version 2>/dev/null) in
+        *'Open MPI) 4'* | *'OpenRTE) 4'*) options=' --oversubscribe --bind-to none' recovery='--enable-recovery' ;;
+        *'Open MPI'* | *PRRTE*) options=' --oversubscribe --bind-to none' recovery='--with-ft ulfm' ;;
+    esac
+    export CORPUSCLE_MPIRUN=$launcher$options CORPUSCLE_MPIRUN_RECOVERY=$recovery
+
+    # Open MPI refuses root unless told twice; containers have no one else.
+    if [ "$(id -u)" = 0 ]; then
+        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+        export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    fi
+}
+
+# Folders that may hold a libclang, the most trusted first.
+corpuscle_clang_folders() {
+    local clang
+    find /usr/lib -maxdepth 6 -path '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' 2>/dev/null |
+        sed 's|/clang/.*||' | sort -rV
+    # A module's clang; then the places of other distributions.
+    clang=$(command -v clang) && dirname "$(dirname "$(readlink -f "$clang")")" | sed 's|$|/lib|'
+    printf '%s\n' /usr/lib64 /usr/lib
+}
+
+corpuscle_env
+# Keep the status of corpuscle_env and leave no function behind.
+eval "unset -f corpuscle_env corpuscle_clang_folders; return $?"

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Installs what corpuscle needs to build and run, or says what is missing:
+#
+#     bash jobscripts/setup.sh               # Open MPI (or the mpicc a module provides)
+#     MPI=mpich bash jobscripts/setup.sh     # MPICH; on Debian beside Open MPI
+#
+# Debian packages are installed only as root, and only those whose purpose nothing on the machine serves yet. Intel MKL,
+# which Debian's main archive lacks, goes into a folder shared by all clones: ${CORPUSCLE_DEPS:-~/.cache/corpuscle}.
+# Where packages cannot be installed it names them, and the modules that usually hold them. When everything is there it
+# prints one line and changes nothing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=jobscripts/env.sh
+. jobscripts/env.sh
+
+# Each check asks for the thing itself, not for a package: modules and self-built installations count.
+has_compiler() { echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null; }
+has_pkg_config() { command -v pkg-config >/dev/null; }
+has_mpi() {
+    local launcher=${CORPUSCLE_MPIRUN%% *}
+    command -v "$MPICC" >/dev/null && command -v "$launcher" >/dev/null || return 1
+    # A plain mpicc belongs to whichever MPI; make sure that it is the one asked for.
+    [[ ${MPI:-} != mpich || $("$launcher" --version 2>&1) == *HYDRA* ]]
+}
+has_hdf5() {
+    [[ -e ${HDF5_DIR:-/nonexistent}/include/hdf5.h || -e /usr/include/hdf5.h ]] ||
+        { pkg-config --exists hdf5 2>/dev/null && ! pkg-config --cflags --libs hdf5 | grep -q mpi; }
+}
+has_libclang() { [[ -n ${LIBCLANG_PATH:-} ]]; }
+has_mkl() {
+    local library lib=$MKLROOT/lib
+    [[ -d $lib/intel64 ]] && lib=$lib/intel64
+    for library in intel_lp64 sequential core; do [[ -s $lib/libmkl_$library.a ]] || return 1; done
+    [[ -s $MKLROOT/include/mkl.h ]]
+}
+# Python is asked for only where MKL has to be fetched.
+has_venv() { has_mkl || python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
+if [[ ${MPI:-openmpi} == mpich ]]; then mpi_packages='mpich libmpich-dev'; else mpi_packages='openmpi-bin libopenmpi-dev'; fi
+# check | what it is | Debian packages | module on a cluster
+parts=(
+    "has_compiler|a C compiler that links|gcc libc6-dev|gcc"
+    "has_pkg_config|pkg-config|pkg-config|pkgconf"
+    "has_mpi|${MPI:-MPI}: compiler wrapper and launcher|$mpi_packages|${MPI:-openmpi}"
+    "has_hdf5|serial HDF5 with headers|libhdf5-dev|hdf5"
+    "has_libclang|libclang with clang's headers|libclang1-14 libclang-common-14-dev|llvm"
+    "has_venv|Python 3 with venv|python3-venv ca-certificates|python"
+)
+find_missing() {
+    local part
+    missing=()
+    for part in "${parts[@]}"; do "${part%%|*}" || missing+=("$part"); done
+}
+
+find_missing
+if ((${#missing[@]})) && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    packages=$(printf '%s\n' "${missing[@]}" | cut -d'|' -f3)
+    # shellcheck disable=SC2086 # the list is meant to be split
+    echo "setup: installing" $packages
+    export DEBIAN_FRONTEND=noninteractive
+    # The list may be empty on a fresh image; the lock waits for another clone's set-up.
+    apt-get -qq update
+    # shellcheck disable=SC2086
+    apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends -y $packages >/dev/null
+    . jobscripts/env.sh
+    find_missing
+fi
+if ((${#missing[@]})); then
+    for part in "${missing[@]}"; do
+        IFS='|' read -r _ what packages module <<<"$part"
+        echo "setup: missing: $what (Debian: $packages; on a cluster try: module load $module)" >&2
+    done
+    exit 1
+fi
+
+# Rust belongs to its user, not to the system: not installed from here.
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+if ! rust=$(cd / && rustc --version 2>/dev/null) || ! command -v cargo >/dev/null; then
+    echo "setup: missing: Rust $wanted or later: install it with rustup (see rust-lang.org), or: module load rust" >&2
+    exit 1
+fi
+rust=$(cut -d' ' -f2 <<<"$rust")
+if [[ $(printf '%s\n' "$wanted" "${rust%%-*}" | sort -V | head -n 1) != "$wanted" ]]; then
+    echo "setup: Rust $rust is too old, $wanted or later is needed: run rustup update stable, or load a newer module" >&2
+    exit 1
+fi
+
+if ! has_mkl; then
+    if [[ $(uname -m) != x86_64 ]]; then
+        echo "setup: Intel MKL exists for x86_64 only; this machine is $(uname -m)" >&2
+        exit 1
+    fi
+    echo "setup: installing Intel MKL into $MKLROOT (1 GB)"
+    mkdir -p "$(dirname "$MKLROOT")"
+    # Installed beside its place and renamed: a set-up cut short, or two at once, leave no half of it behind.
+    partial=$(mktemp -d "$MKLROOT.XXXXXX")
+    trap 'rm -rf "$partial"' EXIT
+    python3 -m venv "$partial"
+    if ! "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r jobscripts/mkl-requirements.txt; then
+        echo "setup: Intel MKL could not be fetched: set MKLROOT to one with static libraries (module load mkl), or" >&2
+        echo "setup: CORPUSCLE_DEPS to a folder that another machine's set-up has filled" >&2
+        exit 1
+    fi
+    rm -rf "$MKLROOT"
+    mv "$partial" "$MKLROOT"
+    has_mkl || { echo "setup: $MKLROOT lacks the static libraries of Intel MKL: remove it and run this again" >&2; exit 1; }
+fi
+
+mpi_name=$(${CORPUSCLE_MPIRUN%% *} --version 2>&1 | sed -nE '/^ *Version: */ { s//MPICH /p; q }; /.*\((Open MPI|OpenRTE)\) / { s//Open MPI /p; q }')
+echo "setup: ready: ${mpi_name:-$MPICC}, HDF5 $(pkg-config --modversion hdf5 2>/dev/null || echo "in ${HDF5_DIR:-/usr}"), MKL ${MKLROOT##*/mkl-}, Rust $rust"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Every test of the project:
+#
+#     bash jobscripts/test.sh
+#
+# set-up, format, lints, then all tests built against Open MPI (or the mpicc a module provides; the tests named mpi*
+# call the launcher themselves), then the mpi* tests built against MPICH where that is to be had. All parts run even
+# when one fails; the last line sums up the tests of all runs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash jobscripts/setup.sh
+# shellcheck source=jobscripts/env.sh
+. jobscripts/env.sh
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed_parts=()
+# part NAME COMMAND...
+part() {
+    local name=$1
+    shift
+    echo "== $name: $*"
+    "$@" 2>&1 | tee -a "$log" || failed_parts+=("$name")
+}
+
+part format cargo fmt --check
+part lints cargo clippy --release --all-targets --locked -- -D warnings
+part tests cargo test --release --locked --no-fail-fast
+if MPI=mpich bash jobscripts/setup.sh; then
+    export MPI=mpich
+    . jobscripts/env.sh
+    part tests-mpich cargo test --release --locked --no-fail-fast --test 'mpi*'
+else
+    echo "== tests-mpich: left out, there is no MPICH on this machine"
+fi
+
+if ((${#failed_parts[@]})); then
+    echo "failed: ${failed_parts[*]}"
+fi
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$log"
+((${#failed_parts[@]} == 0))
