@@ -5,6 +5,7 @@ pub mod dense;
 pub mod fixed;
 pub mod kernels;
 mod prepared;
+pub mod rows;
 mod simd;
 
 pub use aligned::Aligned;

@@ -1,0 +1,112 @@
+//! What a decomposition is asked for, checked once.
+
+use crate::error::{Error, Result};
+use crate::linalg::kernels::LANES;
+
+/// Parameters as given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LsiParams {
+    /// Number of singular triplets wanted.
+    pub topics: usize,
+    /// Largest relative residual ||A A^T u - s^2 u|| / s^2 to stop at.
+    pub tolerance: f64,
+    /// Columns of a block; chosen from k when left out.
+    pub block: Option<usize>,
+    /// Exactly so many rounds, whatever the residuals.
+    pub rounds: Option<usize>,
+    /// Columns of the basis at which it is compressed.
+    pub basis: Option<usize>,
+    /// Seed of the first block.
+    pub seed: u64,
+}
+
+/// Parameters that fit the corpus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LsiPlan {
+    /// Number of singular triplets.
+    pub topics: usize,
+    /// As in [`LsiParams`].
+    pub tolerance: f64,
+    /// Columns of a block.
+    pub block: usize,
+    /// As in [`LsiParams`].
+    pub rounds: Option<usize>,
+    /// Columns the basis may have before it is compressed.
+    pub capacity: usize,
+    /// As in [`LsiParams`].
+    pub seed: u64,
+}
+
+/// Relative residual to stop at by default. The error of a singular value is about the square of the residual over
+/// the relative gap to the values that are not wanted, so this leaves it well below 1e-4.
+pub const TOLERANCE: f64 = 3e-3;
+
+impl LsiParams {
+    /// Checks the parameters against a corpus.
+    pub fn check(&self, documents: u64, terms: u32) -> Result<LsiPlan> {
+        let k = self.topics;
+        let most = documents.min(u64::from(terms));
+        if k == 0 {
+            return Err(Error::usage("-k 0: at least one topic is needed"));
+        }
+        if k as u64 > most {
+            return Err(Error::usage(format!("-k {k}: a corpus of {documents} documents and {terms} terms has at most {most} topics")));
+        }
+        if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
+            return Err(Error::usage(format!("--tolerance {}: must lie between 0 and 1", self.tolerance)));
+        }
+        let most_block = 1024;
+        if let Some(block) = self.block
+            && (block == 0 || block > most_block)
+        {
+            return Err(Error::usage(format!("--block {block}: must lie between 1 and {most_block}")));
+        }
+        if self.rounds == Some(0) {
+            return Err(Error::usage("--rounds 0: at least one round is needed"));
+        }
+        let block = self.block.unwrap_or_else(|| default_block(k)).min(most as usize);
+        if let Some(rounds) = self.rounds
+            && (rounds * block) < k
+        {
+            return Err(Error::usage(format!("--rounds {rounds} of --block {block} give {} directions for -k {k}: ask for more", rounds * block)));
+        }
+        let least = k + 2 * block;
+        let capacity = self.basis.unwrap_or(6 * k + 8 * block);
+        if capacity < least {
+            return Err(Error::usage(format!("--basis {capacity}: -k {k} with --block {block} needs at least {least} columns")));
+        }
+        Ok(LsiPlan { topics: k, tolerance: self.tolerance, block, rounds: self.rounds, capacity, seed: self.seed })
+    }
+}
+
+/// Small blocks need the fewest products, large ones the fewest rounds: about k/6, in whole registers.
+fn default_block(k: usize) -> usize {
+    (k.div_ceil(6)).next_multiple_of(LANES).min(128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(topics: usize) -> LsiParams {
+        LsiParams { topics, tolerance: TOLERANCE, block: None, rounds: None, basis: None, seed: 1 }
+    }
+
+    #[test]
+    fn impossible_requests_are_usage_errors() {
+        let refused = |params: LsiParams| matches!(params.check(300, 1000), Err(Error::Usage(_)));
+        assert!(refused(params(0)));
+        assert!(refused(params(301)));
+        assert!(refused(LsiParams { tolerance: 0.0, ..params(10) }));
+        assert!(refused(LsiParams { tolerance: f64::NAN, ..params(10) }));
+        assert!(refused(LsiParams { block: Some(0), ..params(10) }));
+        assert!(refused(LsiParams { rounds: Some(2), block: Some(10), ..params(30) }));
+        assert!(refused(LsiParams { basis: Some(30), ..params(30) }));
+        assert!(params(300).check(300, 1000).is_ok());
+    }
+
+    #[test]
+    fn the_block_depends_on_k_alone() {
+        assert_eq!([1, 10, 100, 200, 400, 2000].map(default_block), [16, 16, 32, 48, 80, 128]);
+    }
+}
