@@ -16,4 +16,5 @@
 
 pub mod corpus;
 pub mod error;
+pub mod random;
 pub mod store;
