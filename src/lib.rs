@@ -23,6 +23,7 @@ pub mod dispatch;
 pub mod error;
 pub mod linalg;
 pub mod lsi;
+pub mod random;
 pub mod report;
-pub mod weight;
 pub mod store;
+pub mod weight;

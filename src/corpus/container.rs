@@ -620,8 +620,10 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
+    type Everything = (CorpusHeader, Vec<CsrChunk>, Vec<Vec<String>>, Vec<u64>);
+
     /// Everything a reader can be asked, or the first refusal.
-    fn read_everything(path: &Path) -> Result<(CorpusHeader, Vec<CsrChunk>, Vec<Vec<String>>, Vec<u64>)> {
+    fn read_everything(path: &Path) -> Result<Everything> {
         let reader = CorpusReader::open(path)?;
         let documents = reader.header().documents;
         let chunks = (0..reader.chunks().len()).map(|n| reader.read_chunk(n)).collect::<Result<_>>()?;

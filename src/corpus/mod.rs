@@ -4,14 +4,19 @@
 //! [`readers`] find the documents of a piece, [`tokenizer`] their tokens, [`vocabulary`] numbers the tokens, [`bag`]
 //! counts them, and [`dictionary`] decides over the whole corpus which terms stay.
 
+pub mod assemble;
 pub mod bag;
 pub mod chunk;
-pub mod container;
 pub mod compression;
+pub mod container;
 pub mod cutter;
 pub mod dictionary;
+pub mod generate;
+pub mod matrix_market;
 pub mod readers;
 pub mod records;
+pub mod split;
+pub mod term_list;
 pub mod text;
 pub mod tokenizer;
 pub mod vocabulary;

@@ -15,7 +15,10 @@ pub struct ModelWriter {
 }
 
 /// A 2-D dataset of a file being written, filled by slabs of rows in order.
-pub struct Slabs<T>(NumberColumn<T>);
+pub struct Slabs<T> {
+    column: NumberColumn<T>,
+    columns: usize,
+}
 
 impl ModelWriter {
     /// Starts a file of this format.
@@ -41,19 +44,23 @@ impl ModelWriter {
         if columns == 0 {
             return Err(Error::failed(format!("{}: {name} would have no columns", self.file.path().display())));
         }
-        Ok(Slabs(NumberColumn::table(self.file.root(), name, columns)))
+        Ok(Slabs { column: NumberColumn::table(self.file.root(), name, columns), columns })
     }
 
     /// Appends rows to a dataset started with [`ModelWriter::slabs`].
     pub fn push<T: Number>(&mut self, slabs: &mut Slabs<T>, rows: ArrayView2<T>) -> Result<()> {
+        if rows.ncols() != slabs.columns {
+            let (path, given) = (self.file.path().display(), rows.ncols());
+            return Err(Error::failed(format!("{path}: rows of {given} numbers for {} columns", slabs.columns)));
+        }
         let standard = rows.as_standard_layout();
         let values = standard.as_slice().ok_or_else(|| Error::failed("rows in standard layout are one slice"))?;
-        slabs.0.push(values).at_file(self.file.path())
+        slabs.column.push(values).at_file(self.file.path())
     }
 
     /// Completes a dataset started with [`ModelWriter::slabs`].
     pub fn finish_slabs<T: Number>(&mut self, slabs: Slabs<T>) -> Result<()> {
-        slabs.0.finish().at_file(self.file.path()).map(|_| ())
+        slabs.column.finish().at_file(self.file.path()).map(|_| ())
     }
 
     /// Adds a dataset of strings; they may come from a reader piece by piece.
@@ -146,5 +153,129 @@ impl ModelReader {
             return Err(Error::failed(format!("{path}: {name} has {} dimensions, not {ndim}", dataset.ndim())));
         }
         Ok(dataset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use serde_json::json;
+    use std::fs;
+
+    fn table(rows: usize) -> Array2<f32> {
+        Array2::from_shape_fn((rows, 3), |(row, column)| row as f32 + column as f32 / 4.0)
+    }
+
+    fn write(path: &Path, rows: usize, slab: usize) -> Result<String> {
+        let mut writer = ModelWriter::create(Target::create(path)?, Format::Vectors)?;
+        writer.attribute("k", 3u64)?;
+        writer.attribute("tolerance", 0.1)?;
+        writer.attribute("kind", "test")?;
+        writer.list("residuals", &[0.5, 0.25, f64::MIN_POSITIVE])?;
+        writer.list::<u64>("nothing", &[])?;
+        writer.strings("ids", (0..rows).map(|row| format!("id-{row}")))?;
+        let mut slabs = writer.slabs("vectors", 3)?;
+        for rows in table(rows).axis_chunks_iter(ndarray::Axis(0), slab) {
+            writer.push(&mut slabs, rows)?;
+        }
+        writer.finish_slabs(slabs)?;
+        writer.finish(&json!({"command": "test", "k": 3}))
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vectors.h5");
+        // More than one block: 262,144 / 3 rows fit in one.
+        let rows = 100_000;
+        let checksum = write(&path, rows, 1000).unwrap();
+        let reader = ModelReader::open(&path, Format::Vectors).unwrap();
+        assert_eq!(reader.file().checksum, checksum);
+        assert_eq!(reader.file().unsigned("k").unwrap(), 3);
+        assert_eq!(reader.file().float("tolerance").unwrap(), 0.1);
+        assert_eq!(reader.file().text("kind").unwrap(), "test");
+        assert!(reader.file().text("k").is_err() && reader.file().text("other").is_err());
+        assert_eq!(reader.file().provenance().unwrap(), json!({"command": "test", "k": 3}));
+        assert_eq!(reader.list::<f64>("residuals").unwrap(), [0.5, 0.25, f64::MIN_POSITIVE]);
+        assert_eq!(reader.list::<u64>("nothing").unwrap(), Vec::<u64>::new());
+        assert_eq!(reader.shape("vectors").unwrap(), [rows, 3]);
+        assert_eq!(reader.table::<f32>("vectors").unwrap(), table(rows));
+        let part = reader.rows::<f32>("vectors", 87_000, 1000).unwrap();
+        assert_eq!(part, table(rows).slice(ndarray::s![87_000..88_000, ..]));
+        assert_eq!(reader.all_strings("ids").unwrap()[99_999], "id-99999");
+        assert!(reader.has("ids") && !reader.has("labels"));
+        // Asked for what is not there or of another type.
+        assert!(reader.table::<f64>("vectors").is_err());
+        assert!(reader.list::<f32>("vectors").is_err());
+        assert!(reader.rows::<f32>("vectors", rows, 1).is_err());
+        assert!(reader.list::<f64>("missing").unwrap_err().to_string().starts_with(&path.display().to_string()));
+        let wrong = ModelReader::open(&path, Format::Lsi).err().unwrap().to_string();
+        assert!(wrong.contains("holds document vectors where an LSI model is wanted"), "{wrong}");
+    }
+
+    #[test]
+    fn bytes_do_not_depend_on_the_slabs() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [1, 999, 200_000].map(|slab| {
+            let path = folder.path().join(slab.to_string());
+            write(&path, 100_000, slab).unwrap();
+            fs::read(path).unwrap()
+        });
+        assert!(files[0] == files[1] && files[1] == files[2]);
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_refused_in_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let refusal = || {
+            let text = ModelReader::open(&path, Format::Vectors).err().unwrap().to_string();
+            assert!(text.starts_with(&path.display().to_string()) && !text.contains('\n'), "{text}");
+            text
+        };
+        assert!(refusal().contains("No such file"));
+        fs::write(&path, "").unwrap();
+        assert!(refusal().contains("not an HDF5 file"));
+        fs::write(&path, "some text, longer than a signature").unwrap();
+        assert!(refusal().contains("not an HDF5 file"));
+        fs::write(&path, b"\x89HDF\r\n\x1a\nand no more").unwrap();
+        assert!(refusal().contains("damaged, truncated"));
+        fs::remove_file(&path).unwrap();
+        hdf5::File::create(&path).unwrap().new_dataset::<f32>().shape(3).create("x").unwrap();
+        assert!(refusal().contains("not one written by"));
+
+        write(&path, 10, 10).unwrap();
+        let file = hdf5::File::open_rw(&path).unwrap();
+        file.attr("format_version").unwrap().write_scalar(&2u64).unwrap();
+        file.close().unwrap();
+        assert!(refusal().contains("format version 2 is newer"));
+
+        write(&path, 10, 10).unwrap();
+        let file = hdf5::File::open_rw(&path).unwrap();
+        file.new_dataset::<f32>().shape(3).create("added").unwrap();
+        file.close().unwrap();
+        assert!(refusal().contains("changed after it was written"));
+
+        write(&path, 10, 10).unwrap();
+        let file = hdf5::File::open_rw(&path).unwrap();
+        file.dataset("residuals").unwrap().write_raw(&[0.5, 0.25, 0.125]).unwrap();
+        file.close().unwrap();
+        let reader = ModelReader::open(&path, Format::Vectors).unwrap();
+        assert!(reader.list::<f64>("residuals").unwrap_err().to_string().contains("does not match its checksum"));
+    }
+
+    #[test]
+    fn impossible_content_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::create(folder.path().join("file")).unwrap();
+        let mut writer = ModelWriter::create(target, Format::Lsi).unwrap();
+        assert!(writer.slabs::<f32>("none", 0).is_err());
+        assert!(writer.attribute("long", "x".repeat(65).as_str()).is_err());
+        assert!(writer.strings("nul", ["a\0b"]).unwrap_err().to_string().contains("NUL"));
+        let mut slabs = writer.slabs::<f32>("narrow", 4).unwrap();
+        assert!(writer.push(&mut slabs, table(3).view()).is_err());
+        drop((slabs, writer));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,0 +1,249 @@
+//! Entries of a matrix, as a file lists them, put together to documents.
+//!
+//! Files sorted by document, as nearly all are, pass through in bounded memory. In any other order all entries are kept
+//! (16 bytes each) and sorted at the end.
+
+use crate::corpus::chunk::{CsrChunk, MAX_CHUNK_DOCUMENTS};
+use crate::corpus::container::{MAX_COUNT, Values};
+use crate::corpus::matrix_market::{Entry, Header};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Nonzeros after which a chunk is handed on.
+const CHUNK_NONZEROS: usize = 1 << 20;
+
+/// What the entries are taken for. One starts with [`Assumptions::default`]; if the file turns out otherwise it is read
+/// again, which costs little since it shows early in nearly every file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assumptions {
+    /// All values are whole numbers: counts. Else weights.
+    pub counts: bool,
+    /// The entries come sorted by document.
+    pub sorted: bool,
+}
+
+impl Default for Assumptions {
+    fn default() -> Self {
+        Assumptions { counts: true, sorted: true }
+    }
+}
+
+impl Assumptions {
+    /// What a corpus of such a file holds. A MatrixMarket file does not say which scheme its weights are of.
+    pub fn values(&self) -> Values {
+        if self.counts { Values::Counts } else { Values::Weights("unknown".into()) }
+    }
+}
+
+/// How a batch of entries went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The entries were taken.
+    Taken,
+    /// The file is not as assumed: start again with these assumptions.
+    Restart(Assumptions),
+}
+
+/// Makes documents of entries that arrive in the order of the file.
+pub struct Assembler {
+    path: PathBuf,
+    header: Header,
+    assumptions: Assumptions,
+    /// Entries seen, zeros included.
+    entries: u64,
+    /// Entries of the document that is not complete yet.
+    row: Vec<Entry>,
+    /// Number of that document.
+    document: u32,
+    chunk: CsrChunk,
+    /// All nonzero entries of a file that is not sorted.
+    kept: Vec<Entry>,
+}
+
+impl Assembler {
+    /// For the file `path` with this header.
+    pub fn new(path: &Path, header: Header, assumptions: Assumptions) -> Self {
+        let chunk = CsrChunk { terms: header.terms, indptr: vec![0], ..CsrChunk::default() };
+        let path = path.to_path_buf();
+        Assembler { path, header, assumptions, entries: 0, row: Vec::new(), document: 0, chunk, kept: Vec::new() }
+    }
+
+    fn refuse<T>(&self, line: u32, what: String) -> Result<T> {
+        Err(Error::failed(format!("{}:{line}: {what}", self.path.display())))
+    }
+
+    /// Takes the next entries of the file; complete chunks go to `sink`.
+    ///
+    /// Errors: an entry given twice, a count above 2^24, more entries than the header says, what `sink` refuses.
+    pub fn push(&mut self, entries: &[Entry], sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<Step> {
+        for entry in entries {
+            self.entries += 1;
+            if self.entries > self.header.entries {
+                return self.refuse(entry.line, format!("more entries than the {} announced", self.header.entries));
+            }
+            if entry.value == 0.0 {
+                continue;
+            }
+            if self.assumptions.counts {
+                if entry.value.fract() != 0.0 {
+                    return Ok(Step::Restart(Assumptions { counts: false, ..self.assumptions.clone() }));
+                }
+                if entry.value >= MAX_COUNT as f32 {
+                    return self.refuse(entry.line, format!("count {} is not below {MAX_COUNT}", entry.value));
+                }
+            }
+            if !self.assumptions.sorted {
+                self.kept.push(*entry);
+            } else if entry.document < self.document {
+                return Ok(Step::Restart(Assumptions { sorted: false, ..self.assumptions.clone() }));
+            } else {
+                self.place(*entry, sink)?;
+            }
+        }
+        Ok(Step::Taken)
+    }
+
+    /// Hands on what is left, empty documents at the end included.
+    ///
+    /// Errors: fewer entries than the header says; those of [`Assembler::push`].
+    pub fn finish(mut self, sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<()> {
+        if self.entries < self.header.entries {
+            return Err(Error::failed(format!(
+                "{}: ends after {} of {} entries; is it complete?",
+                self.path.display(),
+                self.entries,
+                self.header.entries
+            )));
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.sort_unstable_by_key(|entry| (entry.document, entry.term, entry.line));
+        for entry in kept {
+            self.place(entry, sink)?;
+        }
+        while self.document < self.header.documents {
+            self.close_document(sink)?;
+        }
+        if self.chunk.documents() > 0 { sink(self.chunk) } else { Ok(()) }
+    }
+
+    /// Adds a nonzero of this document or a later one.
+    fn place(&mut self, entry: Entry, sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<()> {
+        while self.document < entry.document {
+            self.close_document(sink)?;
+        }
+        self.row.push(entry);
+        Ok(())
+    }
+
+    /// Appends the collected row to the chunk and goes on to the next document.
+    fn close_document(&mut self, sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<()> {
+        if !self.row.is_sorted_by_key(|entry| entry.term) {
+            self.row.sort_unstable_by_key(|entry| (entry.term, entry.line));
+        }
+        if let Some(pair) = self.row.windows(2).find(|pair| pair[0].term == pair[1].term) {
+            let what = format!("document {} has term {} twice", pair[1].document + 1, pair[1].term + 1);
+            return self.refuse(pair[1].line, format!("{what}, first in line {}", pair[0].line));
+        }
+        self.chunk.indices.extend(self.row.iter().map(|entry| entry.term));
+        self.chunk.data.extend(self.row.iter().map(|entry| entry.value));
+        self.chunk.indptr.push(self.chunk.indices.len() as u64);
+        self.row.clear();
+        self.document += 1;
+        if self.chunk.nonzeros() >= CHUNK_NONZEROS || self.chunk.documents() as u64 == MAX_CHUNK_DOCUMENTS {
+            let next = CsrChunk {
+                first_document: u64::from(self.document),
+                terms: self.header.terms,
+                indptr: vec![0],
+                ..CsrChunk::default()
+            };
+            sink(std::mem::replace(&mut self.chunk, next))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus::matrix_market::Field;
+    use crate::random::Stream;
+
+    fn header(documents: u32, terms: u32, entries: u64) -> Header {
+        Header { field: Field::Real, documents, terms, entries }
+    }
+
+    fn entries(list: &[(u32, u32, f32)]) -> Vec<Entry> {
+        let entry = |(line, &(document, term, value))| Entry { document, term, value, line: line as u32 + 1 };
+        list.iter().enumerate().map(entry).collect()
+    }
+
+    /// Assembles in batches of `step`, starting again as the assembler asks.
+    fn assemble(header: Header, entries: &[Entry], step: usize) -> Result<(Assumptions, Vec<CsrChunk>)> {
+        let mut assumptions = Assumptions::default();
+        'again: loop {
+            let mut chunks = Vec::new();
+            let mut assembler = Assembler::new(Path::new("m.mm"), header, assumptions.clone());
+            for batch in entries.chunks(step) {
+                let mut sink = |chunk| {
+                    chunks.push(chunk);
+                    Ok(())
+                };
+                if let Step::Restart(other) = assembler.push(batch, &mut sink)? {
+                    assumptions = other;
+                    continue 'again;
+                }
+            }
+            assembler.finish(&mut |chunk| {
+                chunks.push(chunk);
+                Ok(())
+            })?;
+            return Ok((assumptions, chunks));
+        }
+    }
+
+    #[test]
+    fn empty_documents_and_zeros_are_kept_apart() {
+        let list = entries(&[(1, 2, 3.0), (1, 0, 1.0), (4, 1, 0.0), (5, 1, 2.0)]);
+        for step in [1, 4] {
+            let (assumptions, chunks) = assemble(header(8, 3, 4), &list, step).unwrap();
+            assert_eq!(assumptions.values(), Values::Counts);
+            assert_eq!(chunks.len(), 1);
+            assert_eq!(chunks[0].indptr, [0, 0, 2, 2, 2, 2, 3, 3, 3]);
+            assert_eq!((&chunks[0].indices[..], &chunks[0].data[..]), (&[0, 2, 1][..], &[1.0, 3.0, 2.0][..]));
+        }
+    }
+
+    #[test]
+    fn any_order_gives_the_same_documents() {
+        // 200,000 documents, so that several chunks come out.
+        let sorted: Vec<(u32, u32, f32)> =
+            (0..400_000).map(|n| (n / 2, (n * 7) % 50 + n % 2, (n % 9) as f32 + 0.5)).collect();
+        let mut shuffled = sorted.clone();
+        let mut stream = Stream::new(1, "shuffle", 0);
+        (1..shuffled.len()).for_each(|i| shuffled.swap(i, stream.below(i as u64 + 1) as usize));
+        let header = header(200_000, 60, 400_000);
+        let (one, expected) = assemble(header, &entries(&sorted), 1000).unwrap();
+        let (two, actual) = assemble(header, &entries(&shuffled), 1000).unwrap();
+        assert_eq!(one, Assumptions { counts: false, sorted: true });
+        assert_eq!(two, Assumptions { counts: false, sorted: false });
+        assert_eq!(expected, actual);
+        assert_eq!(expected.len(), 4);
+        expected.iter().for_each(|chunk| chunk.check().unwrap());
+        assert_eq!(expected[1].first_document, 65_536);
+    }
+
+    #[test]
+    fn wrong_numbers_and_repeated_entries_are_refused_with_their_line() {
+        let refusal =
+            |count, list: &[(u32, u32, f32)]| assemble(header(5, 5, count), &entries(list), 2).unwrap_err().to_string();
+        assert_eq!(refusal(1, &[(0, 0, 1.0), (1, 0, 1.0)]), "m.mm:2: more entries than the 1 announced");
+        assert!(refusal(3, &[(0, 0, 1.0), (1, 0, 1.0)]).contains("ends after 2 of 3 entries"));
+        let twice = [(0, 3, 1.0), (0, 1, 1.0), (0, 3, 2.0)];
+        assert_eq!(refusal(3, &twice), "m.mm:3: document 1 has term 4 twice, first in line 1");
+        let scattered = [(2, 3, 1.0), (0, 1, 1.0), (2, 3, 2.0)];
+        assert_eq!(refusal(3, &scattered), "m.mm:3: document 3 has term 4 twice, first in line 1");
+        assert!(refusal(1, &[(0, 0, 16_777_216.0)]).starts_with("m.mm:1: count 16777216"));
+        // As a weight the same number is fine.
+        assert!(assemble(header(5, 5, 2), &entries(&[(0, 0, 0.5), (0, 1, 16_777_216.0)]), 2).is_ok());
+    }
+}
