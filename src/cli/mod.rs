@@ -1,6 +1,7 @@
 //! The command line: a file per subcommand, each turning flags into checked parameters and one call.
 
 mod common;
+mod lsi;
 mod run;
 
 use std::process::ExitCode;
@@ -27,17 +28,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Lsi(lsi::Lsi),
 }
 
 impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Command::Lsi(_) => "lsi",
+        }
     }
 
     /// Runs on every rank of the job.
-    fn run(self, _job: &Job, _common: &Common) -> Result<Outcome> {
-        match self {}
+    fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
+        match self {
+            Command::Lsi(command) => command.run(job, common),
+        }
     }
 }
 
