@@ -8,7 +8,7 @@
 
 use ::mpi::ffi;
 
-use super::request::{Communicator, Request, check};
+use super::request::{Communicator, Request, check, from, into};
 use crate::error::{Error, Result};
 
 /// Bytes of the datatype that byte strings travel in.
@@ -88,7 +88,7 @@ impl Lane {
             let count = PIECE.min(data.len() - first);
             data = Request::start("MPI_Ibcast", data, |data, request| {
                 // SAFETY: see the head of the file.
-                unsafe { ffi::MPI_Ibcast(data[first..].as_mut_ptr().cast(), count as i32, ffi::RSMPI_UINT8_T, 0, raw, request) }
+                unsafe { ffi::MPI_Ibcast(into(&mut data[first..]), count as i32, ffi::RSMPI_UINT8_T, 0, raw, request) }
             })?
             .complete()
             .await?;
@@ -107,7 +107,7 @@ impl Lane {
         let (lengths, own) = Request::start("MPI_Iscatter", (lengths, Box::new(0u64)), |(lengths, own), request| {
             // SAFETY: see the head of the file; only the root's send buffer is read.
             unsafe {
-                ffi::MPI_Iscatter(lengths.as_ptr().cast(), 1, ffi::RSMPI_UINT64_T, (&raw mut **own).cast(), 1, ffi::RSMPI_UINT64_T, 0, raw, request)
+                ffi::MPI_Iscatter(from(lengths), 1, ffi::RSMPI_UINT64_T, (&raw mut **own).cast(), 1, ffi::RSMPI_UINT64_T, 0, raw, request)
             }
         })?
         .complete()
@@ -126,11 +126,11 @@ impl Lane {
             // SAFETY: see the head of the file.
             unsafe {
                 ffi::MPI_Iscatterv(
-                    x.send.as_ptr().cast(),
+                    from(&x.send),
                     x.counts.as_ptr(),
                     x.offsets.as_ptr(),
                     unit,
-                    x.receive.as_mut_ptr().cast(),
+                    into(&mut x.receive),
                     units(own) as i32,
                     unit,
                     0,
@@ -154,7 +154,7 @@ impl Lane {
         let (_, lengths) = Request::start("MPI_Igather", (Box::new(part.len() as u64), lengths), |(own, lengths), request| {
             // SAFETY: see the head of the file; only the root's receive buffer is written.
             unsafe {
-                ffi::MPI_Igather((&raw const **own).cast(), 1, ffi::RSMPI_UINT64_T, lengths.as_mut_ptr().cast(), 1, ffi::RSMPI_UINT64_T, 0, raw, request)
+                ffi::MPI_Igather((&raw const **own).cast(), 1, ffi::RSMPI_UINT64_T, into(lengths), 1, ffi::RSMPI_UINT64_T, 0, raw, request)
             }
         })?
         .complete()
@@ -167,10 +167,10 @@ impl Lane {
             // SAFETY: see the head of the file.
             unsafe {
                 ffi::MPI_Igatherv(
-                    x.send.as_ptr().cast(),
+                    from(&x.send),
                     count as i32,
                     unit,
-                    x.receive.as_mut_ptr().cast(),
+                    into(&mut x.receive),
                     x.counts.as_ptr(),
                     x.offsets.as_ptr(),
                     unit,
@@ -194,7 +194,7 @@ impl Lane {
             |(own, lengths), request| {
                 // SAFETY: see the head of the file.
                 unsafe {
-                    ffi::MPI_Iallgather((&raw const **own).cast(), 1, ffi::RSMPI_UINT64_T, lengths.as_mut_ptr().cast(), 1, ffi::RSMPI_UINT64_T, raw, request)
+                    ffi::MPI_Iallgather((&raw const **own).cast(), 1, ffi::RSMPI_UINT64_T, into(lengths), 1, ffi::RSMPI_UINT64_T, raw, request)
                 }
             },
         )?
@@ -208,10 +208,10 @@ impl Lane {
             // SAFETY: see the head of the file.
             unsafe {
                 ffi::MPI_Iallgatherv(
-                    x.send.as_ptr().cast(),
+                    from(&x.send),
                     count as i32,
                     unit,
-                    x.receive.as_mut_ptr().cast(),
+                    into(&mut x.receive),
                     x.counts.as_ptr(),
                     x.offsets.as_ptr(),
                     unit,
@@ -235,8 +235,8 @@ impl Lane {
                 // SAFETY: see the head of the file.
                 unsafe {
                     ffi::MPI_Iallreduce(
-                        values[first..].as_ptr().cast(),
-                        total[first..].as_mut_ptr().cast(),
+                        from(&values[first..]),
+                        into(&mut total[first..]),
                         count as i32,
                         ffi::RSMPI_INT64_T,
                         ffi::RSMPI_SUM,
@@ -289,11 +289,11 @@ impl Lane {
                 // SAFETY: see the head of the file.
                 unsafe {
                     ffi::MPI_Ialltoallv(
-                        x.send.as_ptr().cast(),
+                        from(&x.send),
                         x.send_counts.as_ptr(),
                         x.send_offsets.as_ptr(),
                         ffi::RSMPI_INT64_T,
-                        x.receive.as_mut_ptr().cast(),
+                        into(&mut x.receive),
                         x.receive_counts.as_ptr(),
                         x.receive_offsets.as_ptr(),
                         ffi::RSMPI_INT64_T,

@@ -6,6 +6,7 @@
 //! until MPI is finalised. Calls come from the thread that initialised MPI.
 
 use std::any::Any;
+use std::ffi::c_void;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -25,6 +26,17 @@ pub(super) fn sharpen_sleep() {
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1000u64, 0, 0, 0);
     }
+}
+
+/// Where MPI is to read from. An empty vector's pointer is its alignment, and Open MPI's MPI_IN_PLACE is the address 1:
+/// an empty byte string must be handed over as null.
+pub(super) fn from<T>(data: &[T]) -> *const c_void {
+    if data.is_empty() { std::ptr::null() } else { data.as_ptr().cast() }
+}
+
+/// Where MPI is to write to; null when there is no room, for the same reason.
+pub(super) fn into<T>(data: &mut [T]) -> *mut c_void {
+    if data.is_empty() { std::ptr::null_mut() } else { data.as_mut_ptr().cast() }
 }
 
 /// Turns the return code of an MPI call into a result.
@@ -140,7 +152,7 @@ impl Communicator {
             let length = piece.min(data.len() - first);
             let request = Request::start("MPI_Isend", data.clone(), |data, request| {
                 // SAFETY: see the head of the file; the shared buffer is not written while it is being sent.
-                unsafe { ffi::MPI_Isend(data[first..].as_ptr().cast(), length as i32, ffi::RSMPI_UINT8_T, to as i32, tag, raw, request) }
+                unsafe { ffi::MPI_Isend(self::from(&data[first..first + length]), length as i32, ffi::RSMPI_UINT8_T, to as i32, tag, raw, request) }
             })?;
             requests.push(Box::pin(async move { request.complete().await.map(drop) }));
         }
@@ -161,7 +173,7 @@ impl Communicator {
             let request = Request::start("MPI_Imrecv", data, move |data, request| {
                 let mut message = message;
                 // SAFETY: see the head of the file; the buffer has room for the `length` bytes that were announced.
-                unsafe { ffi::MPI_Imrecv(data[first..].as_mut_ptr().cast(), length as i32, ffi::RSMPI_UINT8_T, &mut message, request) }
+                unsafe { ffi::MPI_Imrecv(into(&mut data[first..]), length as i32, ffi::RSMPI_UINT8_T, &mut message, request) }
             })?;
             data = request.complete().await?;
             if length < piece {
