@@ -28,7 +28,7 @@ pub struct Lsi {
     /// Largest relative residual |A A'u - s²u| / s² to stop at
     #[arg(long, default_value_t = TOLERANCE)]
     tolerance: f64,
-    /// Columns of a block: larger ones need fewer rounds, smaller ones less work [default: about k/6]
+    /// Columns of a block: larger ones need fewer rounds, smaller ones less work [default: about k/8]
     #[arg(long)]
     block: Option<usize>,
     /// Make exactly so many rounds, whatever the residuals

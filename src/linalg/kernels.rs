@@ -6,8 +6,9 @@
 //! and each result row is written once. A Y is added to fixed-point sums straight from the registers.
 //! Cost: 2 flops a nonzero and column; the operand rows are 4 b bytes a nonzero, from cache for frequent terms.
 //!
-//! Safety argument for the `unsafe` blocks: the only unsafe act is to call a function compiled for an instruction set
-//! after [`Simd`] has seen that the CPU has it. All memory is reached through checked slices.
+//! Safety argument for the `unsafe` blocks: they call a function compiled for an instruction set after [`Simd`] has seen
+//! that the CPU has it, or convert to i64 a number that the grid's a-priori bound keeps below 2^62 in magnitude. All
+//! memory is reached through checked slices.
 
 use super::fixed::Grid;
 use super::prepared::{Prepared, Rows};
@@ -59,7 +60,7 @@ macro_rules! kernels {
                 fn put(&mut self, row: usize, column: usize, strip: &[$float]) {
                     let at = (self.rows[row] as usize - self.first) * self.width + column;
                     for (sum, value) in self.sums[at..at + strip.len()].iter_mut().zip(strip) {
-                        // Within the grid's bound by construction, so the conversion cannot saturate.
+                        // SAFETY: within the grid's bound by construction: see the head of the file.
                         *sum = sum.wrapping_add(unsafe { (value * self.scale).round_ties_even().to_int_unchecked::<i64>() });
                     }
                 }
@@ -171,6 +172,38 @@ macro_rules! kernels {
             }
         }
     };
+}
+
+/// Adds values to fixed-point sums on a grid: sums[i] += round(values[i] / step).
+pub fn add_fixed(simd: Simd, values: &[f32], grid: Grid, sums: &mut [i64]) {
+    #[inline(always)]
+    fn body(values: &[f32], scale: f32, sums: &mut [i64]) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            // SAFETY: the caller's grid bounds the values, so they fit; a value that is not finite cannot come out of
+            // finite factors of that size.
+            *sum = sum.wrapping_add(unsafe { (value * scale).round_ties_even().to_int_unchecked::<i64>() });
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+    fn avx512(values: &[f32], scale: f32, sums: &mut [i64]) {
+        body(values, scale, sums)
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2(values: &[f32], scale: f32, sums: &mut [i64]) {
+        body(values, scale, sums)
+    }
+    let scale = grid.scale() as f32;
+    match simd {
+        // SAFETY: see the head of the file.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 => unsafe { avx512(values, scale, sums) },
+        // SAFETY: see the head of the file.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2 => unsafe { avx2(values, scale, sums) },
+        _ => body(values, scale, sums),
+    }
 }
 
 kernels!(f32, single, 128, 64);

@@ -9,7 +9,7 @@
 //! basis is full it is compressed to the best Ritz vectors (thick restart: Wu and Simon, SIAM J. Matrix Anal. 22,
 //! 2000), which keeps H exact. A block that turns out dependent shrinks; when nothing is left the space is invariant
 //! and a fresh random block goes on (directions of a multiple value may hide from a smaller block).
-//! Cost: a round is 4 nnz b + 8 terms c b flops for a basis of c columns, one fold, one all-gather, one exact sum of
+//! Cost: a round is 4 nnz b + 4 terms c b flops for a basis of c columns, one fold, one all-gather, one exact sum of
 //! the product and three small sums; memory terms c x 4 bytes over all workers.
 //! References: Golub and Underwood 1977; Musco and Musco, NIPS 2015 (why blocks need so few rounds).
 
@@ -118,6 +118,8 @@ struct Worker {
     rounds: usize,
     products: usize,
     fresh: u64,
+    /// The next product overlaps with the columns before this one only by rounding.
+    recent: usize,
     check: Schedule,
 }
 
@@ -134,6 +136,7 @@ impl Worker {
             rounds: 0,
             products: 0,
             fresh: 0,
+            recent: 0,
             check: Schedule::new(plan),
         };
         worker.inject(operator, plan)?;
@@ -154,7 +157,7 @@ impl Worker {
         self.fresh += 1;
         // The sums of a random block of numbers below 1 are bounded by the number of rows.
         let grid = crate::linalg::fixed::Grid::for_bound(operator.shares().rows() as f64)?;
-        let factors = orthonormalise(operator.job(), &self.basis, &mut self.block, used, grid)?;
+        let factors = orthonormalise(operator.job(), &self.basis, 0, &mut self.block, used, grid)?;
         self.used = factors.b.nrows();
         Ok(())
     }
@@ -166,7 +169,8 @@ impl Worker {
         operator.apply(&mut self.block, used)?;
         self.rounds += 1;
         self.products += used;
-        let factors = orthonormalise(operator.job(), &self.basis, &mut self.block, used, operator.grid())?;
+        let factors = orthonormalise(operator.job(), &self.basis, self.recent, &mut self.block, used, operator.grid())?;
+        self.recent = old;
         let columns = old + used;
         self.h.slice_mut(s![..columns, old..columns]).assign(&factors.c);
         self.h.slice_mut(s![old..columns, ..old]).assign(&factors.c.slice(s![..old, ..]).t());
@@ -237,6 +241,8 @@ impl Worker {
                 self.h[[i, i]] = values[i];
             }
             self.check.restarted();
+            // The next product overlaps with all of the compressed basis.
+            self.recent = 0;
         }
     }
 

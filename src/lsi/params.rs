@@ -79,9 +79,9 @@ impl LsiParams {
     }
 }
 
-/// Small blocks need the fewest products, large ones the fewest rounds: about k/6, in whole registers.
+/// Small blocks need the fewest products, large ones the fewest rounds: about k/8, in whole registers.
 fn default_block(k: usize) -> usize {
-    (k.div_ceil(6)).next_multiple_of(LANES).min(128)
+    k.div_ceil(8).next_multiple_of(LANES).min(128)
 }
 
 #[cfg(test)]
@@ -107,6 +107,6 @@ mod tests {
 
     #[test]
     fn the_block_depends_on_k_alone() {
-        assert_eq!([1, 10, 100, 200, 400, 2000].map(default_block), [16, 16, 32, 48, 80, 128]);
+        assert_eq!([1, 10, 100, 200, 400, 2000].map(default_block), [16, 16, 16, 32, 64, 128]);
     }
 }
