@@ -53,7 +53,14 @@ fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiPar
     let results = Threads::run(ranks, |comm| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let account = Account::open(comm.rank());
-        let job = Job { comm, pool: &pool, memory: 1 << 30, scatter, account: &account, progress: Progress::of_rank(1, true) };
+        let job = Job {
+            comm,
+            pool: &pool,
+            memory: 1 << 30,
+            scatter,
+            account: &account,
+            progress: Progress::of_rank(1, true),
+        };
         let corpus = Corpus::open(&job, path)?;
         let plan = params.check(corpus.header().documents, corpus.header().terms)?;
         train(&job, &corpus, &plan)
@@ -89,7 +96,10 @@ fn check(matrix: &Array2<f32>, model: &LsiModel, tolerance: f64) {
         let expected = difference.dot(&difference).sqrt() / square;
         assert!((residual / expected - 1.0).abs() < 0.1 || expected < 1e-9, "residual {i}: {residual} for {expected}");
         let column = model.left_vectors.column(i);
-        let largest = column.iter().copied().fold(0f32, |largest, value| if value.abs() > largest.abs() { value } else { largest });
+        let largest = column
+            .iter()
+            .copied()
+            .fold(0f32, |largest, value| if value.abs() > largest.abs() { value } else { largest });
         assert!(largest > 0.0, "sign of column {i}");
     }
 }
@@ -169,7 +179,9 @@ fn the_same_bits_on_any_number_of_ranks_and_threads() {
     write(&path, &matrix);
     let params = params(20);
     let (training, model) = run(&path, 1, 1, false, &params);
-    for (ranks, threads, scatter) in [(1, 2, false), (2, 1, false), (2, 2, true), (3, 1, true), (5, 1, false), (7, 2, true)] {
+    for (ranks, threads, scatter) in
+        [(1, 2, false), (2, 1, false), (2, 2, true), (3, 1, true), (5, 1, false), (7, 2, true)]
+    {
         let other = run(&path, ranks, threads, scatter, &params);
         assert!(other == (training, model.clone()), "{ranks} ranks, {threads} threads, scatter {scatter}");
     }

@@ -60,7 +60,8 @@ impl Lsi {
             "k": plan.topics, "tolerance": plan.tolerance, "block": plan.block, "rounds": plan.rounds,
             "basis": plan.capacity, "seed": plan.seed,
         });
-        let mut result = json!({ "topics": training.topics, "rounds": training.rounds, "largest_residual": training.residual });
+        let mut result =
+            json!({ "topics": training.topics, "rounds": training.rounds, "largest_residual": training.residual });
         if let (Some(model), Some(target)) = (model, target) {
             if model.topics() < self.k {
                 log::warn!("the corpus has {} topics above the noise, not the {} asked for", model.topics(), self.k);
@@ -72,7 +73,10 @@ impl Lsi {
             result["singular_values"] = json!([model.singular_values.first(), model.singular_values.last()]);
             log::info!(
                 "{} topics in {} rounds hold {:.1} % of the squared norm; largest residual {:.1e}",
-                training.topics, training.rounds, 100.0 * model.energy(), training.residual
+                training.topics,
+                training.rounds,
+                100.0 * model.energy(),
+                training.residual
             );
             let provenance = json!({
                 "command": "lsi", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters, "corpus": header.checksum,

@@ -62,7 +62,9 @@ impl Status {
     fn decode(bytes: &[u8]) -> Result<Status> {
         let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
         match numbers[..] {
-            [done, topics, residual] => Ok(Status { done: done != 0, topics: topics as usize, residual: f64::from_bits(residual) }),
+            [done, topics, residual] => {
+                Ok(Status { done: done != 0, topics: topics as usize, residual: f64::from_bits(residual) })
+            }
             _ => Err(Error::failed("damaged message after a round")),
         }
     }
@@ -91,7 +93,8 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan) -> Result<Decomposition> {
             None => status,
         };
         if let Some(task) = &task {
-            let residual = if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
+            let residual =
+                if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
             task.stage(&format!("lsi round {}{residual}", rounds + 1), None);
             log::debug!("lsi round {rounds}{residual}");
         }
@@ -179,7 +182,10 @@ impl Worker {
         let terms = operator.shares().rows();
         let invariant = self.used == 0;
         let everything = columns == terms;
-        let last = plan.rounds.map_or(self.products >= MOST_PRODUCTS_PER_TOPIC * plan.topics.max(plan.block), |rounds| self.rounds == rounds);
+        let last =
+            plan.rounds.map_or(self.products >= MOST_PRODUCTS_PER_TOPIC * plan.topics.max(plan.block), |rounds| {
+                self.rounds == rounds
+            });
         let full = columns + plan.block > plan.capacity;
         let due = plan.rounds.is_none() && self.check.due(columns);
         let mut status = Status { done: false, topics: plan.topics, residual: f64::NAN };
@@ -234,7 +240,9 @@ impl Worker {
     /// overlaps with them will be found by the next round.
     fn compress(&mut self, plan: &LsiPlan) {
         if let Some((values, vectors)) = self.ritz.take() {
-            let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize).min(plan.capacity - 2 * plan.block).min(values.len());
+            let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize)
+                .min(plan.capacity - 2 * plan.block)
+                .min(values.len());
             self.basis.compress(vectors.slice(s![.., ..keep]));
             self.h.fill(0.0);
             for i in 0..keep {

@@ -33,13 +33,21 @@ pub struct Factors {
 /// Turns the first `used` columns of W into orthonormal V, orthogonal to the basis. V has as many columns as `b` has
 /// rows; the panel's other columns are zero. The overlaps with basis columns before `recent` must be small compared
 /// with W: the first projection leaves them to the second. Collective over the workers.
-pub fn orthonormalise(job: &Job, basis: &Basis, recent: usize, w: &mut Panel, used: usize, grid: Grid) -> Result<Factors> {
+pub fn orthonormalise(
+    job: &Job,
+    basis: &Basis,
+    recent: usize,
+    w: &mut Panel,
+    used: usize,
+    grid: Grid,
+) -> Result<Factors> {
     let (columns, width) = (basis.columns(), w.width);
     let sum = |sums: Vec<i64>| job.wait(job.comm.sum(Route::Workers, sums));
     let matrix = |sums: &[i64], grid: Grid| {
         Array2::from_shape_fn((sums.len() / width, width), |(i, j)| grid.float(sums[i * width + j]))
     };
-    let gram = |sums: &[i64]| Array2::from_shape_fn((width, width), |(i, j)| wide::value(&sums[2 * (i * width + j)..][..2]));
+    let gram =
+        |sums: &[i64]| Array2::from_shape_fn((width, width), |(i, j)| wide::value(&sums[2 * (i * width + j)..][..2]));
 
     // First projection; the squared norms of the columns before it come along and tell the size of the block.
     let near = (columns - recent) * width;

@@ -29,8 +29,11 @@ impl Panel {
     }
 
     fn part(&self, range: &std::ops::Range<usize>) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape((range.len(), self.width), &self.values[range.start * self.width..range.end * self.width])
-            .expect("rows of a panel")
+        ArrayView2::from_shape(
+            (range.len(), self.width),
+            &self.values[range.start * self.width..range.end * self.width],
+        )
+        .expect("rows of a panel")
     }
 
     fn part_mut(&mut self, range: &std::ops::Range<usize>) -> ArrayViewMut2<'_, f32> {

@@ -40,14 +40,16 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Op
     let verified = verify(&operator, vectors, topics)?;
     drop(phase);
     let _phase = job.account.enter_phase("collect");
-    let own: Vec<u8> = bytemuck::cast_slice(verified.vectors.as_standard_layout().as_slice().unwrap_or_default()).to_vec();
+    let own: Vec<u8> =
+        bytemuck::cast_slice(verified.vectors.as_standard_layout().as_slice().unwrap_or_default()).to_vec();
     let parts = job.wait(job.comm.gather(Route::World, own))?;
     let residual = verified.residuals.iter().copied().fold(0.0, f64::max);
     let training = Training { topics, rounds, residual };
     if !job.is_dispatcher() {
         return Ok((training, None));
     }
-    let values: Vec<f32> = parts.iter().flat_map(|part| part.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))).collect();
+    let values: Vec<f32> =
+        parts.iter().flat_map(|part| part.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))).collect();
     let left_vectors = Array2::from_shape_vec((header.terms as usize, topics), values)
         .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))?;
     let model = LsiModel {
@@ -96,7 +98,9 @@ pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Resul
     let mut order: Vec<usize> = (0..topics).collect();
     order.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
     let signs = signs(operator, &vectors, topics)?;
-    let ordered = Array2::from_shape_fn((vectors.nrows(), topics), |(row, column)| vectors[[row, order[column]]] * signs[order[column]]);
+    let ordered = Array2::from_shape_fn((vectors.nrows(), topics), |(row, column)| {
+        vectors[[row, order[column]]] * signs[order[column]]
+    });
     Ok(Quality {
         vectors: ordered,
         singular_values: order.iter().map(|&i| squares[i].sqrt()).collect(),

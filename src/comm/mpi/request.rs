@@ -12,8 +12,8 @@ use std::task::Poll;
 
 use ::mpi::ffi;
 
-use crate::comm::wait::{all, pause};
 use crate::comm::Pending;
+use crate::comm::wait::{all, pause};
 use crate::error::{Error, Result};
 
 /// A message of exactly this many bytes is followed by more of the same message. MPI counts are i32, and many
@@ -60,7 +60,11 @@ pub(super) struct Request<B: Any> {
 
 impl<B: Any> Request<B> {
     /// Starts an operation: `call` gets the buffers and the place for the request handle.
-    pub(super) fn start(name: &str, mut buffers: B, call: impl FnOnce(&mut B, &mut ffi::MPI_Request) -> i32) -> Result<Self> {
+    pub(super) fn start(
+        name: &str,
+        mut buffers: B,
+        call: impl FnOnce(&mut B, &mut ffi::MPI_Request) -> i32,
+    ) -> Result<Self> {
         // SAFETY: a constant of the MPI library.
         let mut raw = unsafe { ffi::RSMPI_REQUEST_NULL };
         let code = call(&mut buffers, &mut raw);
@@ -152,7 +156,17 @@ impl Communicator {
             let length = piece.min(data.len() - first);
             let request = Request::start("MPI_Isend", data.clone(), |data, request| {
                 // SAFETY: see the head of the file; the shared buffer is not written while it is being sent.
-                unsafe { ffi::MPI_Isend(self::from(&data[first..first + length]), length as i32, ffi::RSMPI_UINT8_T, to as i32, tag, raw, request) }
+                unsafe {
+                    ffi::MPI_Isend(
+                        self::from(&data[first..first + length]),
+                        length as i32,
+                        ffi::RSMPI_UINT8_T,
+                        to as i32,
+                        tag,
+                        raw,
+                        request,
+                    )
+                }
             })?;
             requests.push(Box::pin(async move { request.complete().await.map(drop) }));
         }
@@ -173,7 +187,9 @@ impl Communicator {
             let request = Request::start("MPI_Imrecv", data, move |data, request| {
                 let mut message = message;
                 // SAFETY: see the head of the file; the buffer has room for the `length` bytes that were announced.
-                unsafe { ffi::MPI_Imrecv(into(&mut data[first..]), length as i32, ffi::RSMPI_UINT8_T, &mut message, request) }
+                unsafe {
+                    ffi::MPI_Imrecv(into(&mut data[first..]), length as i32, ffi::RSMPI_UINT8_T, &mut message, request)
+                }
             })?;
             data = request.complete().await?;
             if length < piece {
@@ -190,7 +206,10 @@ impl Communicator {
             unsafe {
                 let mut message = ffi::RSMPI_MESSAGE_NULL;
                 let mut status: ffi::MPI_Status = std::mem::zeroed();
-                check("MPI_Improbe", ffi::MPI_Improbe(from as i32, tag, self.raw, &mut found, &mut message, &mut status))?;
+                check(
+                    "MPI_Improbe",
+                    ffi::MPI_Improbe(from as i32, tag, self.raw, &mut found, &mut message, &mut status),
+                )?;
                 if found != 0 {
                     let mut length = 0;
                     check("MPI_Get_count", ffi::MPI_Get_count(&status, ffi::RSMPI_UINT8_T, &mut length))?;
