@@ -3,6 +3,9 @@
 mod common;
 mod lsi;
 mod run;
+mod tfidf;
+mod topics;
+mod transform;
 
 use std::process::ExitCode;
 
@@ -28,21 +31,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Tfidf(tfidf::Tfidf),
     Lsi(lsi::Lsi),
+    Topics(topics::Topics),
+    Transform(transform::Transform),
 }
 
 impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
         match self {
+            Command::Tfidf(_) => "tfidf",
             Command::Lsi(_) => "lsi",
+            Command::Topics(_) => "topics",
+            Command::Transform(_) => "transform",
         }
     }
 
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
+            Command::Tfidf(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
+            Command::Topics(command) => command.run(job, common),
+            Command::Transform(command) => command.run(job, common),
         }
     }
 }
