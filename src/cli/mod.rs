@@ -1,5 +1,6 @@
 //! The command line: a file per subcommand, each turning flags into checked parameters and one call.
 
+mod build;
 mod common;
 mod run;
 
@@ -27,17 +28,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Build),
 }
 
 impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Command::Build(_) => "build",
+        }
     }
 
     /// Runs on every rank of the job.
-    fn run(self, _job: &Job, _common: &Common) -> Result<Outcome> {
-        match self {}
+    fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
+        match self {
+            Command::Build(build) => build.run(job, common),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cutter;
 pub mod dictionary;
 pub mod readers;
 pub mod records;
+pub mod reread;
 pub mod text;
 pub mod tokenizer;
 pub mod vocabulary;
