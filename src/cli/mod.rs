@@ -1,5 +1,6 @@
 //! The command line: a file per subcommand, each turning flags into checked parameters and one call.
 
+mod build;
 mod common;
 mod lsi;
 mod run;
@@ -31,6 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Build),
     Tfidf(tfidf::Tfidf),
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
@@ -41,6 +43,7 @@ impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
         match self {
+            Command::Build(_) => "build",
             Command::Tfidf(_) => "tfidf",
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
@@ -51,6 +54,7 @@ impl Command {
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
+            Command::Build(build) => build.run(job, common),
             Command::Tfidf(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
