@@ -62,17 +62,29 @@ pub fn has_mpi() -> bool {
     cfg!(feature = "mpi")
 }
 
-/// The MPI launcher for this many ranks. Open MPI wants to be told that more ranks than cores, and root in a container,
-/// are meant; others know neither the options nor the question.
+/// Runs this test program itself as ranks that are given a task.
+#[track_caller]
+pub fn launch_self(ranks: usize, task: &str) -> Run {
+    let program = std::env::current_exe().expect("the path of this test");
+    run(launcher(ranks).arg(program).args(["--as-rank", task]))
+}
+
+/// Runs the program alone with additions to its environment.
+#[track_caller]
+pub fn alone_with<S: AsRef<OsStr>>(environment: &[(&str, &str)], arguments: impl IntoIterator<Item = S>) -> Run {
+    run(Command::new(PROGRAM).args(arguments).envs(environment.iter().copied()))
+}
+
+/// The MPI launcher for this many ranks: what `CORPUSCLE_MPIRUN` says (jobscripts/env.sh sets it to the launcher of the
+/// MPI that was built with, and its options), else mpirun. Open MPI wants to be told that more ranks than cores, and
+/// root in a container, are meant.
 fn launcher(ranks: usize) -> Command {
-    let version = Command::new("mpirun").arg("--version").output().expect("the tests need mpirun in PATH");
-    let mut command = Command::new("mpirun");
-    command.args(["-n", &ranks.to_string()]);
-    if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
-        command.args(["--oversubscribe", "--bind-to", "none"]);
-        for name in ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] {
-            command.env(name, "1");
-        }
+    let words = std::env::var("CORPUSCLE_MPIRUN").unwrap_or_else(|_| "mpirun --oversubscribe --bind-to none".to_owned());
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().expect("CORPUSCLE_MPIRUN names a launcher"));
+    command.args(words).args(["-n", &ranks.to_string()]);
+    for name in ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] {
+        command.env(name, "1");
     }
     command
 }
