@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
 use super::{Command, Common, Outcome};
 use crate::comm::{self, Comm, Route};
 use crate::dispatch::Job;
@@ -26,29 +24,12 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
         }
     };
     comm::abort_on_panic(&*comm);
-    if let Err(cause) = clean_up_on_signal() {
-        log::debug!("unfinished files will not be removed at a signal: {cause}");
-    }
     logging::init(common.quiet, common.verbose, comm.rank(), comm.size());
     crate::linalg::make_blas_reproducible();
     match on_rank(&*comm, &common, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*comm, &error),
     }
-}
-
-/// Removes unfinished files when the process is told to end: by a person, a batch system, or a launcher that ends the
-/// ranks of a job after one of them has failed.
-fn clean_up_on_signal() -> std::io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            crate::store::atomic::remove_unfinished();
-            // Ends as if there were no handler, so that the caller sees a process ended by this signal.
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
-        }
-    })?;
-    Ok(())
 }
 
 /// Says what went wrong, once, and ends all ranks.
