@@ -2,11 +2,17 @@
 
 mod common;
 
-use common::{assert_all_gone, digest, dictionary, documents, folder, mpirun, names, read_corpus, run, text, truncated, write_corpus};
+use common::{
+    assert_all_gone, digest, dictionary, documents, folder, mpirun, names, program, read_corpus, run, start, text,
+    truncated, write_corpus,
+};
 use corpuscle::corpus::container::Values;
 use corpuscle::weight::smart::SmartCode;
 use corpuscle::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_default_is_tf_times_log_idf_over_the_euclidean_norm() {
@@ -196,4 +202,21 @@ fn a_damaged_chunk_ends_every_rank() {
         assert_eq!(names(folder.path()), ["counts.h5"]);
         assert_all_gone(folder.path());
     }
+}
+
+#[test]
+fn a_run_that_is_told_to_end_leaves_nothing_behind() {
+    let folder = folder();
+    let (counts, out) = (folder.path().join("counts.h5"), folder.path().join("out.h5"));
+    write_corpus(&counts, &documents(200_000, 3000, 8), Values::Counts, false);
+    let mut child = start(program().args(["tfidf", text(&counts), "-o", text(&out)]));
+    let begun = Instant::now();
+    while names(folder.path()).len() < 2 && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(names(folder.path()).len(), 2, "a temporary file while it works");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill").success());
+    let status = child.wait().expect("an end");
+    assert_eq!((status.code(), status.signal()), (None, Some(15)));
+    assert_eq!(names(folder.path()), ["counts.h5"]);
 }

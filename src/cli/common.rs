@@ -70,7 +70,15 @@ mod tests {
 
     #[test]
     fn bytes_have_suffixes() {
-        for (text, bytes) in [("0", 0), ("512", 512), ("4K", 4096), ("3M", 3 << 20), ("2G", 2 << 30), ("1GiB", 1 << 30), ("1tb", 1 << 40)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("4K", 4096),
+            ("3M", 3 << 20),
+            ("2G", 2 << 30),
+            ("1GiB", 1 << 30),
+            ("1tb", 1 << 40),
+        ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for text in ["", "G", "4X", "-1", "1.5G", "99999999999T"] {

@@ -28,7 +28,7 @@ pub struct Lsi {
     /// Largest relative residual |A A'u - s²u| / s² to stop at
     #[arg(long, default_value_t = TOLERANCE)]
     tolerance: f64,
-    /// Columns of a block: larger ones need fewer rounds, smaller ones less work [default: about k/6]
+    /// Columns of a block: larger ones need fewer rounds, smaller ones less work [default: about k/8]
     #[arg(long)]
     block: Option<usize>,
     /// Make exactly so many rounds, whatever the residuals
@@ -60,7 +60,8 @@ impl Lsi {
             "k": plan.topics, "tolerance": plan.tolerance, "block": plan.block, "rounds": plan.rounds,
             "basis": plan.capacity, "seed": plan.seed,
         });
-        let mut result = json!({ "topics": training.topics, "rounds": training.rounds, "largest_residual": training.residual });
+        let mut result =
+            json!({ "topics": training.topics, "rounds": training.rounds, "largest_residual": training.residual });
         if let (Some(model), Some(target)) = (model, target) {
             if model.topics() < self.k {
                 log::warn!("the corpus has {} topics above the noise, not the {} asked for", model.topics(), self.k);
@@ -72,7 +73,10 @@ impl Lsi {
             result["singular_values"] = json!([model.singular_values.first(), model.singular_values.last()]);
             log::info!(
                 "{} topics in {} rounds hold {:.1} % of the squared norm; largest residual {:.1e}",
-                training.topics, training.rounds, 100.0 * model.energy(), training.residual
+                training.topics,
+                training.rounds,
+                100.0 * model.energy(),
+                training.residual
             );
             let provenance = json!({
                 "command": "lsi", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters, "corpus": header.checksum,

@@ -3,6 +3,7 @@
 mod common;
 mod lsi;
 mod run;
+mod signals;
 mod tfidf;
 mod topics;
 mod transform;

@@ -17,7 +17,11 @@ const WINDOW: usize = 4;
 impl<S: Source> Dataset<'_, '_, S> {
     /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
     /// Collective.
-    pub fn map(&self, mut convert: impl FnMut(u64, &S::Item) -> Result<Vec<u8>>, mut sink: impl FnMut(u64, Vec<u8>) -> Result<()>) -> Result<()> {
+    pub fn map(
+        &self,
+        mut convert: impl FnMut(u64, &S::Item) -> Result<Vec<u8>>,
+        mut sink: impl FnMut(u64, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
         let account = self.job.account;
         account.count(|counters| counters.passes += 1);
         if !self.job.distributed() {
@@ -84,7 +88,11 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
         if at >= window {
             return Ok(None);
         }
-        if own == Some(at) { self.queues[worker].pop_front() } else { self.free.pop_front() };
+        if own == Some(at) {
+            self.queues[worker].pop_front()
+        } else {
+            self.free.pop_front()
+        };
         self.given[worker].push_back(at);
         let (parcel, kept) = {
             let entry = &self.dataset.table.borrow().entries[at];

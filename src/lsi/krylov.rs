@@ -9,7 +9,7 @@
 //! basis is full it is compressed to the best Ritz vectors (thick restart: Wu and Simon, SIAM J. Matrix Anal. 22,
 //! 2000), which keeps H exact. A block that turns out dependent shrinks; when nothing is left the space is invariant
 //! and a fresh random block goes on (directions of a multiple value may hide from a smaller block).
-//! Cost: a round is 4 nnz b + 8 terms c b flops for a basis of c columns, one fold, one all-gather, one exact sum of
+//! Cost: a round is 4 nnz b + 4 terms c b flops for a basis of c columns, one fold, one all-gather, one exact sum of
 //! the product and three small sums; memory terms c x 4 bytes over all workers.
 //! References: Golub and Underwood 1977; Musco and Musco, NIPS 2015 (why blocks need so few rounds).
 
@@ -62,7 +62,9 @@ impl Status {
     fn decode(bytes: &[u8]) -> Result<Status> {
         let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
         match numbers[..] {
-            [done, topics, residual] => Ok(Status { done: done != 0, topics: topics as usize, residual: f64::from_bits(residual) }),
+            [done, topics, residual] => {
+                Ok(Status { done: done != 0, topics: topics as usize, residual: f64::from_bits(residual) })
+            }
             _ => Err(Error::failed("damaged message after a round")),
         }
     }
@@ -91,7 +93,8 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan) -> Result<Decomposition> {
             None => status,
         };
         if let Some(task) = &task {
-            let residual = if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
+            let residual =
+                if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
             task.stage(&format!("lsi round {}{residual}", rounds + 1), None);
             log::debug!("lsi round {rounds}{residual}");
         }
@@ -118,6 +121,8 @@ struct Worker {
     rounds: usize,
     products: usize,
     fresh: u64,
+    /// The next product overlaps with the columns before this one only by rounding.
+    recent: usize,
     check: Schedule,
 }
 
@@ -134,6 +139,7 @@ impl Worker {
             rounds: 0,
             products: 0,
             fresh: 0,
+            recent: 0,
             check: Schedule::new(plan),
         };
         worker.inject(operator, plan)?;
@@ -154,7 +160,7 @@ impl Worker {
         self.fresh += 1;
         // The sums of a random block of numbers below 1 are bounded by the number of rows.
         let grid = crate::linalg::fixed::Grid::for_bound(operator.shares().rows() as f64)?;
-        let factors = orthonormalise(operator.job(), &self.basis, &mut self.block, used, grid)?;
+        let factors = orthonormalise(operator.job(), &self.basis, 0, &mut self.block, used, grid)?;
         self.used = factors.b.nrows();
         Ok(())
     }
@@ -166,7 +172,8 @@ impl Worker {
         operator.apply(&mut self.block, used)?;
         self.rounds += 1;
         self.products += used;
-        let factors = orthonormalise(operator.job(), &self.basis, &mut self.block, used, operator.grid())?;
+        let factors = orthonormalise(operator.job(), &self.basis, self.recent, &mut self.block, used, operator.grid())?;
+        self.recent = old;
         let columns = old + used;
         self.h.slice_mut(s![..columns, old..columns]).assign(&factors.c);
         self.h.slice_mut(s![old..columns, ..old]).assign(&factors.c.slice(s![..old, ..]).t());
@@ -175,7 +182,10 @@ impl Worker {
         let terms = operator.shares().rows();
         let invariant = self.used == 0;
         let everything = columns == terms;
-        let last = plan.rounds.map_or(self.products >= MOST_PRODUCTS_PER_TOPIC * plan.topics.max(plan.block), |rounds| self.rounds == rounds);
+        let last =
+            plan.rounds.map_or(self.products >= MOST_PRODUCTS_PER_TOPIC * plan.topics.max(plan.block), |rounds| {
+                self.rounds == rounds
+            });
         let full = columns + plan.block > plan.capacity;
         let due = plan.rounds.is_none() && self.check.due(columns);
         let mut status = Status { done: false, topics: plan.topics, residual: f64::NAN };
@@ -230,13 +240,17 @@ impl Worker {
     /// overlaps with them will be found by the next round.
     fn compress(&mut self, plan: &LsiPlan) {
         if let Some((values, vectors)) = self.ritz.take() {
-            let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize).min(plan.capacity - 2 * plan.block).min(values.len());
+            let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize)
+                .min(plan.capacity - 2 * plan.block)
+                .min(values.len());
             self.basis.compress(vectors.slice(s![.., ..keep]));
             self.h.fill(0.0);
             for i in 0..keep {
                 self.h[[i, i]] = values[i];
             }
             self.check.restarted();
+            // The next product overlaps with all of the compressed basis.
+            self.recent = 0;
         }
     }
 

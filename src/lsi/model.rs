@@ -74,7 +74,10 @@ impl LsiModel {
         };
         let (terms, k) = model.left_vectors.dim();
         if terms != model.terms.len() || k != model.singular_values.len() || k != model.residuals.len() {
-            return Err(Error::failed(format!("{}: damaged model (its parts do not fit); make it again", reader.file().path.display())));
+            return Err(Error::failed(format!(
+                "{}: damaged model (its parts do not fit); make it again",
+                reader.file().path.display()
+            )));
         }
         Ok(model)
     }

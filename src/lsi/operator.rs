@@ -123,7 +123,8 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         let job = self.job();
         let mut rest = all;
         for part in job.wait(job.comm.all_gather(Route::Workers, own.to_vec()))? {
-            let (rows, tail) = rest.split_at_mut_checked(part.len()).ok_or_else(|| Error::failed("more rows than the matrix has"))?;
+            let (rows, tail) =
+                rest.split_at_mut_checked(part.len()).ok_or_else(|| Error::failed("more rows than the matrix has"))?;
             rows.copy_from_slice(&part);
             rest = tail;
         }

@@ -5,8 +5,9 @@
 //! then twice the eigenvalue variant of Cholesky QR (SVQB: Stathopoulos and Wu, SIAM J. Sci. Comput. 23, 2002), which
 //! unlike Cholesky finds the rank: directions below `RANK` of the block's size are rounding noise and are dropped. The
 //! second projection shares its sum with the first Gram matrix by Pythagoras: the Gram matrix of W - Q C is that of W
-//! less C^T C.
-//! Cost: 8 terms c b flops for the projections, 3 sums over the workers of c b, c b + b^2 and b^2 numbers.
+//! less C^T C. The product of a Krylov step overlaps with the last two blocks alone but for rounding, so the first
+//! projection takes those only, and the second takes all.
+//! Cost: 4 terms (c + 2 b) b flops for the projections, 3 sums over the workers of 2 b^2, c b + 2 b^2 and b^2 numbers.
 
 use ndarray::{Array2, s};
 
@@ -30,57 +31,64 @@ pub struct Factors {
 }
 
 /// Turns the first `used` columns of W into orthonormal V, orthogonal to the basis. V has as many columns as `b` has
-/// rows; the panel's other columns are zero. Collective over the workers.
-pub fn orthonormalise(job: &Job, basis: &Basis, w: &mut Panel, used: usize, grid: Grid) -> Result<Factors> {
+/// rows; the panel's other columns are zero. The overlaps with basis columns before `recent` must be small compared
+/// with W: the first projection leaves them to the second. Collective over the workers.
+pub fn orthonormalise(
+    job: &Job,
+    basis: &Basis,
+    recent: usize,
+    w: &mut Panel,
+    used: usize,
+    grid: Grid,
+) -> Result<Factors> {
     let (columns, width) = (basis.columns(), w.width);
     let sum = |sums: Vec<i64>| job.wait(job.comm.sum(Route::Workers, sums));
-    let overlaps = |w: &Panel, sums: &mut [i64]| {
-        if columns > 0 {
-            job.account.compute(|| basis.overlaps(w, grid, sums));
-        }
+    let matrix = |sums: &[i64], grid: Grid| {
+        Array2::from_shape_fn((sums.len() / width, width), |(i, j)| grid.float(sums[i * width + j]))
     };
-    let matrix = |sums: &[i64]| Array2::from_shape_fn((columns, width), |(i, j)| grid.float(sums[i * width + j]));
-    let gram = |sums: &[i64]| Array2::from_shape_fn((width, width), |(i, j)| wide::value(&sums[2 * (i * width + j)..][..2]));
+    let gram =
+        |sums: &[i64]| Array2::from_shape_fn((width, width), |(i, j)| wide::value(&sums[2 * (i * width + j)..][..2]));
 
     // First projection; the squared norms of the columns before it come along and tell the size of the block.
-    let mut sums = vec![0i64; columns * width + 2 * width];
-    let (products, norms) = sums.split_at_mut(columns * width);
-    overlaps(w, products);
-    for row in w.values.chunks_exact(width) {
-        for (pair, value) in norms.chunks_exact_mut(2).zip(row) {
-            wide::add(pair, f64::from(*value) * f64::from(*value));
-        }
-    }
+    let near = (columns - recent) * width;
+    let mut sums = vec![0i64; near + 2 * width];
+    let (products, norms) = sums.split_at_mut(near);
+    job.account.compute(|| {
+        basis.overlaps(recent, w, grid, products);
+        w.norms(norms);
+    });
     let sums = sum(sums)?;
-    let mut c = matrix(&sums[..columns * width]);
-    let size = sums[columns * width..].chunks_exact(2).map(wide::value).fold(0.0, f64::max);
-    if columns > 0 {
-        job.account.compute(|| basis.subtract(&c, w));
-    }
+    let first = matrix(&sums[..near], grid);
+    let size = sums[near..].chunks_exact(2).map(wide::value).fold(0.0, f64::max);
 
     // Second projection and first Gram matrix.
-    let mut sums = vec![0i64; columns * width + 2 * width * width];
-    let (products, squares) = sums.split_at_mut(columns * width);
-    overlaps(w, products);
-    job.account.compute(|| w.gram(squares));
+    let all = columns * width;
+    let mut sums = vec![0i64; all + 2 * width * width];
+    let (products, squares) = sums.split_at_mut(all);
+    job.account.compute(|| {
+        basis.subtract(recent, &first, w);
+        basis.overlaps(0, w, grid, products);
+        w.gram(squares);
+    });
     let sums = sum(sums)?;
-    let again = matrix(&sums[..columns * width]);
-    let mut inner = gram(&sums[columns * width..]);
-    if columns > 0 {
-        job.account.compute(|| basis.subtract(&again, w));
-        inner -= &again.t().dot(&again);
-        c += &again;
-    }
+    let mut c = matrix(&sums[..all], grid);
+    let inner = gram(&sums[all..]) - c.t().dot(&c);
     let (t, mut b) = whiten(&inner, used, RANK * RANK * size)?;
-    job.account.compute(|| w.transform(&t));
+    job.account.compute(|| {
+        basis.subtract(0, &c, w);
+        w.transform(&t);
+    });
+    let mut near = c.slice_mut(s![recent.., ..]);
+    near += &first;
 
     // Once more, for the last digits; nothing is dropped now.
     if b.nrows() > 0 {
-        let mut squares = vec![0i64; 2 * width * width];
-        job.account.compute(|| w.gram(&mut squares));
-        let (t, more) = whiten(&gram(&sum(squares)?), b.nrows(), 0.0)?;
+        let grid = Grid::for_bound(4.0)?;
+        let mut squares = vec![0i64; width * width];
+        job.account.compute(|| w.gram_single(grid, &mut squares));
+        let (t, more) = whiten(&matrix(&sum(squares)?, grid), b.nrows(), 0.0)?;
         job.account.compute(|| w.transform(&t));
-        b = more.dot(&b);
+        b = more.slice(s![.., ..b.nrows()]).dot(&b);
     }
     Ok(Factors { c: c.slice(s![.., ..used]).to_owned(), b: b.slice(s![.., ..used]).to_owned() })
 }

@@ -5,11 +5,12 @@
 //! fixed row blocks, each stored vector by vector (columns x rows of the block), so that it grows at its end and every
 //! product is one BLAS call of a shape that depends on the corpus and k alone.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use crate::linalg::dense::{multiply, multiply_f64};
 use crate::linalg::fixed::{Grid, wide};
-use crate::linalg::{Aligned, rows};
+use crate::linalg::kernels::add_fixed;
+use crate::linalg::{Aligned, Simd, rows};
 
 /// Some rows of a block of vectors.
 pub struct Panel {
@@ -28,8 +29,11 @@ impl Panel {
     }
 
     fn part(&self, range: &std::ops::Range<usize>) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape((range.len(), self.width), &self.values[range.start * self.width..range.end * self.width])
-            .expect("rows of a panel")
+        ArrayView2::from_shape(
+            (range.len(), self.width),
+            &self.values[range.start * self.width..range.end * self.width],
+        )
+        .expect("rows of a panel")
     }
 
     fn part_mut(&mut self, range: &std::ops::Range<usize>) -> ArrayViewMut2<'_, f32> {
@@ -48,6 +52,30 @@ impl Panel {
             for (pair, value) in sums.chunks_exact_mut(2).zip(&product) {
                 wide::add(pair, *value);
             }
+        }
+    }
+
+    /// Adds the products W^T W of all row blocks here, made in f32, to exact sums (width x width): good enough where
+    /// the columns are orthonormal but for rounding.
+    pub fn gram_single(&self, grid: Grid, sums: &mut [i64]) {
+        let simd = Simd::detect();
+        let mut product = Array2::<f32>::zeros((self.width, self.width));
+        for range in rows::blocks(self.rows) {
+            let block = self.part(&range);
+            multiply(1.0, block.t(), block, 0.0, &mut product.view_mut());
+            add_fixed(simd, product.as_slice().expect("row-major product"), grid, sums);
+        }
+    }
+
+    /// Adds the squared norms of the columns to exact sums (width pairs), row block by row block.
+    pub fn norms(&self, sums: &mut [i64]) {
+        let mut squares = vec![0f64; self.width];
+        for range in rows::blocks(self.rows) {
+            squares.fill(0.0);
+            for row in self.part(&range).rows() {
+                squares.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value) * f64::from(*value));
+            }
+            sums.chunks_exact_mut(2).zip(&squares).for_each(|(pair, value)| wide::add(pair, *value));
         }
     }
 
@@ -95,22 +123,23 @@ impl Basis {
         ArrayView2::from_shape((self.columns, rows), &self.blocks[block]).expect("columns of a basis")
     }
 
-    /// Adds Q^T W of the rows here to exact sums (columns x width).
-    pub fn overlaps(&self, panel: &Panel, grid: Grid, sums: &mut [i64]) {
-        let mut product = Array2::<f32>::zeros((self.columns, panel.width));
+    /// Adds Q^T W of the rows here, for the columns of Q from `first` on, to exact sums (columns x width).
+    pub fn overlaps(&self, first: usize, panel: &Panel, grid: Grid, sums: &mut [i64]) {
+        let simd = Simd::detect();
+        let mut product = Array2::<f32>::zeros((self.columns - first, panel.width));
         for (number, range) in rows::blocks(self.rows).enumerate() {
-            multiply(1.0, self.block(number, range.len()), panel.part(&range), 0.0, &mut product.view_mut());
-            for (sum, value) in sums.iter_mut().zip(&product) {
-                *sum = sum.wrapping_add(grid.fix(f64::from(*value)));
-            }
+            let q = self.block(number, range.len());
+            multiply(1.0, q.slice(s![first.., ..]), panel.part(&range), 0.0, &mut product.view_mut());
+            add_fixed(simd, product.as_slice().expect("row-major product"), grid, sums);
         }
     }
 
-    /// W := W - Q C for C (columns x width).
-    pub fn subtract(&self, c: &Array2<f64>, panel: &mut Panel) {
+    /// W := W - Q C for the columns of Q from `first` on and C (columns x width).
+    pub fn subtract(&self, first: usize, c: &Array2<f64>, panel: &mut Panel) {
         let c = c.mapv(|value| value as f32);
         for (number, range) in rows::blocks(self.rows).enumerate() {
-            multiply(-1.0, self.block(number, range.len()).t(), c.view(), 1.0, &mut panel.part_mut(&range));
+            let q = self.block(number, range.len());
+            multiply(-1.0, q.slice(s![first.., ..]).t(), c.view(), 1.0, &mut panel.part_mut(&range));
         }
     }
 

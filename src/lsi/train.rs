@@ -7,6 +7,7 @@ use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
 use crate::linalg::fixed::wide;
+use crate::linalg::rows;
 
 use super::krylov::{Decomposition, decompose};
 use super::model::LsiModel;
@@ -39,14 +40,16 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Op
     let verified = verify(&operator, vectors, topics)?;
     drop(phase);
     let _phase = job.account.enter_phase("collect");
-    let rows: Vec<u8> = bytemuck::cast_slice(verified.vectors.as_standard_layout().as_slice().unwrap_or_default()).to_vec();
-    let parts = job.wait(job.comm.gather(Route::World, rows))?;
+    let own: Vec<u8> =
+        bytemuck::cast_slice(verified.vectors.as_standard_layout().as_slice().unwrap_or_default()).to_vec();
+    let parts = job.wait(job.comm.gather(Route::World, own))?;
     let residual = verified.residuals.iter().copied().fold(0.0, f64::max);
     let training = Training { topics, rounds, residual };
     if !job.is_dispatcher() {
         return Ok((training, None));
     }
-    let values: Vec<f32> = parts.iter().flat_map(|part| part.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))).collect();
+    let values: Vec<f32> =
+        parts.iter().flat_map(|part| part.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))).collect();
     let left_vectors = Array2::from_shape_vec((header.terms as usize, topics), values)
         .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))?;
     let model = LsiModel {
@@ -77,22 +80,27 @@ pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Resul
     let job = operator.job();
     let pass = operator.verify(vectors.view(), topics)?;
     let squares = &pass.captured;
-    // Squared norms of the residuals, and the norms of the vectors as they were rounded to f32.
-    let mut sums = vec![0i64; 4 * topics];
-    for (row, product) in vectors.rows().into_iter().zip(pass.products.rows()) {
-        for (i, (value, product)) in row.iter().zip(product).enumerate() {
-            let value = f64::from(*value);
-            let difference = product - squares[i] * value;
-            wide::add(&mut sums[4 * i..4 * i + 2], difference * difference);
-            wide::add(&mut sums[4 * i + 2..4 * i + 4], value * value);
+    // Squared norms of the residuals, row block by row block.
+    let mut sums = vec![0i64; 2 * topics];
+    for range in rows::blocks(vectors.nrows()) {
+        let mut differences = vec![0f64; topics];
+        for row in range {
+            let pairs = vectors.row(row).into_iter().zip(pass.products.row(row));
+            for ((sum, square), (value, product)) in differences.iter_mut().zip(squares).zip(pairs) {
+                *sum += (product - square * f64::from(*value)).powi(2);
+            }
         }
+        sums.chunks_exact_mut(2).zip(&differences).for_each(|(pair, value)| wide::add(pair, *value));
     }
     let sums = job.wait(job.comm.sum(Route::World, sums))?;
-    let residuals: Vec<f64> = (0..topics).map(|i| wide::value(&sums[4 * i..4 * i + 2]).sqrt() / squares[i]).collect();
+    let residuals: Vec<f64> =
+        sums.chunks_exact(2).zip(squares).map(|(pair, square)| wide::value(pair).sqrt() / square).collect();
     let mut order: Vec<usize> = (0..topics).collect();
     order.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
     let signs = signs(operator, &vectors, topics)?;
-    let ordered = Array2::from_shape_fn((vectors.nrows(), topics), |(row, column)| vectors[[row, order[column]]] * signs[order[column]]);
+    let ordered = Array2::from_shape_fn((vectors.nrows(), topics), |(row, column)| {
+        vectors[[row, order[column]]] * signs[order[column]]
+    });
     Ok(Quality {
         vectors: ordered,
         singular_values: order.iter().map(|&i| squares[i].sqrt()).collect(),

@@ -10,12 +10,16 @@ use corpuscle::store::atomic::Target;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
 /// A job that takes longer hangs: the longest of these tests works for about a second.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Held while a file is written here, and alone while a process starts: a process inherits what is open, the lock on a file
+/// being written too, which would then look unfinished to the next program for as long as that process lives.
+static WRITING: RwLock<()> = RwLock::new(());
 
 /// How a run of the program ended.
 #[derive(Debug)]
@@ -58,7 +62,8 @@ impl Finished {
     }
 }
 
-fn program() -> Command {
+/// The program, to be given arguments.
+pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_corpuscle"))
 }
 
@@ -78,20 +83,26 @@ pub fn mpirun<S: AsRef<OsStr>>(ranks: usize, arguments: impl IntoIterator<Item =
 
 /// The launcher: `$MPIRUN`, which then has to work, or `mpirun`, where there is one.
 fn launcher() -> Option<Command> {
-    if cfg!(not(feature = "mpi")) {
-        eprintln!("skipped: built without MPI");
-        return None;
-    }
-    let named = std::env::var("MPIRUN").ok();
-    let name = named.clone().unwrap_or_else(|| "mpirun".into());
-    let version = match Command::new(&name).arg("--version").output() {
-        Ok(answer) => String::from_utf8_lossy(&answer.stdout).into_owned(),
-        Err(cause) if named.is_some() => panic!("MPIRUN={name}: {cause}"),
-        Err(cause) => {
-            eprintln!("skipped: {name}: {cause}");
+    static VERSION: LazyLock<Option<(String, String)>> = LazyLock::new(|| {
+        if cfg!(not(feature = "mpi")) {
+            eprintln!("skipped: built without MPI");
             return None;
         }
-    };
+        let named = std::env::var("MPIRUN").ok();
+        let name = named.clone().unwrap_or_else(|| "mpirun".into());
+        let alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
+        let answer = Command::new(&name).arg("--version").output();
+        drop(alone);
+        match answer {
+            Ok(answer) => Some((name, String::from_utf8_lossy(&answer.stdout).into_owned())),
+            Err(cause) if named.is_some() => panic!("MPIRUN={name}: {cause}"),
+            Err(cause) => {
+                eprintln!("skipped: {name}: {cause}");
+                None
+            }
+        }
+    });
+    let (name, version) = VERSION.as_ref()?;
     let mut command = Command::new(name);
     if version.contains("Open MPI") || version.contains("OpenRTE") {
         command.args(["--oversubscribe", "--bind-to", "none"]);
@@ -102,8 +113,14 @@ fn launcher() -> Option<Command> {
     Some(command)
 }
 
+/// Starts a command whose output is kept.
+pub fn start(command: &mut Command) -> Child {
+    let _alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+}
+
 fn finish(mut command: Command) -> Finished {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let child = start(&mut command);
     let id = child.id().to_string();
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || send.send(child.wait_with_output()));
@@ -189,6 +206,7 @@ pub fn documents(documents: u64, terms: u32, seed: u64) -> CsrChunk {
 
 /// Writes a corpus with ids, and labels if wanted.
 pub fn write_corpus(path: &Path, chunk: &CsrChunk, values: Values, labelled: bool) {
+    let _open = WRITING.read().unwrap_or_else(PoisonError::into_inner);
     let ids: Vec<String> = (0..chunk.documents()).map(|n| format!("document {n}")).collect();
     let labels: Vec<String> = (0..chunk.documents()).map(|n| format!("class {}", n % 3)).collect();
     let target = Target::create(path).expect("a target");
@@ -234,6 +252,7 @@ pub fn model(terms: u32, topics: usize, values: &str) -> LsiModel {
 
 /// Writes a model.
 pub fn write_model(path: &Path, model: &LsiModel) {
+    let _open = WRITING.read().unwrap_or_else(PoisonError::into_inner);
     let target = Target::create(path).expect("a target");
     model.save(target, &serde_json::json!({ "made by": "a test" })).expect("a complete model");
 }
