@@ -4,6 +4,7 @@ mod build;
 mod common;
 mod lsi;
 mod run;
+mod signals;
 mod tfidf;
 mod topics;
 mod transform;
