@@ -25,15 +25,20 @@ pub struct Common {
     /// Send the corpus to the workers even where they can read the file themselves
     #[arg(long, global = true)]
     pub scatter: bool,
-    /// How results are printed on standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Tell more; twice: everything, from all ranks
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Options of commands that print results. Not among [`Common`]: `--format` of `import` says what is read.
+#[derive(Debug, Clone, Args)]
+pub struct Printing {
+    /// How results are printed on standard output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// What a command has done, for the accounting table and `<output>.run.json`.
@@ -70,7 +75,15 @@ mod tests {
 
     #[test]
     fn bytes_have_suffixes() {
-        for (text, bytes) in [("0", 0), ("512", 512), ("4K", 4096), ("3M", 3 << 20), ("2G", 2 << 30), ("1GiB", 1 << 30), ("1tb", 1 << 40)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("4K", 4096),
+            ("3M", 3 << 20),
+            ("2G", 2 << 30),
+            ("1GiB", 1 << 30),
+            ("1tb", 1 << 40),
+        ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for text in ["", "G", "4X", "-1", "1.5G", "99999999999T"] {

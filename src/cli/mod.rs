@@ -1,7 +1,11 @@
 //! The command line: a file per subcommand, each turning flags into checked parameters and one call.
 
 mod common;
+mod generate;
+mod import;
+mod info;
 mod run;
+mod split;
 
 use std::process::ExitCode;
 
@@ -11,7 +15,7 @@ use crate::comm::Launch;
 use crate::dispatch::Job;
 use crate::error::Result;
 
-pub use common::{Common, Outcome};
+pub use common::{Common, Outcome, Printing};
 
 /// Distributed semantic modelling of text corpora.
 ///
@@ -27,17 +31,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a corpus of a MatrixMarket file
+    Import(import::ImportArgs),
+    /// Makes a synthetic corpus of any size: Zipf terms, LDA topics
+    Generate(generate::GenerateArgs),
+    /// Splits a corpus into documents to learn from and documents to test with
+    Split(split::SplitArgs),
+    /// Says what is in a file
+    Info(info::InfoArgs),
 }
 
 impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Command::Import(_) => "import",
+            Command::Generate(_) => "generate",
+            Command::Split(_) => "split",
+            Command::Info(_) => "info",
+        }
     }
 
     /// Runs on every rank of the job.
-    fn run(self, _job: &Job, _common: &Common) -> Result<Outcome> {
-        match self {}
+    fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
+        match self {
+            Command::Import(args) => args.run(job, common),
+            Command::Generate(args) => args.run(job, common),
+            Command::Split(args) => args.run(job, common),
+            Command::Info(args) => args.run(job, common),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cutter;
 pub mod dictionary;
 pub mod generate;
 pub mod matrix_market;
+pub mod name_list;
 pub mod readers;
 pub mod records;
 pub mod split;
