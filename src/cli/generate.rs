@@ -11,9 +11,12 @@ use crate::corpus::generate::GenerateSpec;
 use crate::dispatch::Job;
 use crate::error::Result;
 
-/// Options of `generate`.
+/// Make a synthetic corpus of any size
+///
+/// Terms follow a Zipf distribution, documents are mixtures of topics (LDA), and the label of a document is its dominant
+/// topic. The same numbers and seed give the same bytes.
 #[derive(Debug, Args)]
-pub struct GenerateArgs {
+pub struct Generate {
     /// The corpus to write
     #[arg(short, long, value_name = "CORPUS")]
     output: PathBuf,
@@ -31,11 +34,11 @@ pub struct GenerateArgs {
     mean_length: f64,
 }
 
-impl GenerateArgs {
+impl Generate {
     /// Runs on every rank of the job.
     pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         let _phase = job.account.enter_phase("generate");
-        let GenerateArgs { output, documents, terms, topics, mean_length } = self;
+        let Generate { output, documents, terms, topics, mean_length } = self;
         let spec = GenerateSpec { documents, terms, topics, mean_length, seed: common.seed };
         let header = generate(job, &spec, &output)?;
         let result = header.map(|header| header.to_json()).unwrap_or_default();

@@ -17,9 +17,12 @@ enum InputFormat {
     Mm,
 }
 
-/// Options of `import`.
+/// Make a corpus of a MatrixMarket file
+///
+/// Rows are documents, columns terms. Whole numbers are counts, anything else weights. Files sorted by document, as nearly
+/// all are, take little memory.
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub struct Import {
     /// The file to import
     file: PathBuf,
     /// The corpus to write
@@ -39,7 +42,7 @@ pub struct ImportArgs {
     labels: Option<PathBuf>,
 }
 
-impl ImportArgs {
+impl Import {
     /// Runs on every rank of the job.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
         let _phase = job.account.enter_phase("import");

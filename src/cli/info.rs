@@ -17,9 +17,9 @@ use crate::store::seal::Value;
 /// Labels read at a time while they are counted.
 const LABELS_AT_A_TIME: u64 = 65_536;
 
-/// Options of `info`.
+/// Say what is in a file: a corpus, a model or vectors
 #[derive(Debug, Args)]
-pub struct InfoArgs {
+pub struct Info {
     /// A corpus, a model or vectors
     file: PathBuf,
     /// Read everything and compare it with its checksums
@@ -29,7 +29,7 @@ pub struct InfoArgs {
     printing: Printing,
 }
 
-impl InfoArgs {
+impl Info {
     /// Runs on every rank of the job; the dispatcher alone has something to do.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
         if job.is_dispatcher() {

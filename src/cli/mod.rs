@@ -4,8 +4,12 @@ mod common;
 mod generate;
 mod import;
 mod info;
+mod lsi;
 mod run;
 mod split;
+mod tfidf;
+mod topics;
+mod transform;
 
 use std::process::ExitCode;
 
@@ -31,14 +35,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a corpus of a MatrixMarket file
-    Import(import::ImportArgs),
-    /// Makes a synthetic corpus of any size: Zipf terms, LDA topics
-    Generate(generate::GenerateArgs),
-    /// Splits a corpus into documents to learn from and documents to test with
-    Split(split::SplitArgs),
-    /// Says what is in a file
-    Info(info::InfoArgs),
+    Import(import::Import),
+    Generate(generate::Generate),
+    Split(split::Split),
+    Info(info::Info),
+    Tfidf(tfidf::Tfidf),
+    Lsi(lsi::Lsi),
+    Topics(topics::Topics),
+    Transform(transform::Transform),
 }
 
 impl Command {
@@ -49,16 +53,24 @@ impl Command {
             Command::Generate(_) => "generate",
             Command::Split(_) => "split",
             Command::Info(_) => "info",
+            Command::Tfidf(_) => "tfidf",
+            Command::Lsi(_) => "lsi",
+            Command::Topics(_) => "topics",
+            Command::Transform(_) => "transform",
         }
     }
 
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
-            Command::Import(args) => args.run(job, common),
-            Command::Generate(args) => args.run(job, common),
-            Command::Split(args) => args.run(job, common),
-            Command::Info(args) => args.run(job, common),
+            Command::Import(command) => command.run(job, common),
+            Command::Generate(command) => command.run(job, common),
+            Command::Split(command) => command.run(job, common),
+            Command::Info(command) => command.run(job, common),
+            Command::Tfidf(command) => command.run(job, common),
+            Command::Lsi(command) => command.run(job, common),
+            Command::Topics(command) => command.run(job, common),
+            Command::Transform(command) => command.run(job, common),
         }
     }
 }

@@ -58,7 +58,8 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
         .num_threads(threads)
         .build()
         .map_err(|cause| Error::failed(format!("cannot start {threads} threads: {cause}")))?;
-    let memory = common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
+    let memory =
+        common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
     log::debug!("{} ranks over {}, {threads} threads and {} MiB a rank", comm.size(), comm.library(), memory >> 20);
     let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
     let outcome = command.run(&job, common)?;
@@ -82,8 +83,14 @@ fn report(job: &Job, common: &Common, command: &str, outcome: Outcome) -> Result
         let ranks = parts.iter().map(|part| RankAccount::from_bytes(part)).collect::<Result<Vec<_>>>()?;
         if let Some(output) = &outcome.output {
             let arguments: Vec<String> = std::env::args().collect();
-            Run { command, arguments: &arguments, parameters: outcome.parameters, result: outcome.result, ranks: &ranks }
-                .write_beside(output)?;
+            Run {
+                command,
+                arguments: &arguments,
+                parameters: outcome.parameters,
+                result: outcome.result,
+                ranks: &ranks,
+            }
+            .write_beside(output)?;
         }
         if !common.quiet {
             table::print(command, &ranks);
@@ -123,5 +130,6 @@ fn free_memory() -> u64 {
     let fallback = 1 << 30;
     let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return fallback };
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).map_or(fallback, |kib| kib << 10)
+    line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map_or(fallback, |kib| kib << 10)
 }

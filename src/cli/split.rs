@@ -10,9 +10,11 @@ use crate::convert::split::{SplitSpec, split};
 use crate::dispatch::Job;
 use crate::error::Result;
 
-/// Options of `split`.
+/// Split a corpus into documents to learn from and documents to test with
+///
+/// Every label keeps its share in both parts. Documents stay in order.
 #[derive(Debug, Args)]
-pub struct SplitArgs {
+pub struct Split {
     /// The corpus to split
     corpus: PathBuf,
     /// Share of the documents that goes to the test part, between 0 and 1; of each label alike where there are labels
@@ -26,11 +28,11 @@ pub struct SplitArgs {
     test_out: PathBuf,
 }
 
-impl SplitArgs {
+impl Split {
     /// Runs on every rank of the job.
     pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         let _phase = job.account.enter_phase("split");
-        let SplitArgs { corpus, test, train_out, test_out } = self;
+        let Split { corpus, test, train_out, test_out } = self;
         let parameters = json!({"corpus": corpus, "test": test, "seed": common.seed, "test_out": test_out});
         let spec = SplitSpec { corpus, test, seed: common.seed, train_out, test_out };
         let headers = split(job, &spec)?;

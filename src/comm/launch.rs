@@ -81,13 +81,18 @@ mod tests {
     use super::*;
 
     fn launch(variables: &[(&str, &str)]) -> Launch {
-        Launch::from_variables(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string()))
+        Launch::from_variables(|name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
+        })
     }
 
     #[test]
     fn launchers_are_recognised() {
         assert_eq!(launch(&[]), Launch { ranks: None, rank: 0 });
-        assert_eq!(launch(&[("OMPI_COMM_WORLD_SIZE", "3"), ("OMPI_COMM_WORLD_RANK", "2")]), Launch { ranks: Some(3), rank: 2 });
+        assert_eq!(
+            launch(&[("OMPI_COMM_WORLD_SIZE", "3"), ("OMPI_COMM_WORLD_RANK", "2")]),
+            Launch { ranks: Some(3), rank: 2 }
+        );
         assert_eq!(launch(&[("PMI_SIZE", "4"), ("PMI_RANK", "1")]), Launch { ranks: Some(4), rank: 1 });
         assert_eq!(launch(&[("SLURM_STEP_NUM_TASKS", "8"), ("SLURM_PROCID", "7")]), Launch { ranks: Some(8), rank: 7 });
     }

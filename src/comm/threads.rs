@@ -44,7 +44,10 @@ impl Threads {
                     })
                 })
                 .collect();
-            ranks.into_iter().map(|rank| rank.join().unwrap_or_else(|_| Err(Error::failed("a rank panicked")))).collect()
+            ranks
+                .into_iter()
+                .map(|rank| rank.join().unwrap_or_else(|_| Err(Error::failed("a rank panicked"))))
+                .collect()
         })
     }
 }

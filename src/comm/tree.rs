@@ -32,7 +32,8 @@ impl Place {
 
     /// Children with the size of the subtree below each, nearest first.
     fn children(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let reach = if self.member == 0 { self.members.next_power_of_two() } else { self.member & self.member.wrapping_neg() };
+        let reach =
+            if self.member == 0 { self.members.next_power_of_two() } else { self.member & self.member.wrapping_neg() };
         (0..usize::BITS)
             .map(|bit| 1usize << bit)
             .take_while(move |&step| step < reach)
@@ -161,11 +162,21 @@ pub(super) fn sum(comm: &dyn Comm, route: Route, values: Vec<i64>) -> Pending<'_
     })
 }
 
-pub(super) fn sum_scatter(comm: &dyn Comm, route: Route, values: Vec<i64>, counts: Vec<usize>) -> Pending<'_, Vec<i64>> {
+pub(super) fn sum_scatter(
+    comm: &dyn Comm,
+    route: Route,
+    values: Vec<i64>,
+    counts: Vec<usize>,
+) -> Pending<'_, Vec<i64>> {
     Box::pin(async move {
         let (place, tag) = (Place::of(comm, route), Tag::from(route));
         if counts.len() != place.members || counts.iter().sum::<usize>() != values.len() {
-            return Err(Error::failed(format!("{} stretches for {} ranks in a sum of {} values", counts.len(), place.members, values.len())));
+            return Err(Error::failed(format!(
+                "{} stretches for {} ranks in a sum of {} values",
+                counts.len(),
+                place.members,
+                values.len()
+            )));
         }
         let mut rest = values.as_slice();
         let mut own = Vec::new();
@@ -179,7 +190,8 @@ pub(super) fn sum_scatter(comm: &dyn Comm, route: Route, values: Vec<i64>, count
                 sends.push(comm.send(place.base + member, tag, to_bytes(stretch)));
             }
         }
-        let mut exchange: Vec<Pending<'_, Vec<u8>>> = sends.into_iter().map(|send| Box::pin(async move { send.await.map(|()| Vec::new()) }) as _).collect();
+        let mut exchange: Vec<Pending<'_, Vec<u8>>> =
+            sends.into_iter().map(|send| Box::pin(async move { send.await.map(|()| Vec::new()) }) as _).collect();
         let sent = exchange.len();
         let others = (0..place.members).filter(|&member| member != place.member);
         exchange.extend(others.map(|member| comm.receive(place.base + member, tag)));

@@ -29,7 +29,6 @@ impl Default for Idle {
 }
 
 impl Idle {
-
     /// Gives way for a moment.
     pub fn sleep(&mut self) {
         if self.begin.get_or_insert_with(Instant::now).elapsed() < SPIN {

@@ -49,7 +49,8 @@ impl CsrChunk {
     /// As bytes, to travel: lengths, offsets, terms, values, little-endian.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32 + self.bytes() as usize);
-        for number in [self.first_document, u64::from(self.terms), self.indptr.len() as u64, self.indices.len() as u64] {
+        for number in [self.first_document, u64::from(self.terms), self.indptr.len() as u64, self.indices.len() as u64]
+        {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend(self.indptr.iter().flat_map(|offset| offset.to_le_bytes()));
@@ -168,7 +169,13 @@ mod tests {
 
     #[test]
     fn chunks_travel_and_damaged_ones_are_refused() {
-        let chunk = CsrChunk { first_document: 9, terms: 5, indptr: vec![0, 2, 2, 3], indices: vec![1, 4, 0], data: vec![1.0, 2.5, 3.0] };
+        let chunk = CsrChunk {
+            first_document: 9,
+            terms: 5,
+            indptr: vec![0, 2, 2, 3],
+            indices: vec![1, 4, 0],
+            data: vec![1.0, 2.5, 3.0],
+        };
         let bytes = chunk.encode();
         assert_eq!(CsrChunk::decode(&bytes), Ok(chunk.clone()));
         for cut in 0..bytes.len() {

@@ -12,6 +12,7 @@ pub mod container;
 pub mod cutter;
 pub mod dictionary;
 pub mod generate;
+pub mod kinship;
 pub mod matrix_market;
 pub mod name_list;
 pub mod readers;

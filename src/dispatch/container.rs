@@ -37,7 +37,15 @@ impl Corpus {
         let summary = job.share(|| {
             let opened = job.account.io(|| CorpusReader::open(path))?;
             let CorpusHeader { documents, terms, nonzeros, values, labelled, checksum } = opened.header().clone();
-            let summary = Summary { path: path.to_owned(), documents, terms, nonzeros, values: values.name().to_owned(), labelled, checksum };
+            let summary = Summary {
+                path: path.to_owned(),
+                documents,
+                terms,
+                nonzeros,
+                values: values.name().to_owned(),
+                labelled,
+                checksum,
+            };
             reader = Some(opened);
             serde_json::to_vec(&summary).map_err(|cause| Error::failed(format!("{}: {cause}", path.display())))
         })?;

@@ -136,7 +136,9 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
         }
         let source = self.source.borrow();
         let item = Rc::new(match delivery {
-            Delivery::Kept => return Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number))),
+            Delivery::Kept => {
+                return Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number)));
+            }
             Delivery::Read => account.io(|| source.load(&parcel))?,
             Delivery::Sent(bytes) => account.compute(|| source.open(&parcel, bytes))?,
         });

@@ -90,7 +90,11 @@ pub(super) fn serve(job: &Job, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) ->
 
 /// Runs independent tasks, each a byte string with its expected cost, and returns their results in the order of the
 /// tasks on the dispatcher (none elsewhere). Collective; only the dispatcher's `tasks` count.
-pub fn farm(job: &Job, tasks: Vec<(f64, Vec<u8>)>, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+pub fn farm(
+    job: &Job,
+    tasks: Vec<(f64, Vec<u8>)>,
+    mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>,
+) -> Result<Vec<Vec<u8>>> {
     if !job.distributed() {
         return tasks.iter().map(|(_, task)| job.account.compute(|| run(task))).collect();
     }

@@ -82,7 +82,8 @@ impl<S: Source> Dataset<'_, '_, S> {
         loop {
             let mut shares: Vec<Share> = (0..workers).map(|_| Share::default()).collect();
             let last = queues.fill(self, &mut shares)?;
-            let given: Vec<u64> = shares.iter().map(|share| share.assignments.iter().map(|a| a.parcel.weight).sum()).collect();
+            let given: Vec<u64> =
+                shares.iter().map(|share| share.assignments.iter().map(|a| a.parcel.weight).sum()).collect();
             report.chunks += shares.iter().map(|share| share.assignments.len() as u64).sum::<u64>();
             let mut parts = vec![Vec::new()];
             parts.extend(shares.into_iter().map(|share| Share { last, ..share }.encode()));
@@ -207,7 +208,8 @@ impl Queues {
             Queues::Stream => {
                 let fastest = (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(0.0, f64::max);
                 // The slowest gets one chunk a round; a worker twice as fast gets two.
-                let slowest = (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(fastest, f64::min);
+                let slowest =
+                    (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(fastest, f64::min);
                 for (worker, share) in shares.iter_mut().enumerate() {
                     let speed = dataset.table.borrow().speed(worker);
                     for _ in 0..(speed / slowest).round().clamp(1.0, MOST) as usize {

@@ -52,9 +52,15 @@ impl Table {
             return;
         }
         let speed = weight as f64 / seconds;
-        self.speeds[worker] = if self.measured[worker] { self.speeds[worker] * (1.0 - LEARNING) + speed * LEARNING } else { speed };
+        self.speeds[worker] =
+            if self.measured[worker] { self.speeds[worker] * (1.0 - LEARNING) + speed * LEARNING } else { speed };
         self.measured[worker] = true;
-        let (sum, known) = self.speeds.iter().zip(&self.measured).filter(|(_, known)| **known).fold((0.0, 0), |(s, n), (v, _)| (s + v, n + 1));
+        let (sum, known) = self
+            .speeds
+            .iter()
+            .zip(&self.measured)
+            .filter(|(_, known)| **known)
+            .fold((0.0, 0), |(s, n), (v, _)| (s + v, n + 1));
         for (speed, known_here) in self.speeds.iter_mut().zip(&self.measured) {
             if !known_here {
                 *speed = sum / f64::from(known);

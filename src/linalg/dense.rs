@@ -23,7 +23,9 @@ pub fn multiply_f64(alpha: f64, a: ArrayView2<f64>, b: ArrayView2<f64>, beta: f6
 /// Eigenvalues, largest first, and eigenvectors (columns, in the same order) of a symmetric matrix.
 pub fn symmetric_eigen(matrix: &Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     let symmetric = (matrix + &matrix.t()) * 0.5;
-    let (values, vectors) = symmetric.eigh(UPLO::Lower).map_err(|cause| Error::failed(format!("eigenvalues of a {0} x {0} matrix: {cause}", matrix.nrows())))?;
+    let (values, vectors) = symmetric
+        .eigh(UPLO::Lower)
+        .map_err(|cause| Error::failed(format!("eigenvalues of a {0} x {0} matrix: {cause}", matrix.nrows())))?;
     let n = values.len();
     let descending = Array1::from_shape_fn(n, |i| values[n - 1 - i]);
     let mut ordered = Array2::zeros((n, n));

@@ -43,23 +43,28 @@ impl Grid {
 }
 
 /// Exact sums for numbers whose size is not known beforehand, such as Gram matrices of nearly dependent columns:
-/// i128 on a grid of 2^-64, |total| < 2^40, carried as two i64 so that integer collectives can add them.
+/// 104 bits on a grid of 2^-64, |total| < 2^39, carried as two i64 so that integer collectives can add them.
 pub mod wide {
     /// Bits of the lower half; sums of up to 2^22 terms cannot overflow it.
     const LOW: u32 = 40;
-    const SCALE: f64 = (1u128 << 64) as f64;
+    /// Steps of the upper half: 2^-24.
+    const HIGH: f64 = (1u64 << 24) as f64;
+    /// Steps of the lower half within one of the upper.
+    const FRACTION: f64 = (1u64 << LOW) as f64;
 
     /// Adds a value to a pair (high, low).
     pub fn add(pair: &mut [i64], value: f64) {
-        let fixed = (value * SCALE).round_ties_even() as i128;
-        pair[0] = pair[0].wrapping_add((fixed >> LOW) as i64);
-        pair[1] += (fixed & ((1 << LOW) - 1)) as i64;
+        // Powers of two and the difference to the floor are exact: the one rounding is that of the lower half.
+        let scaled = value * HIGH;
+        let floor = scaled.floor();
+        pair[0] = pair[0].wrapping_add(floor as i64);
+        pair[1] += ((scaled - floor) * FRACTION) as i64;
     }
 
     /// The value of a pair.
     pub fn value(pair: &[i64]) -> f64 {
         let fixed = (i128::from(pair[0]) << LOW) + i128::from(pair[1]);
-        fixed as f64 / SCALE
+        fixed as f64 / (HIGH * FRACTION)
     }
 }
 

@@ -6,8 +6,9 @@
 //! and each result row is written once. A Y is added to fixed-point sums straight from the registers.
 //! Cost: 2 flops a nonzero and column; the operand rows are 4 b bytes a nonzero, from cache for frequent terms.
 //!
-//! Safety argument for the `unsafe` blocks: the only unsafe act is to call a function compiled for an instruction set
-//! after [`Simd`] has seen that the CPU has it. All memory is reached through checked slices.
+//! Safety argument for the `unsafe` blocks: they call a function compiled for an instruction set after [`Simd`] has seen
+//! that the CPU has it, or convert to i64 a number that the grid's a-priori bound keeps below 2^62 in magnitude. All
+//! memory is reached through checked slices.
 
 use super::fixed::Grid;
 use super::prepared::{Prepared, Rows};
@@ -59,27 +60,45 @@ macro_rules! kernels {
                 fn put(&mut self, row: usize, column: usize, strip: &[$float]) {
                     let at = (self.rows[row] as usize - self.first) * self.width + column;
                     for (sum, value) in self.sums[at..at + strip.len()].iter_mut().zip(strip) {
-                        // Within the grid's bound by construction, so the conversion cannot saturate.
-                        *sum = sum.wrapping_add(unsafe { (value * self.scale).round_ties_even().to_int_unchecked::<i64>() });
+                        // SAFETY: within the grid's bound by construction: see the head of the file.
+                        *sum = sum
+                            .wrapping_add(unsafe { (value * self.scale).round_ties_even().to_int_unchecked::<i64>() });
                     }
                 }
             }
 
             #[inline(always)]
-            fn strip<const W: usize, const FUSED: bool>(columns: &[u32], values: &[f32], dense: &[$float], width: usize, at: usize) -> [$float; W] {
+            fn strip<const W: usize, const FUSED: bool>(
+                columns: &[u32],
+                values: &[f32],
+                dense: &[$float],
+                width: usize,
+                at: usize,
+            ) -> [$float; W] {
                 let mut sum = [0 as $float; W];
                 for (&column, &value) in columns.iter().zip(values) {
                     let value = value as $float;
                     let operand = &dense[column as usize * width + at..][..W];
                     for lane in 0..W {
-                        sum[lane] = if FUSED { operand[lane].mul_add(value, sum[lane]) } else { operand[lane] * value + sum[lane] };
+                        sum[lane] = if FUSED {
+                            operand[lane].mul_add(value, sum[lane])
+                        } else {
+                            operand[lane] * value + sum[lane]
+                        };
                     }
                 }
                 sum
             }
 
             #[inline(always)]
-            fn product<const FUSED: bool, S: Sink<$float>>(rows: &Rows, range: Range<usize>, dense: &[$float], width: usize, most: usize, sink: &mut S) {
+            fn product<const FUSED: bool, S: Sink<$float>>(
+                rows: &Rows,
+                range: Range<usize>,
+                dense: &[$float],
+                width: usize,
+                most: usize,
+                sink: &mut S,
+            ) {
                 for row in range {
                     let span = rows.begins[row] as usize..rows.begins[row + 1] as usize;
                     let (columns, values) = (&rows.columns[span.clone()], &rows.values[span]);
@@ -108,17 +127,36 @@ macro_rules! kernels {
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            fn product_avx512<S: Sink<$float>>(rows: &Rows, range: Range<usize>, dense: &[$float], width: usize, sink: &mut S) {
+            fn product_avx512<S: Sink<$float>>(
+                rows: &Rows,
+                range: Range<usize>,
+                dense: &[$float],
+                width: usize,
+                sink: &mut S,
+            ) {
                 product::<true, S>(rows, range, dense, width, $most_avx512, sink)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn product_avx2<S: Sink<$float>>(rows: &Rows, range: Range<usize>, dense: &[$float], width: usize, sink: &mut S) {
+            fn product_avx2<S: Sink<$float>>(
+                rows: &Rows,
+                range: Range<usize>,
+                dense: &[$float],
+                width: usize,
+                sink: &mut S,
+            ) {
                 product::<true, S>(rows, range, dense, width, $most, sink)
             }
 
-            fn run<S: Sink<$float>>(simd: Simd, rows: &Rows, range: Range<usize>, dense: &[$float], width: usize, sink: &mut S) {
+            fn run<S: Sink<$float>>(
+                simd: Simd,
+                rows: &Rows,
+                range: Range<usize>,
+                dense: &[$float],
+                width: usize,
+                sink: &mut S,
+            ) {
                 match simd {
                     // SAFETY: see the head of the file.
                     #[cfg(target_arch = "x86_64")]
@@ -131,7 +169,14 @@ macro_rules! kernels {
             }
 
             /// Y = A^T V by documents: `v` is terms x width, `y` documents x width; width a multiple of 16.
-            pub fn documents_times(simd: Simd, pool: &rayon::ThreadPool, chunk: &Prepared, v: &[$float], width: usize, y: &mut [$float]) {
+            pub fn documents_times(
+                simd: Simd,
+                pool: &rayon::ThreadPool,
+                chunk: &Prepared,
+                v: &[$float],
+                width: usize,
+                y: &mut [$float],
+            ) {
                 check(width, chunk.terms(), v.len(), chunk.documents(), y.len());
                 let rows = &chunk.by_document;
                 let parts = cut(rows, pool.current_num_threads());
@@ -149,7 +194,15 @@ macro_rules! kernels {
             }
 
             /// W += A Y on a fixed-point grid: `y` is documents x width, `w` terms x width.
-            pub fn terms_times(simd: Simd, pool: &rayon::ThreadPool, chunk: &Prepared, y: &[$float], width: usize, grid: Grid, w: &mut [i64]) {
+            pub fn terms_times(
+                simd: Simd,
+                pool: &rayon::ThreadPool,
+                chunk: &Prepared,
+                y: &[$float],
+                width: usize,
+                grid: Grid,
+                w: &mut [i64],
+            ) {
                 check(width, chunk.documents(), y.len(), chunk.terms(), w.len());
                 let rows = &chunk.by_term;
                 let present = &chunk.present;
@@ -173,6 +226,38 @@ macro_rules! kernels {
     };
 }
 
+/// Adds values to fixed-point sums on a grid: sums[i] += round(values[i] / step).
+pub fn add_fixed(simd: Simd, values: &[f32], grid: Grid, sums: &mut [i64]) {
+    #[inline(always)]
+    fn body(values: &[f32], scale: f32, sums: &mut [i64]) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            // SAFETY: the caller's grid bounds the values, so they fit; a value that is not finite cannot come out of
+            // finite factors of that size.
+            *sum = sum.wrapping_add(unsafe { (value * scale).round_ties_even().to_int_unchecked::<i64>() });
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+    fn avx512(values: &[f32], scale: f32, sums: &mut [i64]) {
+        body(values, scale, sums)
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2(values: &[f32], scale: f32, sums: &mut [i64]) {
+        body(values, scale, sums)
+    }
+    let scale = grid.scale() as f32;
+    match simd {
+        // SAFETY: see the head of the file.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx512 => unsafe { avx512(values, scale, sums) },
+        // SAFETY: see the head of the file.
+        #[cfg(target_arch = "x86_64")]
+        Simd::Avx2 => unsafe { avx2(values, scale, sums) },
+        _ => body(values, scale, sums),
+    }
+}
+
 kernels!(f32, single, 128, 64);
 kernels!(f64, double, 64, 32);
 
@@ -191,7 +276,11 @@ fn cut(rows: &Rows, parts: usize) -> Vec<Range<usize>> {
     let mut begin = 0;
     (1..=parts)
         .map(|part| {
-            let end = if part == parts { count } else { rows.begins.partition_point(|&at| (at as usize) < total * part / parts).min(count) };
+            let end = if part == parts {
+                count
+            } else {
+                rows.begins.partition_point(|&at| (at as usize) < total * part / parts).min(count)
+            };
             let range = begin..end.max(begin);
             begin = range.end;
             range
@@ -240,7 +329,8 @@ mod tests {
         for row in 0..chunk.documents() {
             let (terms, values) = chunk.document(row);
             for column in 0..width {
-                y[row * width + column] = terms.iter().zip(values).map(|(&t, &x)| f64::from(x) * v[t as usize * width + column]).sum();
+                y[row * width + column] =
+                    terms.iter().zip(values).map(|(&t, &x)| f64::from(x) * v[t as usize * width + column]).sum();
                 for (&t, &x) in terms.iter().zip(values) {
                     w[t as usize * width + column] += f64::from(x) * y[row * width + column];
                 }
@@ -255,7 +345,8 @@ mod tests {
             let chunk = chunk(documents, terms);
             let prepared = Prepared::new(chunk.clone()).expect("valid chunk");
             for width in [16, 48, 112, 128, 144, 400] {
-                let v: Vec<f64> = (0..terms as usize * width).map(|i| f64::from(((i * 7919) % 1000) as f32 * 1e-3)).collect();
+                let v: Vec<f64> =
+                    (0..terms as usize * width).map(|i| f64::from(((i * 7919) % 1000) as f32 * 1e-3)).collect();
                 let (y, w) = oracle(&chunk, &v, width);
                 let grid = Grid::for_bound(1e4).expect("bound in range");
                 let mut first: Option<Vec<i64>> = None;
@@ -277,7 +368,11 @@ mod tests {
                         assert!(y.iter().zip(&y64).all(|(a, b)| (a - b).abs() < 1e-13));
                         assert!(w.iter().zip(&w64).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-12));
                         if simd > Simd::Portable {
-                            assert_eq!(first.get_or_insert_with(|| w32.clone()), &w32, "{simd:?} with {threads} threads");
+                            assert_eq!(
+                                first.get_or_insert_with(|| w32.clone()),
+                                &w32,
+                                "{simd:?} with {threads} threads"
+                            );
                         }
                     }
                 }

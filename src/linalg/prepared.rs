@@ -32,8 +32,10 @@ impl Prepared {
     /// Transposes a chunk. It is checked first: the kernels rely on it.
     pub fn new(chunk: CsrChunk) -> Result<Prepared> {
         chunk.check()?;
-        let too_large = || Error::failed(format!("chunk at document {} has more than 2^32 nonzeros", chunk.first_document));
-        let begins = chunk.indptr.iter().map(|&at| u32::try_from(at).map_err(|_| too_large())).collect::<Result<Vec<_>>>()?;
+        let too_large =
+            || Error::failed(format!("chunk at document {} has more than 2^32 nonzeros", chunk.first_document));
+        let begins =
+            chunk.indptr.iter().map(|&at| u32::try_from(at).map_err(|_| too_large())).collect::<Result<Vec<_>>>()?;
         let terms = chunk.terms as usize;
         let mut place = vec![0u32; terms];
         for &term in &chunk.indices {

@@ -1,3 +1,16 @@
 //! Latent semantic indexing: the truncated singular value decomposition of a terms x documents matrix.
+//!
+//! [`params`] checks what is asked for, [`train`](train::train) runs the whole, [`krylov`] iterates, [`operator`]
+//! multiplies by A A^T over the ranks, [`orthogonal`] and [`panel`] keep the basis, [`model`] is what is saved.
+//! What a model is for: [`topics`] shows it, [`projection`] and [`transform`] bring documents into its space.
 
+pub mod krylov;
 pub mod model;
+pub mod operator;
+pub mod orthogonal;
+pub mod panel;
+pub mod params;
+pub mod projection;
+pub mod topics;
+pub mod train;
+pub mod transform;

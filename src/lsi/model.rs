@@ -58,7 +58,11 @@ impl LsiModel {
 
     /// Reads a model.
     pub fn load(path: &Path) -> Result<LsiModel> {
-        let reader = ModelReader::open(path, Format::Lsi)?;
+        Self::read(&ModelReader::open(path, Format::Lsi)?)
+    }
+
+    /// Reads a model from its opened file.
+    pub fn read(reader: &ModelReader) -> Result<LsiModel> {
         let model = LsiModel {
             left_vectors: reader.table("left_vectors")?,
             singular_values: reader.list("singular_values")?,
@@ -70,7 +74,10 @@ impl LsiModel {
         };
         let (terms, k) = model.left_vectors.dim();
         if terms != model.terms.len() || k != model.singular_values.len() || k != model.residuals.len() {
-            return Err(Error::failed(format!("{}: damaged model (its parts do not fit); make it again", path.display())));
+            return Err(Error::failed(format!(
+                "{}: damaged model (its parts do not fit); make it again",
+                reader.file().path.display()
+            )));
         }
         Ok(model)
     }

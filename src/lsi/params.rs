@@ -39,7 +39,7 @@ pub struct LsiPlan {
 
 /// Relative residual to stop at by default. The error of a singular value is about the square of the residual over
 /// the relative gap to the values that are not wanted, so this leaves it well below 1e-4.
-pub const TOLERANCE: f64 = 3e-3;
+pub const TOLERANCE: f64 = 4e-3;
 
 impl LsiParams {
     /// Checks the parameters against a corpus.
@@ -50,7 +50,9 @@ impl LsiParams {
             return Err(Error::usage("-k 0: at least one topic is needed"));
         }
         if k as u64 > most {
-            return Err(Error::usage(format!("-k {k}: a corpus of {documents} documents and {terms} terms has at most {most} topics")));
+            return Err(Error::usage(format!(
+                "-k {k}: a corpus of {documents} documents and {terms} terms has at most {most} topics"
+            )));
         }
         if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
             return Err(Error::usage(format!("--tolerance {}: must lie between 0 and 1", self.tolerance)));
@@ -68,20 +70,25 @@ impl LsiParams {
         if let Some(rounds) = self.rounds
             && (rounds * block) < k
         {
-            return Err(Error::usage(format!("--rounds {rounds} of --block {block} give {} directions for -k {k}: ask for more", rounds * block)));
+            return Err(Error::usage(format!(
+                "--rounds {rounds} of --block {block} give {} directions for -k {k}: ask for more",
+                rounds * block
+            )));
         }
         let least = k + 2 * block;
         let capacity = self.basis.unwrap_or(6 * k + 8 * block);
         if capacity < least {
-            return Err(Error::usage(format!("--basis {capacity}: -k {k} with --block {block} needs at least {least} columns")));
+            return Err(Error::usage(format!(
+                "--basis {capacity}: -k {k} with --block {block} needs at least {least} columns"
+            )));
         }
         Ok(LsiPlan { topics: k, tolerance: self.tolerance, block, rounds: self.rounds, capacity, seed: self.seed })
     }
 }
 
-/// Small blocks need the fewest products, large ones the fewest rounds: about k/6, in whole registers.
+/// Small blocks need the fewest products, large ones the fewest rounds: about k/8, in whole registers.
 fn default_block(k: usize) -> usize {
-    (k.div_ceil(6)).next_multiple_of(LANES).min(128)
+    k.div_ceil(8).next_multiple_of(LANES).min(128)
 }
 
 #[cfg(test)]
@@ -107,6 +114,6 @@ mod tests {
 
     #[test]
     fn the_block_depends_on_k_alone() {
-        assert_eq!([1, 10, 100, 200, 400, 2000].map(default_block), [16, 16, 32, 48, 80, 128]);
+        assert_eq!([1, 10, 100, 200, 400, 2000].map(default_block), [16, 16, 16, 32, 64, 128]);
     }
 }

@@ -249,6 +249,11 @@ impl OpenFile {
         }
     }
 
+    /// Whether the root has an attribute of this name.
+    pub fn has_attribute(&self, name: &str) -> Result<bool> {
+        Ok(seal::read_attribute(&self.file, name).at_file(&self.path)?.is_some())
+    }
+
     fn attribute(&self, name: &str) -> Result<Value> {
         seal::read_attribute(&self.file, name)
             .at_file(&self.path)?

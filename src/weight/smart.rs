@@ -11,6 +11,7 @@
 //! those of gensim's `TfidfModel`.
 
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -58,7 +59,8 @@ pub enum Normalisation {
 }
 
 /// A tf-idf scheme; of letters that mean the same only one is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct SmartCode {
     /// Local weight, of the term frequency.
     pub local: Local,
@@ -125,6 +127,20 @@ impl FromStr for SmartCode {
 
     fn from_str(code: &str) -> Result<Self> {
         Self::parse(code)
+    }
+}
+
+impl TryFrom<String> for SmartCode {
+    type Error = Error;
+
+    fn try_from(code: String) -> Result<Self> {
+        Self::parse(&code)
+    }
+}
+
+impl From<SmartCode> for String {
+    fn from(code: SmartCode) -> Self {
+        code.to_string()
     }
 }
 

@@ -11,12 +11,13 @@
 use crate::corpus::chunk::CsrChunk;
 use crate::error::{Error, Result};
 use crate::weight::smart::{Global, Local, Normalisation, SmartCode};
+use serde::{Deserialize, Serialize};
 
 /// Idfs and weights up to this size count as zero.
 const EPSILON: f64 = 1e-12;
 
 /// What was counted over the training corpus: the part of a model that costs a pass.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TrainingStatistics {
     /// Number of documents, empty ones included.
     pub documents: u64,
@@ -51,7 +52,7 @@ impl Default for Pivoting {
 }
 
 /// A fitted tf-idf model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TfidfModel {
     code: SmartCode,
     statistics: TrainingStatistics,
@@ -61,7 +62,7 @@ pub struct TfidfModel {
 }
 
 impl TfidfModel {
-    /// Computes the idfs and the pivot from the statistics of a corpus. Deterministic: a saved model is the arguments.
+    /// Computes the idfs and the pivot from the statistics of a corpus.
     ///
     /// # Errors
     /// A usage error for a slope outside 0 to 1 or a pivot that is not positive. Fails on no documents, on statistics
@@ -77,6 +78,35 @@ impl TfidfModel {
         let pivot = given.or(check(&statistics, code, given.is_some())?);
         let idf = statistics.document_frequency.iter().map(|&df| idf(code.global, statistics.documents, df)).collect();
         Ok(TfidfModel { code, statistics, idf, pivot, slope })
+    }
+
+    /// A model that was fitted before, from its parts as they were saved: its idfs are taken as they are, so that it
+    /// weighs the same on a machine whose logarithm rounds another way.
+    ///
+    /// # Errors
+    /// Those of [`TfidfModel::fit`], and idfs that are not finite or not one a term.
+    pub fn restore(code: SmartCode, statistics: TrainingStatistics, pivoting: Pivoting, idf: Vec<f64>) -> Result<Self> {
+        let fitted = Self::fit(code, statistics, pivoting)?;
+        if idf.len() != fitted.terms() || idf.iter().any(|idf| !idf.is_finite()) {
+            return Err(Error::failed(format!("damaged idfs: {} for {} terms", idf.len(), fitted.terms())));
+        }
+        Ok(TfidfModel { idf, ..fitted })
+    }
+
+    /// The model as a message to other ranks.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain data with string keys always serialises")
+    }
+
+    /// Reads a message made by [`TfidfModel::to_bytes`].
+    ///
+    /// # Errors
+    /// Fails on anything else, such as the message of another version of the program.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let TfidfModel { code, statistics, idf, pivot, slope } = serde_json::from_slice(bytes).map_err(|cause| {
+            Error::failed(format!("damaged tf-idf model in a message ({cause}); do all ranks run the same corpuscle?"))
+        })?;
+        Self::restore(code, statistics, Pivoting { pivot, slope }, idf)
     }
 
     /// The scheme.
@@ -368,6 +398,21 @@ mod tests {
             fit("nfb", &|s| s.collection_frequency = None, pivoting(Some(9.0), 0.5)).unwrap().pivot(),
             Some(9.0)
         );
+    }
+
+    #[test]
+    fn a_model_travels_unchanged_and_damage_is_noticed() {
+        let fixture = fixture();
+        for code in ["nfc", "Ltu", "lpb"] {
+            let model =
+                TfidfModel::fit(SmartCode::parse(code).unwrap(), statistics(&fixture), Default::default()).unwrap();
+            let bytes = model.to_bytes();
+            assert_eq!(TfidfModel::from_bytes(&bytes), Ok(model.clone()));
+            assert!(TfidfModel::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+            let short = model.idf()[1..].to_vec();
+            let pivoting = Pivoting { pivot: model.pivot(), slope: model.slope() };
+            assert!(TfidfModel::restore(model.code(), statistics(&fixture), pivoting, short).is_err());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use ::mpi::ffi;
 
-use super::request::{Communicator, Request, check};
+use super::request::{Communicator, Request, check, from, into};
 use crate::error::{Error, Result};
 
 /// Bytes of the datatype that byte strings travel in.
@@ -50,7 +50,11 @@ fn layout(lengths: &[u64]) -> Result<(Vec<i32>, Vec<i32>, usize)> {
 }
 
 fn split(bytes: &[u8], offsets: &[i32], lengths: &[u64]) -> Vec<Vec<u8>> {
-    offsets.iter().zip(lengths).map(|(&offset, &length)| bytes[offset as usize * UNIT..][..length as usize].to_vec()).collect()
+    offsets
+        .iter()
+        .zip(lengths)
+        .map(|(&offset, &length)| bytes[offset as usize * UNIT..][..length as usize].to_vec())
+        .collect()
 }
 
 impl Lane {
@@ -88,7 +92,7 @@ impl Lane {
             let count = PIECE.min(data.len() - first);
             data = Request::start("MPI_Ibcast", data, |data, request| {
                 // SAFETY: see the head of the file.
-                unsafe { ffi::MPI_Ibcast(data[first..].as_mut_ptr().cast(), count as i32, ffi::RSMPI_UINT8_T, 0, raw, request) }
+                unsafe { ffi::MPI_Ibcast(into(&mut data[first..]), count as i32, ffi::RSMPI_UINT8_T, 0, raw, request) }
             })?
             .complete()
             .await?;
@@ -107,7 +111,17 @@ impl Lane {
         let (lengths, own) = Request::start("MPI_Iscatter", (lengths, Box::new(0u64)), |(lengths, own), request| {
             // SAFETY: see the head of the file; only the root's send buffer is read.
             unsafe {
-                ffi::MPI_Iscatter(lengths.as_ptr().cast(), 1, ffi::RSMPI_UINT64_T, (&raw mut **own).cast(), 1, ffi::RSMPI_UINT64_T, 0, raw, request)
+                ffi::MPI_Iscatter(
+                    from(lengths),
+                    1,
+                    ffi::RSMPI_UINT64_T,
+                    (&raw mut **own).cast(),
+                    1,
+                    ffi::RSMPI_UINT64_T,
+                    0,
+                    raw,
+                    request,
+                )
             }
         })?
         .complete()
@@ -126,11 +140,11 @@ impl Lane {
             // SAFETY: see the head of the file.
             unsafe {
                 ffi::MPI_Iscatterv(
-                    x.send.as_ptr().cast(),
+                    from(&x.send),
                     x.counts.as_ptr(),
                     x.offsets.as_ptr(),
                     unit,
-                    x.receive.as_mut_ptr().cast(),
+                    into(&mut x.receive),
                     units(own) as i32,
                     unit,
                     0,
@@ -151,35 +165,50 @@ impl Lane {
         let unit = self.unit;
         let root = self.member == 0;
         let lengths = vec![0u64; if root { self.members } else { 0 }];
-        let (_, lengths) = Request::start("MPI_Igather", (Box::new(part.len() as u64), lengths), |(own, lengths), request| {
-            // SAFETY: see the head of the file; only the root's receive buffer is written.
-            unsafe {
-                ffi::MPI_Igather((&raw const **own).cast(), 1, ffi::RSMPI_UINT64_T, lengths.as_mut_ptr().cast(), 1, ffi::RSMPI_UINT64_T, 0, raw, request)
-            }
-        })?
-        .complete()
-        .await?;
+        let (_, lengths) =
+            Request::start("MPI_Igather", (Box::new(part.len() as u64), lengths), |(own, lengths), request| {
+                // SAFETY: see the head of the file; only the root's receive buffer is written.
+                unsafe {
+                    ffi::MPI_Igather(
+                        (&raw const **own).cast(),
+                        1,
+                        ffi::RSMPI_UINT64_T,
+                        into(lengths),
+                        1,
+                        ffi::RSMPI_UINT64_T,
+                        0,
+                        raw,
+                        request,
+                    )
+                }
+            })?
+            .complete()
+            .await?;
         let (counts, offsets, total) = layout(&lengths)?;
         let count = units(part.len());
         let mut send = part;
         send.resize(count * UNIT, 0);
-        let x = Request::start("MPI_Igatherv", Exchange { send, receive: vec![0; total], counts, offsets }, |x, request| {
-            // SAFETY: see the head of the file.
-            unsafe {
-                ffi::MPI_Igatherv(
-                    x.send.as_ptr().cast(),
-                    count as i32,
-                    unit,
-                    x.receive.as_mut_ptr().cast(),
-                    x.counts.as_ptr(),
-                    x.offsets.as_ptr(),
-                    unit,
-                    0,
-                    raw,
-                    request,
-                )
-            }
-        })?
+        let x = Request::start(
+            "MPI_Igatherv",
+            Exchange { send, receive: vec![0; total], counts, offsets },
+            |x, request| {
+                // SAFETY: see the head of the file.
+                unsafe {
+                    ffi::MPI_Igatherv(
+                        from(&x.send),
+                        count as i32,
+                        unit,
+                        into(&mut x.receive),
+                        x.counts.as_ptr(),
+                        x.offsets.as_ptr(),
+                        unit,
+                        0,
+                        raw,
+                        request,
+                    )
+                }
+            },
+        )?
         .complete()
         .await?;
         Ok(split(&x.receive, &x.offsets, &lengths))
@@ -194,7 +223,16 @@ impl Lane {
             |(own, lengths), request| {
                 // SAFETY: see the head of the file.
                 unsafe {
-                    ffi::MPI_Iallgather((&raw const **own).cast(), 1, ffi::RSMPI_UINT64_T, lengths.as_mut_ptr().cast(), 1, ffi::RSMPI_UINT64_T, raw, request)
+                    ffi::MPI_Iallgather(
+                        (&raw const **own).cast(),
+                        1,
+                        ffi::RSMPI_UINT64_T,
+                        into(lengths),
+                        1,
+                        ffi::RSMPI_UINT64_T,
+                        raw,
+                        request,
+                    )
                 }
             },
         )?
@@ -204,22 +242,26 @@ impl Lane {
         let count = units(part.len());
         let mut send = part;
         send.resize(count * UNIT, 0);
-        let x = Request::start("MPI_Iallgatherv", Exchange { send, receive: vec![0; total], counts, offsets }, |x, request| {
-            // SAFETY: see the head of the file.
-            unsafe {
-                ffi::MPI_Iallgatherv(
-                    x.send.as_ptr().cast(),
-                    count as i32,
-                    unit,
-                    x.receive.as_mut_ptr().cast(),
-                    x.counts.as_ptr(),
-                    x.offsets.as_ptr(),
-                    unit,
-                    raw,
-                    request,
-                )
-            }
-        })?
+        let x = Request::start(
+            "MPI_Iallgatherv",
+            Exchange { send, receive: vec![0; total], counts, offsets },
+            |x, request| {
+                // SAFETY: see the head of the file.
+                unsafe {
+                    ffi::MPI_Iallgatherv(
+                        from(&x.send),
+                        count as i32,
+                        unit,
+                        into(&mut x.receive),
+                        x.counts.as_ptr(),
+                        x.offsets.as_ptr(),
+                        unit,
+                        raw,
+                        request,
+                    )
+                }
+            },
+        )?
         .complete()
         .await?;
         Ok(split(&x.receive, &x.offsets, &lengths))
@@ -235,8 +277,8 @@ impl Lane {
                 // SAFETY: see the head of the file.
                 unsafe {
                     ffi::MPI_Iallreduce(
-                        values[first..].as_ptr().cast(),
-                        total[first..].as_mut_ptr().cast(),
+                        from(&values[first..]),
+                        into(&mut total[first..]),
                         count as i32,
                         ffi::RSMPI_INT64_T,
                         ffi::RSMPI_SUM,
@@ -255,7 +297,12 @@ impl Lane {
     /// and (n - 1)/n of the vector each way, where a reduction to a root followed by a scatter moves twice as much.
     pub(super) async fn sum_scatter(&self, values: Vec<i64>, counts: &[usize]) -> Result<Vec<i64>> {
         if counts.len() != self.members || counts.iter().sum::<usize>() != values.len() {
-            return Err(Error::failed(format!("{} stretches for {} ranks in a sum of {} values", counts.len(), self.members, values.len())));
+            return Err(Error::failed(format!(
+                "{} stretches for {} ranks in a sum of {} values",
+                counts.len(),
+                self.members,
+                values.len()
+            )));
         }
         if self.members == 1 {
             return Ok(values);
@@ -283,17 +330,19 @@ impl Lane {
                 send_offsets: (0..self.members).map(offset).collect(),
                 receive: vec![0; own * (self.members - 1)],
                 receive_counts: (0..self.members).map(|member| others(member, own)).collect(),
-                receive_offsets: (0..self.members).map(|member| if member == self.member { 0 } else { slot(member) as i32 }).collect(),
+                receive_offsets: (0..self.members)
+                    .map(|member| if member == self.member { 0 } else { slot(member) as i32 })
+                    .collect(),
             },
             |x, request| {
                 // SAFETY: see the head of the file.
                 unsafe {
                     ffi::MPI_Ialltoallv(
-                        x.send.as_ptr().cast(),
+                        from(&x.send),
                         x.send_counts.as_ptr(),
                         x.send_offsets.as_ptr(),
                         ffi::RSMPI_INT64_T,
-                        x.receive.as_mut_ptr().cast(),
+                        into(&mut x.receive),
                         x.receive_counts.as_ptr(),
                         x.receive_offsets.as_ptr(),
                         ffi::RSMPI_INT64_T,

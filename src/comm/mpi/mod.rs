@@ -46,14 +46,21 @@ impl Mpi {
         request::sharpen_sleep();
         let raw = world.as_raw();
         let works = Route::Workers.members(size).contains(&rank);
-        let (letters, all, feed) = (request::Communicator::duplicate(raw)?, Lane::duplicate(raw)?, Lane::duplicate(raw)?);
+        let (letters, all, feed) =
+            (request::Communicator::duplicate(raw)?, Lane::duplicate(raw)?, Lane::duplicate(raw)?);
         let workers = request::Communicator::split(raw, works)?.map(Lane::over);
         let library = ::mpi::environment::library_version().unwrap_or_else(|_| "MPI".to_owned());
         Ok(Box::new(Mpi {
             rank,
             size,
             host: ::mpi::environment::processor_name().unwrap_or_else(|_| super::launch::host_name()),
-            library: library.split([',', '\n', '\0']).next().unwrap_or("MPI").split_whitespace().collect::<Vec<_>>().join(" "),
+            library: library
+                .split([',', '\n', '\0'])
+                .next()
+                .unwrap_or("MPI")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
             traffic: Traffic::default(),
             letters,
             world: all,

@@ -6,13 +6,14 @@
 //! until MPI is finalised. Calls come from the thread that initialised MPI.
 
 use std::any::Any;
+use std::ffi::c_void;
 use std::future::poll_fn;
 use std::task::Poll;
 
 use ::mpi::ffi;
 
-use crate::comm::wait::{all, pause};
 use crate::comm::Pending;
+use crate::comm::wait::{all, pause};
 use crate::error::{Error, Result};
 
 /// A message of exactly this many bytes is followed by more of the same message. MPI counts are i32, and many
@@ -25,6 +26,17 @@ pub(super) fn sharpen_sleep() {
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1000u64, 0, 0, 0);
     }
+}
+
+/// Where MPI is to read from. An empty vector's pointer is its alignment, and Open MPI's MPI_IN_PLACE is the address 1:
+/// an empty byte string must be handed over as null.
+pub(super) fn from<T>(data: &[T]) -> *const c_void {
+    if data.is_empty() { std::ptr::null() } else { data.as_ptr().cast() }
+}
+
+/// Where MPI is to write to; null when there is no room, for the same reason.
+pub(super) fn into<T>(data: &mut [T]) -> *mut c_void {
+    if data.is_empty() { std::ptr::null_mut() } else { data.as_mut_ptr().cast() }
 }
 
 /// Turns the return code of an MPI call into a result.
@@ -48,7 +60,11 @@ pub(super) struct Request<B: Any> {
 
 impl<B: Any> Request<B> {
     /// Starts an operation: `call` gets the buffers and the place for the request handle.
-    pub(super) fn start(name: &str, mut buffers: B, call: impl FnOnce(&mut B, &mut ffi::MPI_Request) -> i32) -> Result<Self> {
+    pub(super) fn start(
+        name: &str,
+        mut buffers: B,
+        call: impl FnOnce(&mut B, &mut ffi::MPI_Request) -> i32,
+    ) -> Result<Self> {
         // SAFETY: a constant of the MPI library.
         let mut raw = unsafe { ffi::RSMPI_REQUEST_NULL };
         let code = call(&mut buffers, &mut raw);
@@ -140,7 +156,17 @@ impl Communicator {
             let length = piece.min(data.len() - first);
             let request = Request::start("MPI_Isend", data.clone(), |data, request| {
                 // SAFETY: see the head of the file; the shared buffer is not written while it is being sent.
-                unsafe { ffi::MPI_Isend(data[first..].as_ptr().cast(), length as i32, ffi::RSMPI_UINT8_T, to as i32, tag, raw, request) }
+                unsafe {
+                    ffi::MPI_Isend(
+                        self::from(&data[first..first + length]),
+                        length as i32,
+                        ffi::RSMPI_UINT8_T,
+                        to as i32,
+                        tag,
+                        raw,
+                        request,
+                    )
+                }
             })?;
             requests.push(Box::pin(async move { request.complete().await.map(drop) }));
         }
@@ -161,7 +187,9 @@ impl Communicator {
             let request = Request::start("MPI_Imrecv", data, move |data, request| {
                 let mut message = message;
                 // SAFETY: see the head of the file; the buffer has room for the `length` bytes that were announced.
-                unsafe { ffi::MPI_Imrecv(data[first..].as_mut_ptr().cast(), length as i32, ffi::RSMPI_UINT8_T, &mut message, request) }
+                unsafe {
+                    ffi::MPI_Imrecv(into(&mut data[first..]), length as i32, ffi::RSMPI_UINT8_T, &mut message, request)
+                }
             })?;
             data = request.complete().await?;
             if length < piece {
@@ -178,7 +206,10 @@ impl Communicator {
             unsafe {
                 let mut message = ffi::RSMPI_MESSAGE_NULL;
                 let mut status: ffi::MPI_Status = std::mem::zeroed();
-                check("MPI_Improbe", ffi::MPI_Improbe(from as i32, tag, self.raw, &mut found, &mut message, &mut status))?;
+                check(
+                    "MPI_Improbe",
+                    ffi::MPI_Improbe(from as i32, tag, self.raw, &mut found, &mut message, &mut status),
+                )?;
                 if found != 0 {
                     let mut length = 0;
                     check("MPI_Get_count", ffi::MPI_Get_count(&status, ffi::RSMPI_UINT8_T, &mut length))?;

@@ -1,0 +1,299 @@
+//! Truncated singular value decomposition by block Krylov iteration.
+//!
+//! Problem: the k largest singular values s and left singular vectors u of A (terms x documents): eigenpairs
+//! (s^2, u) of G = A A^T.
+//! Algorithm: block Lanczos with full reorthogonalisation. A round applies G to the last block V_j, orthonormalises
+//! the product against the whole basis Q = [V_1 .. V_j] and makes what is left the next block; H = Q^T G Q grows by the
+//! overlaps found on the way. Rayleigh-Ritz: H = Z T Z^T gives s^2 ~ T, u ~ Q z, and the residual of each pair is
+//! ||B z_last||, B the coupling to the next block: no extra product is needed to know how good an answer is. When the
+//! basis is full it is compressed to the best Ritz vectors (thick restart: Wu and Simon, SIAM J. Matrix Anal. 22,
+//! 2000), which keeps H exact. A block that turns out dependent shrinks; when nothing is left the space is invariant
+//! and a fresh random block goes on (directions of a multiple value may hide from a smaller block).
+//! Cost: a round is 4 nnz b + 4 terms c b flops for a basis of c columns, one fold, one all-gather, one exact sum of
+//! the product and three small sums; memory terms c x 4 bytes over all workers.
+//! References: Golub and Underwood 1977; Musco and Musco, NIPS 2015 (why blocks need so few rounds).
+
+use ndarray::{Array1, Array2, s};
+
+use crate::comm::Route;
+use crate::error::{Error, Result};
+use crate::linalg::dense::symmetric_eigen;
+use crate::linalg::kernels::LANES;
+use crate::random::Stream;
+use crate::report::progress::Unit;
+
+use super::operator::Operator;
+use super::orthogonal::orthonormalise;
+use super::panel::{Basis, Panel};
+use super::params::LsiPlan;
+
+/// The answer of the iteration, spread over the workers.
+pub struct Decomposition {
+    /// This worker's rows of the left vectors (rows x k).
+    pub vectors: Array2<f32>,
+    /// Triplets found: fewer than asked for when the corpus has no more.
+    pub topics: usize,
+    /// Rounds taken.
+    pub rounds: usize,
+    /// Largest relative residual of the wanted pairs, as estimated by the iteration.
+    pub residual: f64,
+}
+
+/// Share of the wanted columns that a compressed basis keeps beyond them: these guard the slowest of them.
+const GUARD: f64 = 0.25;
+/// Products after which an iteration that does not converge gives its best answer.
+const MOST_PRODUCTS_PER_TOPIC: usize = 60;
+/// Eigenvalues of H below this share of the largest are rounding noise of the f32 products, not values of the corpus.
+const NOISE: f64 = 1e-6;
+
+/// What a worker tells the dispatcher after a round.
+#[derive(Debug, Clone, Copy)]
+struct Status {
+    done: bool,
+    topics: usize,
+    residual: f64,
+}
+
+impl Status {
+    fn encode(self) -> Vec<u8> {
+        [self.done as u64, self.topics as u64, self.residual.to_bits()].iter().flat_map(|n| n.to_le_bytes()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Status> {
+        let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+        match numbers[..] {
+            [done, topics, residual] => {
+                Ok(Status { done: done != 0, topics: topics as usize, residual: f64::from_bits(residual) })
+            }
+            _ => Err(Error::failed("damaged message after a round")),
+        }
+    }
+}
+
+/// Runs the iteration. Collective.
+pub fn decompose(operator: &Operator, plan: &LsiPlan) -> Result<Decomposition> {
+    let job = operator.job();
+    let task = job.is_dispatcher().then(|| job.progress.task("lsi", Unit::Tasks, None));
+    let mut worker = job.works().then(|| Worker::new(operator, plan)).transpose()?;
+    let width = plan.block.next_multiple_of(LANES);
+    let mut rounds = 0;
+    loop {
+        let status = match &mut worker {
+            Some(worker) => worker.round(operator, plan)?,
+            None => {
+                operator.apply(&mut Panel::zeros(0, width), plan.block)?;
+                Status { done: false, topics: 0, residual: 0.0 }
+            }
+        };
+        rounds += 1;
+        // All workers come to the same decision from the same bits; the dispatcher is told.
+        let said = job.wait(job.comm.gather(Route::World, status.encode()))?;
+        let status = match said.last() {
+            Some(said) => Status::decode(said)?,
+            None => status,
+        };
+        if let Some(task) = &task {
+            let residual =
+                if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
+            task.stage(&format!("lsi round {}{residual}", rounds + 1), None);
+            log::debug!("lsi round {rounds}{residual}");
+        }
+        if status.done {
+            let vectors = match worker {
+                Some(worker) => worker.finish(plan)?,
+                None => Array2::zeros((0, status.topics)),
+            };
+            return Ok(Decomposition { vectors, topics: status.topics, rounds, residual: status.residual });
+        }
+    }
+}
+
+/// The state of the iteration on one worker. All workers hold the same small matrices.
+struct Worker {
+    basis: Basis,
+    block: Panel,
+    /// Columns of the block in use.
+    used: usize,
+    /// Q^T G Q.
+    h: Array2<f64>,
+    /// Ritz values and vectors of the last check.
+    ritz: Option<(Array1<f64>, Array2<f64>)>,
+    rounds: usize,
+    products: usize,
+    fresh: u64,
+    /// The next product overlaps with the columns before this one only by rounding.
+    recent: usize,
+    check: Schedule,
+}
+
+impl Worker {
+    fn new(operator: &Operator, plan: &LsiPlan) -> Result<Worker> {
+        let rows = operator.rows().len();
+        let width = plan.block.next_multiple_of(LANES);
+        let mut worker = Worker {
+            basis: Basis::new(rows, plan.capacity),
+            block: Panel::zeros(rows, width),
+            used: 0,
+            h: Array2::zeros((plan.capacity + width, plan.capacity + width)),
+            ritz: None,
+            rounds: 0,
+            products: 0,
+            fresh: 0,
+            recent: 0,
+            check: Schedule::new(plan),
+        };
+        worker.inject(operator, plan)?;
+        Ok(worker)
+    }
+
+    /// Makes the block a random one, orthogonal to the basis. Row r of it is a function of the seed and r alone.
+    fn inject(&mut self, operator: &Operator, plan: &LsiPlan) -> Result<()> {
+        let used = plan.block.min(operator.shares().rows() - self.basis.columns());
+        let width = self.block.width;
+        self.block.values.fill(0.0);
+        let first = operator.rows().start;
+        for (row, values) in self.block.values.chunks_exact_mut(width).enumerate() {
+            let purpose = if self.fresh == 0 { "lsi start" } else { "lsi restart" };
+            let mut stream = Stream::new(plan.seed.wrapping_add(self.fresh), purpose, (first + row) as u64);
+            values[..used].fill_with(|| (2.0 * stream.uniform() - 1.0) as f32);
+        }
+        self.fresh += 1;
+        // The sums of a random block of numbers below 1 are bounded by the number of rows.
+        let grid = crate::linalg::fixed::Grid::for_bound(operator.shares().rows() as f64)?;
+        let factors = orthonormalise(operator.job(), &self.basis, 0, &mut self.block, used, grid)?;
+        self.used = factors.b.nrows();
+        Ok(())
+    }
+
+    /// One product, one block more. True in the status when the answer is there.
+    fn round(&mut self, operator: &Operator, plan: &LsiPlan) -> Result<Status> {
+        let (old, used) = (self.basis.columns(), self.used);
+        self.basis.append(&self.block, used);
+        operator.apply(&mut self.block, used)?;
+        self.rounds += 1;
+        self.products += used;
+        let factors = orthonormalise(operator.job(), &self.basis, self.recent, &mut self.block, used, operator.grid())?;
+        self.recent = old;
+        let columns = old + used;
+        self.h.slice_mut(s![..columns, old..columns]).assign(&factors.c);
+        self.h.slice_mut(s![old..columns, ..old]).assign(&factors.c.slice(s![..old, ..]).t());
+        self.used = factors.b.nrows();
+
+        let terms = operator.shares().rows();
+        let invariant = self.used == 0;
+        let everything = columns == terms;
+        let last =
+            plan.rounds.map_or(self.products >= MOST_PRODUCTS_PER_TOPIC * plan.topics.max(plan.block), |rounds| {
+                self.rounds == rounds
+            });
+        let full = columns + plan.block > plan.capacity;
+        let due = plan.rounds.is_none() && self.check.due(columns);
+        let mut status = Status { done: false, topics: plan.topics, residual: f64::NAN };
+        if due || last || full || invariant || everything {
+            let residual = operator.job().account.compute(|| self.ritz(&factors.b, plan))?;
+            self.check.learn(columns, residual, plan);
+            status.residual = residual;
+            // An invariant space that came from the first block alone may lack copies of multiple values: one fresh
+            // block looks for them.
+            let complete = everything || (columns >= plan.topics && (!invariant || self.fresh > 1));
+            status.done = last || (complete && plan.rounds.is_none() && residual <= plan.tolerance) || everything;
+        }
+        if status.done {
+            status.topics = self.rank().min(plan.topics);
+            return Ok(status);
+        }
+        if full {
+            self.compress(plan);
+        }
+        if invariant {
+            self.inject(operator, plan)?;
+            if self.used == 0 {
+                status.done = true;
+                status.topics = self.rank().min(plan.topics);
+            }
+        }
+        Ok(status)
+    }
+
+    /// Solves the projected problem; the largest relative residual of the wanted pairs.
+    fn ritz(&mut self, coupling: &Array2<f64>, plan: &LsiPlan) -> Result<f64> {
+        let columns = self.basis.columns();
+        let (values, vectors) = symmetric_eigen(&self.h.slice(s![..columns, ..columns]).to_owned())?;
+        let last = vectors.slice(s![columns - coupling.ncols().., ..]);
+        let wanted = plan.topics.min(columns);
+        let tail = coupling.dot(&last.slice(s![.., ..wanted]));
+        let noise = NOISE * values[0];
+        let residual = (0..wanted)
+            .filter(|&i| values[i] > noise)
+            .map(|i| tail.column(i).iter().map(|x| x * x).sum::<f64>().sqrt() / values[i])
+            .fold(0.0, f64::max);
+        self.ritz = Some((values, vectors));
+        Ok(residual)
+    }
+
+    /// Ritz values that are more than noise.
+    fn rank(&self) -> usize {
+        self.ritz.as_ref().map_or(0, |(values, _)| values.iter().filter(|&&value| value > NOISE * values[0]).count())
+    }
+
+    /// Thick restart: the basis becomes the best Ritz vectors, H their values. The next block stays as it is, and its
+    /// overlaps with them will be found by the next round.
+    fn compress(&mut self, plan: &LsiPlan) {
+        if let Some((values, vectors)) = self.ritz.take() {
+            let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize)
+                .min(plan.capacity - 2 * plan.block)
+                .min(values.len());
+            self.basis.compress(vectors.slice(s![.., ..keep]));
+            self.h.fill(0.0);
+            for i in 0..keep {
+                self.h[[i, i]] = values[i];
+            }
+            self.check.restarted();
+            // The next product overlaps with all of the compressed basis.
+            self.recent = 0;
+        }
+    }
+
+    /// The wanted left vectors.
+    fn finish(self, plan: &LsiPlan) -> Result<Array2<f32>> {
+        let topics = self.rank().min(plan.topics);
+        let (_, vectors) = self.ritz.ok_or_else(|| Error::failed("the iteration ended without an answer"))?;
+        Ok(self.basis.combine(vectors.slice(s![.., ..topics])))
+    }
+}
+
+/// When to solve the projected problem: it costs about (columns)^3, so it is solved only when it may show an end. The
+/// residual falls about geometrically with the columns; after two solutions the third can be foreseen.
+struct Schedule {
+    next: usize,
+    step: usize,
+    seen: Option<(usize, f64)>,
+}
+
+impl Schedule {
+    fn new(plan: &LsiPlan) -> Schedule {
+        Schedule { next: 2 * plan.topics + plan.block, step: (plan.topics / 2).max(plan.block), seen: None }
+    }
+
+    fn due(&self, columns: usize) -> bool {
+        columns >= self.next
+    }
+
+    fn learn(&mut self, columns: usize, residual: f64, plan: &LsiPlan) {
+        let ahead = match self.seen {
+            Some((before, earlier)) if columns > before && residual < earlier && residual > 0.0 => {
+                let rate = (earlier / residual).ln() / (columns - before) as f64;
+                // Never further than the step: the fall may quicken.
+                (((residual / plan.tolerance).ln() / rate).max(1.0) as usize).min(self.step)
+            }
+            _ => self.step,
+        };
+        self.seen = Some((columns, residual));
+        self.next = columns + ahead;
+    }
+
+    fn restarted(&mut self) {
+        self.seen = None;
+        self.next = 0;
+    }
+}

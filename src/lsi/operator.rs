@@ -1,0 +1,199 @@
+//! The matrix A A^T as an operator on blocks of vectors whose rows are spread over the workers.
+//!
+//! Problem: W = A A^T V for V (terms x b); A (terms x documents) by chunks of documents over the workers.
+//! Algorithm, a round: (1) all-gather of V, whose rows are spread like those of the basis; (2) fold over the chunks:
+//! `Y_i = A_i^T V`, `W += A_i Y_i` in fixed point, so that the product Y of all documents never exists; (3) sum of the
+//! W of all workers, each getting the rows it owns.
+//! Cost a round: 4 nnz b flops; a worker of P takes in (P-1)/P (4 + 8) terms b bytes and sends as many.
+
+use crate::comm::Route;
+use crate::dispatch::{Dataset, Documents, Job};
+use crate::error::{Error, Result};
+use crate::linalg::fixed::{Grid, wide};
+use crate::linalg::kernels::{LANES, documents_times, documents_times_f64, terms_times, terms_times_f64};
+use crate::linalg::rows::RowShares;
+use crate::linalg::{Aligned, Prepared, Simd};
+
+use super::panel::Panel;
+
+/// A corpus as a matrix, spread over the ranks of a job.
+pub struct Operator<'d, 'j, 'c, 's> {
+    dataset: &'d Dataset<'j, 'c, Documents<'s, Prepared>>,
+    shares: RowShares,
+    member: usize,
+    grid: Grid,
+    frobenius_squared: f64,
+}
+
+/// Sums of one f64 pass over the corpus with the vectors U: see [`Operator::verify`].
+pub struct Verified {
+    /// ||A^T u||^2 of each column.
+    pub captured: Vec<f64>,
+    /// A A^T U, the rows of this worker (rows x columns).
+    pub products: ndarray::Array2<f64>,
+}
+
+impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
+    /// Goes through the corpus once, which brings the chunks to their workers, and learns its norm. Collective.
+    pub fn new(dataset: &'d Dataset<'j, 'c, Documents<'s, Prepared>>, terms: u32) -> Result<Self> {
+        let job = dataset.job();
+        let mut norm = vec![0i64; 2];
+        dataset.fold(|_, chunk: &Prepared| {
+            wide::add(&mut norm, chunk.frobenius_squared());
+            count(job, chunk, 0);
+            Ok(())
+        })?;
+        let frobenius_squared = wide::value(&job.wait(job.comm.sum(Route::World, norm))?);
+        if frobenius_squared == 0.0 {
+            return Err(Error::failed("the corpus is empty: every document has no terms or no weight"));
+        }
+        // |A A^T V| for orthonormal V, and every partial sum of it, is bounded by ||A||_F^2; the slack covers columns
+        // that are orthonormal only to rounding.
+        let grid = Grid::for_bound(1.5 * frobenius_squared)?;
+        let members = Route::Workers.members(job.comm.size());
+        Ok(Operator {
+            dataset,
+            shares: RowShares::new(terms as usize, members.len()),
+            member: job.comm.rank().saturating_sub(members.start),
+            grid,
+            frobenius_squared,
+        })
+    }
+
+    /// The job it runs in.
+    pub fn job(&self) -> &'j Job<'c> {
+        self.dataset.job()
+    }
+
+    /// Sum of the squares of the matrix.
+    pub fn frobenius_squared(&self) -> f64 {
+        self.frobenius_squared
+    }
+
+    /// Grid on which products with orthonormal vectors are summed.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Rows of the matrix and who owns which.
+    pub fn shares(&self) -> &RowShares {
+        &self.shares
+    }
+
+    /// Rows owned here; none on a dispatcher that does not work.
+    pub fn rows(&self) -> std::ops::Range<usize> {
+        if self.job().works() { self.shares.of(self.member) } else { 0..0 }
+    }
+
+    /// Replaces V by A A^T V, of whose columns `columns` are in use. Collective; the dispatcher passes an empty panel.
+    pub fn apply(&self, panel: &mut Panel, columns: usize) -> Result<()> {
+        let job = self.job();
+        let (width, terms) = (panel.width, self.shares.rows());
+        if !job.works() {
+            self.dataset.fold(|_, _| Ok(()))?;
+            return Ok(());
+        }
+        let mut v = Aligned::<f32>::zeros(terms * width);
+        self.gather_rows(bytemuck::cast_slice(&panel.values), bytemuck::cast_slice_mut(&mut v))?;
+        let mut sums = vec![0i64; terms * width];
+        let mut y = Aligned::<f32>::zeros(0);
+        let simd = Simd::detect();
+        self.dataset.fold(|_, chunk: &Prepared| {
+            let size = chunk.documents() * width;
+            if y.len() < size {
+                y = Aligned::zeros(size);
+            }
+            documents_times(simd, job.pool, chunk, &v, width, &mut y[..size]);
+            terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, &mut sums);
+            count(job, chunk, columns);
+            Ok(())
+        })?;
+        job.account.count(|counters| counters.products += columns as u64);
+        let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
+        let own = job.wait(job.comm.sum_scatter(Route::Workers, sums, counts))?;
+        let step = 1.0 / self.grid.scale();
+        for (value, sum) in panel.values.iter_mut().zip(&own) {
+            *value = (*sum as f64 * step) as f32;
+        }
+        Ok(())
+    }
+
+    /// Brings the rows of all workers together, in order.
+    fn gather_rows(&self, own: &[u8], all: &mut [u8]) -> Result<()> {
+        let job = self.job();
+        let mut rest = all;
+        for part in job.wait(job.comm.all_gather(Route::Workers, own.to_vec()))? {
+            let (rows, tail) =
+                rest.split_at_mut_checked(part.len()).ok_or_else(|| Error::failed("more rows than the matrix has"))?;
+            rows.copy_from_slice(&part);
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// One pass in f64 with the given vectors (this worker's rows of terms x columns, f32 as they are saved), so that
+    /// what is computed from it is exact to f64 rounding. Collective; goes in strips of columns to bound the memory.
+    pub fn verify(&self, own: ndarray::ArrayView2<f32>, columns: usize) -> Result<Verified> {
+        const STRIP: usize = 64;
+        let job = self.job();
+        let rows = self.rows().len();
+        let mut captured = Vec::with_capacity(columns);
+        let mut products = ndarray::Array2::zeros((rows, columns));
+        let simd = Simd::detect();
+        for first in (0..columns).step_by(STRIP) {
+            let used = STRIP.min(columns - first);
+            let width = used.next_multiple_of(LANES);
+            if !job.works() {
+                self.dataset.fold(|_, _| Ok(()))?;
+                let total = job.wait(job.comm.sum(Route::World, vec![0; 2 * used]))?;
+                captured.extend(total.chunks_exact(2).map(wide::value));
+                continue;
+            }
+            let mut strip = vec![0f32; rows * width];
+            for (row, values) in strip.chunks_exact_mut(width).zip(own.rows()) {
+                row[..used].iter_mut().zip(values.iter().skip(first)).for_each(|(to, from)| *to = *from);
+            }
+            let terms = self.shares.rows();
+            let mut narrow = Aligned::<f32>::zeros(terms * width);
+            self.gather_rows(bytemuck::cast_slice(&strip), bytemuck::cast_slice_mut(&mut narrow))?;
+            let mut v = Aligned::<f64>::zeros(terms * width);
+            v.iter_mut().zip(narrow.iter()).for_each(|(to, from)| *to = f64::from(*from));
+            drop(narrow);
+            let mut sums = vec![0i64; terms * width];
+            let mut squares = vec![0i64; 2 * used];
+            let mut y = Aligned::<f64>::zeros(0);
+            self.dataset.fold(|_, chunk: &Prepared| {
+                let size = chunk.documents() * width;
+                if y.len() < size {
+                    y = Aligned::zeros(size);
+                }
+                documents_times_f64(simd, job.pool, chunk, &v, width, &mut y[..size]);
+                let mut square = vec![0f64; width];
+                for row in y[..size].chunks_exact(width) {
+                    square.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+                }
+                squares.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, *value));
+                terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, &mut sums);
+                count(job, chunk, used);
+                Ok(())
+            })?;
+            job.account.count(|counters| counters.products += used as u64);
+            let total = job.wait(job.comm.sum(Route::World, squares))?;
+            captured.extend(total.chunks_exact(2).map(wide::value));
+            let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
+            let own = job.wait(job.comm.sum_scatter(Route::Workers, sums, counts))?;
+            for (row, sums) in products.rows_mut().into_iter().zip(own.chunks_exact(width)) {
+                row.into_iter().skip(first).zip(&sums[..used]).for_each(|(to, sum)| *to = self.grid.float(*sum));
+            }
+        }
+        Ok(Verified { captured, products })
+    }
+}
+
+/// Books a chunk that was multiplied with so many vectors, and with them again transposed.
+fn count(job: &Job, chunk: &Prepared, columns: usize) {
+    job.account.count(|counters| {
+        counters.documents += chunk.documents() as u64;
+        counters.flops += 4 * chunk.nonzeros() as u64 * columns as u64;
+    });
+}

@@ -1,0 +1,169 @@
+//! Weighting a whole corpus: the model is fitted or loaded by the dispatcher, applied by everybody.
+//!
+//! Problem: a corpus of counts (documents x terms) becomes a corpus of weights with the same documents and terms.
+//! Algorithm: the document frequencies are in the corpus, so fitting needs no pass; the model is broadcast, chunks are
+//! weighted wherever they lie and written by the dispatcher in their order.
+//! Cost: one pass; 8 bytes a nonzero travel to the dispatcher, as many to workers that do not see the file.
+
+use crate::corpus::chunk::CsrChunk;
+use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
+use crate::corpus::kinship::same_terms;
+use crate::dispatch::{Corpus, Dataset, Documents, Job};
+use crate::error::{Error, Result};
+use crate::report::progress::Unit;
+use crate::store::atomic::Target;
+use crate::weight::model::{SavedTfidf, characters_for};
+use crate::weight::smart::SmartCode;
+use crate::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scheme {
+    /// From the corpus itself.
+    Fit {
+        /// How terms are weighted.
+        code: SmartCode,
+        /// How document lengths are pivoted.
+        pivoting: Pivoting,
+    },
+    /// From the file of a model that was fitted before.
+    Load(PathBuf),
+}
+
+/// Files to write.
+#[derive(Debug)]
+pub struct Targets {
+    /// The weighted corpus.
+    pub corpus: Target,
+    /// The model, if it is wanted.
+    pub model: Option<Target>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighted {
+    /// Parameters as they took effect.
+    pub parameters: Value,
+    /// The weighted corpus, on the dispatcher.
+    pub header: Option<CorpusHeader>,
+}
+
+/// The dispatcher's side: the model and where it comes from.
+struct Origin {
+    saved: SavedTfidf,
+    /// Checksum of the model's file, if it was loaded.
+    checksum: Option<String>,
+}
+
+/// Weights a corpus. Collective; `targets` are given on the dispatcher.
+///
+/// # Errors
+/// A corpus that is weighted already; a model over another dictionary; those of [`TfidfModel::fit`]; those of reading and
+/// writing.
+pub fn weigh(job: &Job, corpus: &Corpus, scheme: &Scheme, targets: Option<Targets>) -> Result<Weighted> {
+    let header = corpus.header();
+    let phase = job.account.enter_phase("fit");
+    let mut origin = None;
+    let message = job.share(|| {
+        let found = Origin::find(corpus, scheme)?;
+        Ok(origin.insert(found).saved.model.to_bytes())
+    })?;
+    let model = TfidfModel::from_bytes(&message)?;
+    drop((phase, message));
+    let parameters = json!({ "smart": model.code().to_string(), "pivot": model.pivot(), "slope": model.slope() });
+
+    let mut output = match (targets, origin) {
+        (Some(targets), Some(origin)) => Some(Output::create(corpus, targets, origin)?),
+        _ => None,
+    };
+    let phase = job.account.enter_phase("weigh");
+    let dataset = Dataset::new(job, Documents::of(corpus, Ok))?;
+    let progress = job.progress.task("tfidf", Unit::Documents, Some(header.documents));
+    dataset.map(
+        |_, counts| {
+            job.account.count(|counters| counters.documents += counts.documents() as u64);
+            Ok(model.apply(counts)?.encode())
+        },
+        |_, weights| {
+            let weights = CsrChunk::decode(&weights)?;
+            let documents = weights.documents() as u64;
+            // Results come to the dispatcher only, which has an output.
+            output.as_mut().map_or(Ok(()), |output| output.append(corpus, &weights))?;
+            progress.advance(documents, documents);
+            Ok(())
+        },
+    )?;
+    drop((phase, progress));
+    let finish = |output: Output| job.account.phase("write", || job.account.io(|| output.finish(header, &parameters)));
+    let header = output.map(finish).transpose()?;
+    Ok(Weighted { parameters, header })
+}
+
+impl Origin {
+    fn find(corpus: &Corpus, scheme: &Scheme) -> Result<Origin> {
+        let path = corpus.path();
+        if let Values::Weights(code) = &corpus.header().values {
+            return Err(Error::failed(format!(
+                "{}: is weighted already ({code}); give the corpus of counts it was made from",
+                path.display()
+            )));
+        }
+        let terms = corpus.reader()?.terms()?;
+        match scheme {
+            Scheme::Fit { code, pivoting } => Origin::fit(corpus, terms, *code, *pivoting),
+            Scheme::Load(model) => Origin::load(model, path, &terms),
+        }
+    }
+
+    fn fit(corpus: &Corpus, terms: Vec<String>, code: SmartCode, pivoting: Pivoting) -> Result<Origin> {
+        let reader = corpus.reader()?;
+        let statistics = TrainingStatistics {
+            documents: corpus.header().documents,
+            document_frequency: reader.document_frequency()?,
+            collection_frequency: Some(reader.collection_frequency()?),
+            term_characters: characters_for(code, &terms),
+        };
+        let model = TfidfModel::fit(code, statistics, pivoting)?;
+        Ok(Origin { saved: SavedTfidf { terms, model }, checksum: None })
+    }
+
+    fn load(path: &Path, corpus: &Path, terms: &[String]) -> Result<Origin> {
+        let (saved, checksum) = SavedTfidf::load(path)?;
+        same_terms(path, &saved.terms, corpus, terms)?;
+        Ok(Origin { saved, checksum: Some(checksum) })
+    }
+}
+
+/// The dispatcher's side: the files being written.
+struct Output {
+    origin: Origin,
+    corpus: CorpusWriter,
+    model: Option<Target>,
+}
+
+impl Output {
+    fn create(corpus: &Corpus, targets: Targets, origin: Origin) -> Result<Output> {
+        let values = Values::Weights(origin.saved.model.code().to_string());
+        let writer = CorpusWriter::create(targets.corpus, &origin.saved.terms, values, corpus.header().labelled)?;
+        Ok(Output { origin, corpus: writer, model: targets.model })
+    }
+
+    fn append(&mut self, from: &Corpus, weights: &CsrChunk) -> Result<()> {
+        let (first, count) = (weights.first_document, weights.documents() as u64);
+        let (ids, labels) = (from.reader()?.ids(first, count)?, from.reader()?.labels(first, count)?);
+        self.corpus.append(weights, &ids, labels.as_deref())
+    }
+
+    fn finish(self, input: &CorpusHeader, parameters: &Value) -> Result<CorpusHeader> {
+        let provenance = json!({
+            "command": "tfidf", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters,
+            "corpus": input.checksum, "model": self.origin.checksum,
+        });
+        if let Some(target) = self.model {
+            self.origin.saved.save(target, &provenance)?;
+        }
+        self.corpus.finish(&provenance)
+    }
+}

@@ -1,0 +1,190 @@
+//! LSI against a slow oracle, and its promise of the same bits, with ranks as threads.
+
+use corpuscle::comm::{Comm, Threads};
+use corpuscle::corpus::chunk::CsrChunk;
+use corpuscle::corpus::container::{CorpusWriter, Values};
+use corpuscle::dispatch::{Corpus, Job};
+use corpuscle::linalg::dense::symmetric_eigen;
+use corpuscle::lsi::model::LsiModel;
+use corpuscle::lsi::params::{LsiParams, TOLERANCE};
+use corpuscle::lsi::train::{Training, train};
+use corpuscle::random::Stream;
+use corpuscle::report::account::Account;
+use corpuscle::report::progress::Progress;
+use corpuscle::store::atomic::Target;
+use ndarray::Array2;
+use std::path::Path;
+
+fn params(topics: usize) -> LsiParams {
+    LsiParams { topics, tolerance: TOLERANCE, block: None, rounds: None, basis: None, seed: 1 }
+}
+
+/// Documents x terms with Zipf-like term frequencies, deterministic.
+fn random_matrix(documents: usize, terms: usize) -> Array2<f32> {
+    let mut matrix = Array2::zeros((documents, terms));
+    for document in 0..documents {
+        let mut stream = Stream::new(7, "test matrix", document as u64);
+        for _ in 0..30 {
+            let term = ((terms as f64).powf(stream.uniform()) - 1.0) as usize;
+            matrix[[document, term.min(terms - 1)]] += stream.uniform() as f32;
+        }
+    }
+    matrix
+}
+
+fn write(path: &Path, matrix: &Array2<f32>) {
+    let terms: Vec<String> = (0..matrix.ncols()).map(|term| format!("term{term}")).collect();
+    let ids: Vec<String> = (0..matrix.nrows()).map(|document| document.to_string()).collect();
+    let mut chunk = CsrChunk { terms: terms.len() as u32, indptr: vec![0], ..CsrChunk::default() };
+    for row in matrix.rows() {
+        for (term, value) in row.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+            chunk.indices.push(term as u32);
+            chunk.data.push(*value);
+        }
+        chunk.indptr.push(chunk.indices.len() as u64);
+    }
+    let target = Target::create(path).expect("target");
+    let mut writer = CorpusWriter::create(target, &terms, Values::Weights("test".into()), false).expect("writer");
+    writer.append(&chunk, &ids, None).expect("append");
+    writer.finish(&serde_json::json!({})).expect("finish");
+}
+
+fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiParams) -> (Training, LsiModel) {
+    let results = Threads::run(ranks, |comm| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let account = Account::open(comm.rank());
+        let job = Job {
+            comm,
+            pool: &pool,
+            memory: 1 << 30,
+            scatter,
+            account: &account,
+            progress: Progress::of_rank(1, true),
+        };
+        let corpus = Corpus::open(&job, path)?;
+        let plan = params.check(corpus.header().documents, corpus.header().terms)?;
+        train(&job, &corpus, &plan)
+    });
+    let (training, model) = results.into_iter().next().expect("rank 0").expect("training");
+    (training, model.expect("the dispatcher gets the model"))
+}
+
+/// Singular values by a dense eigendecomposition in f64.
+fn oracle(matrix: &Array2<f32>) -> Vec<f64> {
+    let wide = matrix.mapv(f64::from);
+    let gram = if wide.nrows() < wide.ncols() { wide.dot(&wide.t()) } else { wide.t().dot(&wide) };
+    symmetric_eigen(&gram).expect("eigenvalues").0.iter().map(|value| value.max(0.0).sqrt()).collect()
+}
+
+fn check(matrix: &Array2<f32>, model: &LsiModel, tolerance: f64) {
+    let expected = oracle(matrix);
+    for (found, expected) in model.singular_values.iter().zip(&expected) {
+        assert!((found / expected - 1.0).abs() <= tolerance, "{found} for {expected}");
+    }
+    let u = model.left_vectors.mapv(f64::from);
+    let product = u.t().dot(&u);
+    for ((i, j), value) in product.indexed_iter() {
+        let unit = if i == j { 1.0 } else { 0.0 };
+        // f32 vectors of unit length: rounding alone gives 1e-7.
+        assert!((value - unit).abs() < 1e-5, "u{i}.u{j} = {value}");
+    }
+    let a = matrix.mapv(f64::from);
+    let products = a.t().dot(&a.dot(&u));
+    for (i, residual) in model.residuals.iter().enumerate() {
+        let square = model.singular_values[i].powi(2);
+        let difference = &products.column(i) - &(&u.column(i) * square);
+        let expected = difference.dot(&difference).sqrt() / square;
+        assert!((residual / expected - 1.0).abs() < 0.1 || expected < 1e-9, "residual {i}: {residual} for {expected}");
+        let column = model.left_vectors.column(i);
+        let largest = column
+            .iter()
+            .copied()
+            .fold(0f32, |largest, value| if value.abs() > largest.abs() { value } else { largest });
+        assert!(largest > 0.0, "sign of column {i}");
+    }
+}
+
+#[test]
+fn values_and_vectors_match_the_oracle() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    for (documents, terms, k) in [(400, 300, 30), (60, 500, 20), (500, 40, 10), (30, 3000, 25)] {
+        let matrix = random_matrix(documents, terms);
+        write(&path, &matrix);
+        let (training, model) = run(&path, 1, 1, false, &params(k));
+        assert_eq!(training.topics, k);
+        // The promise at default settings is 1e-4.
+        check(&matrix, &model, 1e-4);
+        assert!(training.residual <= 2.0 * TOLERANCE);
+    }
+}
+
+#[test]
+fn every_triplet_of_a_small_matrix_is_found() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    for (documents, terms) in [(1, 1), (1, 9), (9, 1), (17, 23), (23, 17)] {
+        let matrix = random_matrix(documents, terms);
+        write(&path, &matrix);
+        let k = documents.min(terms);
+        let (training, model) = run(&path, 1, 1, false, &params(k));
+        check(&matrix, &model, 1e-4);
+        let rank = oracle(&matrix).iter().filter(|value| **value > 1e-2).count();
+        assert!(training.topics >= rank.min(k));
+    }
+}
+
+#[test]
+fn multiple_values_and_low_rank_are_found_out() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    // Forty equal singular values: a block of 16 spans an invariant space at once and must look on.
+    write(&path, &Array2::eye(40));
+    let (training, model) = run(&path, 2, 1, false, &params(40));
+    assert_eq!(training.topics, 40);
+    check(&Array2::eye(40), &model, 1e-6);
+    // Rank 3: no topic beyond is invented.
+    let tall = random_matrix(60, 50);
+    let factors = tall.slice(ndarray::s![.., ..3]).dot(&random_matrix(3, 80));
+    write(&path, &factors);
+    let (training, model) = run(&path, 2, 1, false, &params(10));
+    assert_eq!(training.topics, 3);
+    check(&factors, &model, 1e-4);
+}
+
+#[test]
+fn a_compressed_basis_gives_the_same_answer() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    let matrix = random_matrix(900, 700);
+    write(&path, &matrix);
+    let small = LsiParams { basis: Some(90), ..params(30) };
+    let (training, model) = run(&path, 2, 1, false, &small);
+    assert!(training.rounds * 16 > 90, "{} rounds never filled the basis", training.rounds);
+    check(&matrix, &model, 1e-4);
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_ranks_and_threads() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    // More than one row block of terms and more than one chunk of documents.
+    let mut matrix = random_matrix(300, 5000);
+    for document in 0..300 {
+        let mut stream = Stream::new(3, "dense part", document as u64);
+        for term in 0..600 {
+            matrix[[document as usize, term]] += stream.uniform() as f32;
+        }
+    }
+    write(&path, &matrix);
+    let params = params(20);
+    let (training, model) = run(&path, 1, 1, false, &params);
+    for (ranks, threads, scatter) in
+        [(1, 2, false), (2, 1, false), (2, 2, true), (3, 1, true), (5, 1, false), (7, 2, true)]
+    {
+        let other = run(&path, ranks, threads, scatter, &params);
+        assert!(other == (training, model.clone()), "{ranks} ranks, {threads} threads, scatter {scatter}");
+    }
+    let (_, other) = run(&path, 1, 1, false, &LsiParams { seed: 2, ..params });
+    assert!(other.left_vectors != model.left_vectors, "the seed is used");
+}
