@@ -45,8 +45,9 @@ fn messages(comm: &dyn Comm) -> Result<()> {
     let feed = Started::new(comm.scatter(Route::Feed, parts));
     if comm.rank() == 0 {
         for to in 1..comm.size() {
-            let sends: Vec<_> =
-                [0, 1, 100_000, 3].map(|length| Started::new(comm.send(to, Tag::Task, vec![length as u8; length]))).into();
+            let sends: Vec<_> = [0, 1, 100_000, 3]
+                .map(|length| Started::new(comm.send(to, Tag::Task, vec![length as u8; length])))
+                .into();
             sends.into_iter().try_for_each(Started::finish)?;
         }
     } else {
@@ -134,7 +135,10 @@ fn main() {
         done(&format!("a_panic_ends_{ranks}_ranks"));
     }
     // A launcher that started more ranks than this process finds in its MPI: each would compute everything.
-    let run = common::process::alone_with(&[("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "0")], ["--seed", "1", "topics", "x"]);
+    let run = common::process::alone_with(
+        &[("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "0")],
+        ["--seed", "1", "topics", "x"],
+    );
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert!(run.messages()[0].contains("the launcher started 4 ranks but"), "{}", run.stderr);
     done("singletons_are_refused");

@@ -27,8 +27,10 @@ fn vectors_are_the_products_with_the_left_vectors() {
         assert_eq!(vectors.dim(), (600, 21));
         for ((row, topic), &value) in vectors.indexed_iter() {
             let (terms, counts) = chunk.document(row);
-            let products =
-                terms.iter().zip(counts).map(|(&t, &x)| f64::from(x) * f64::from(model.left_vectors[[t as usize, topic]]));
+            let products = terms
+                .iter()
+                .zip(counts)
+                .map(|(&t, &x)| f64::from(x) * f64::from(model.left_vectors[[t as usize, topic]]));
             let divisor = if scaled { model.singular_values[topic] } else { 1.0 };
             // At most 90 additions in f32 of numbers that add up to less than 200 in magnitude.
             let expected = products.clone().sum::<f64>() / divisor;

@@ -2,9 +2,13 @@
 
 mod build;
 mod common;
+mod generate;
+mod import;
+mod info;
 mod lsi;
 mod run;
 mod signals;
+mod split;
 mod tfidf;
 mod topics;
 mod transform;
@@ -17,7 +21,7 @@ use crate::comm::Launch;
 use crate::dispatch::Job;
 use crate::error::Result;
 
-pub use common::{Common, Outcome};
+pub use common::{Common, Outcome, Printing};
 
 /// Distributed semantic modelling of text corpora.
 ///
@@ -34,6 +38,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Import(import::Import),
+    Generate(generate::Generate),
+    Split(split::Split),
+    Info(info::Info),
     Tfidf(tfidf::Tfidf),
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
@@ -45,6 +53,10 @@ impl Command {
     fn name(&self) -> &'static str {
         match self {
             Command::Build(_) => "build",
+            Command::Import(_) => "import",
+            Command::Generate(_) => "generate",
+            Command::Split(_) => "split",
+            Command::Info(_) => "info",
             Command::Tfidf(_) => "tfidf",
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
@@ -55,7 +67,11 @@ impl Command {
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
-            Command::Build(build) => build.run(job, common),
+            Command::Build(build) => build.run(job),
+            Command::Import(command) => command.run(job, common),
+            Command::Generate(command) => command.run(job, common),
+            Command::Split(command) => command.run(job, common),
+            Command::Info(command) => command.run(job, common),
             Command::Tfidf(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),

@@ -79,7 +79,8 @@ pub fn alone_with<S: AsRef<OsStr>>(environment: &[(&str, &str)], arguments: impl
 /// MPI that was built with, and its options), else mpirun. Open MPI wants to be told that more ranks than cores, and
 /// root in a container, are meant.
 pub fn launcher() -> Command {
-    let words = std::env::var("CORPUSCLE_MPIRUN").unwrap_or_else(|_| "mpirun --oversubscribe --bind-to none".to_owned());
+    let words =
+        std::env::var("CORPUSCLE_MPIRUN").unwrap_or_else(|_| "mpirun --oversubscribe --bind-to none".to_owned());
     let mut words = words.split_whitespace();
     let mut command = Command::new(words.next().expect("CORPUSCLE_MPIRUN names a launcher"));
     command.args(words);
