@@ -205,7 +205,7 @@ fn what_it_prints_is_what_it_wrote() {
     assert_eq!(about["parameters"]["filter"]["keep_n"], 50);
     assert_eq!(about["result"]["nonzeros"], header.nonzeros);
     // Neither where the text was nor where the corpus went is in it.
-    let provenance = corpus.provenance().unwrap();
+    let provenance = corpus.file().provenance().unwrap();
     assert_eq!(provenance["inputs"].as_array().unwrap().len(), FILES);
     assert_eq!(provenance["inputs"][3]["bytes"], text(3).len());
     assert!(!provenance.to_string().contains("text3"), "{provenance}");
