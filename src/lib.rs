@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! cli        flags -> validated parameters -> one call
+//! build      raw text to a corpus
 //! lsi        the model: training, projection, quality
 //! weight     tf-idf and its relatives
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
@@ -16,6 +17,7 @@
 
 use intel_mkl_src as _;
 
+pub mod build;
 pub mod cli;
 pub mod comm;
 pub mod corpus;

@@ -1,6 +1,8 @@
 //! The command line: a file per subcommand, each turning flags into checked parameters and one call.
 
+mod build;
 mod common;
+mod evaluate;
 mod lsi;
 mod run;
 mod signals;
@@ -32,30 +34,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Build),
     Tfidf(tfidf::Tfidf),
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
     Transform(transform::Transform),
+    Evaluate(evaluate::Evaluate),
 }
 
 impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
         match self {
+            Command::Build(_) => "build",
             Command::Tfidf(_) => "tfidf",
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
+            Command::Evaluate(_) => "evaluate",
         }
     }
 
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
+            Command::Build(build) => build.run(job, common),
             Command::Tfidf(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
+            Command::Evaluate(command) => command.run(job, common),
         }
     }
 }

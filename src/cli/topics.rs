@@ -76,7 +76,14 @@ impl Topics {
         for topic in self.chosen(model) {
             let (value, residual) = (model.singular_values[topic], model.residuals[topic]);
             for (position, (term, weight)) in leading_terms(model, topic, self.words as usize).into_iter().enumerate() {
-                table.push(vec![topic.into(), value.into(), residual.into(), position.into(), term.into(), weight.into()]);
+                table.push(vec![
+                    topic.into(),
+                    value.into(),
+                    residual.into(),
+                    position.into(),
+                    term.into(),
+                    weight.into(),
+                ]);
             }
         }
         table

@@ -16,6 +16,7 @@ pub mod kinship;
 pub mod matrix_market;
 pub mod readers;
 pub mod records;
+pub mod reread;
 pub mod split;
 pub mod term_list;
 pub mod text;

@@ -79,7 +79,8 @@ impl Projection {
         for row in padded.chunks_exact(self.width) {
             match &self.divisors {
                 Some(divisors) => {
-                    vectors.extend(row.iter().zip(divisors).map(|(&value, divisor)| (f64::from(value) / divisor) as f32));
+                    vectors
+                        .extend(row.iter().zip(divisors).map(|(&value, divisor)| (f64::from(value) / divisor) as f32));
                 }
                 None => vectors.extend_from_slice(&row[..self.topics]),
             }

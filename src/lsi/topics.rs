@@ -9,9 +9,8 @@ use std::cmp::Ordering;
 /// Cost: O(terms + count log count).
 pub fn leading_terms(model: &LsiModel, topic: usize, count: usize) -> Vec<(&str, f32)> {
     let mut weights: Vec<(usize, f32)> = model.left_vectors.column(topic).iter().copied().enumerate().collect();
-    let by_size = |a: &(usize, f32), b: &(usize, f32)| -> Ordering {
-        b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0))
-    };
+    let by_size =
+        |a: &(usize, f32), b: &(usize, f32)| -> Ordering { b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)) };
     if count < weights.len() {
         weights.select_nth_unstable_by(count, by_size);
         weights.truncate(count);

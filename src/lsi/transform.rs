@@ -127,9 +127,9 @@ fn copy_strings(
 ) -> Result<()> {
     let block = BLOCK_STRINGS as u64;
     let mut failed = Ok(());
-    let blocks = (0..documents).step_by(BLOCK_STRINGS).map_while(|first| {
-        read(first, block.min(documents - first)).map_err(|error| failed = Err(error)).ok()
-    });
+    let blocks = (0..documents)
+        .step_by(BLOCK_STRINGS)
+        .map_while(|first| read(first, block.min(documents - first)).map_err(|error| failed = Err(error)).ok());
     file.strings(name, blocks.flatten())?;
     failed
 }

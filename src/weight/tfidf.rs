@@ -404,7 +404,8 @@ mod tests {
     fn a_model_travels_unchanged_and_damage_is_noticed() {
         let fixture = fixture();
         for code in ["nfc", "Ltu", "lpb"] {
-            let model = TfidfModel::fit(SmartCode::parse(code).unwrap(), statistics(&fixture), Default::default()).unwrap();
+            let model =
+                TfidfModel::fit(SmartCode::parse(code).unwrap(), statistics(&fixture), Default::default()).unwrap();
             let bytes = model.to_bytes();
             assert_eq!(TfidfModel::from_bytes(&bytes), Ok(model.clone()));
             assert!(TfidfModel::from_bytes(&bytes[..bytes.len() - 1]).is_err());
