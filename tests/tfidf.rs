@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{dictionary, documents, read_corpus, write_corpus};
-use common::{PROGRAM, alone, assert_all_gone, digest, names, ranks, start, text, truncated, has_mpi};
+use common::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::weight::smart::SmartCode;
 use corpuscle::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
@@ -26,7 +26,8 @@ fn the_default_is_tf_times_log_idf_over_the_euclidean_norm() {
     let (reader, weighted) = read_corpus(&weights);
     for row in 0..500 {
         let (terms, counts) = chunk.document(row);
-        let weigh = |(&term, &count): (&u32, &f32)| f64::from(count) * (500.0 / f64::from(frequency[term as usize])).log2();
+        let weigh =
+            |(&term, &count): (&u32, &f32)| f64::from(count) * (500.0 / f64::from(frequency[term as usize])).log2();
         let expected: Vec<f64> = terms.iter().zip(counts).map(weigh).collect();
         let norm = expected.iter().map(|w| w * w).sum::<f64>().sqrt();
         let (kept, values) = weighted.document(row);
@@ -60,13 +61,15 @@ fn codes_and_pivots_take_effect() {
         collection_frequency: Some(input.collection_frequency().expect("frequencies")),
         term_characters: Some(term_characters(&dictionary(80))),
     };
-    let cases: [(&str, Option<f64>, f64); 4] = [("lpb", None, 0.25), ("Ltu", None, 0.5), ("afn", None, 0.25), ("dtc", Some(3.5), 0.1)];
+    let cases: [(&str, Option<f64>, f64); 4] =
+        [("lpb", None, 0.25), ("Ltu", None, 0.5), ("afn", None, 0.25), ("dtc", Some(3.5), 0.1)];
     for (code, pivot, slope) in cases {
         let mut arguments = vec!["tfidf".into(), text(&counts).into(), "-o".into(), text(&weights).into()];
         arguments.extend([format!("--smart={code}"), format!("--slope={slope}")]);
         arguments.extend(pivot.map(|pivot| format!("--pivot={pivot}")));
         alone(arguments).ok();
-        let model = TfidfModel::fit(SmartCode::parse(code).unwrap(), statistics.clone(), Pivoting { pivot, slope }).unwrap();
+        let model =
+            TfidfModel::fit(SmartCode::parse(code).unwrap(), statistics.clone(), Pivoting { pivot, slope }).unwrap();
         let (reader, weighted) = read_corpus(&weights);
         assert_eq!(weighted, model.apply(&chunk).unwrap(), "{code}");
         assert_eq!(reader.header().values, Values::Weights(code.into()));

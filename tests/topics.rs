@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{model, write_model};
-use common::{alone, ranks, text, has_mpi};
+use common::{alone, has_mpi, ranks, text};
 use corpuscle::lsi::model::LsiModel;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -73,7 +73,7 @@ fn what_is_no_model_is_refused() {
     std::fs::write(&junk, "no model").expect("written");
     alone(["topics", text(&missing)]).failed(1, &["missing.h5"]);
     alone(["topics", text(&junk)]).failed(1, &["junk.h5"]);
-    alone(["topics", text(&junk), "-n", "0"]).failed(2, &["-n", "0"]);
+    alone(["topics", text(&junk), "-n", "0"]).failed(2, &["--topics", "0 is not in 1.."]);
     if !has_mpi() {
         return;
     }

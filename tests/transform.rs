@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{documents, model, read_corpus, write_corpus, write_model};
-use common::{alone, assert_all_gone, digest, names, ranks, text, truncated, has_mpi};
+use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;
@@ -26,8 +26,10 @@ fn vectors_are_the_products_with_the_left_vectors() {
         assert_eq!(vectors.dim(), (600, 21));
         for ((row, topic), &value) in vectors.indexed_iter() {
             let (terms, counts) = chunk.document(row);
-            let products =
-                terms.iter().zip(counts).map(|(&t, &x)| f64::from(x) * f64::from(model.left_vectors[[t as usize, topic]]));
+            let products = terms
+                .iter()
+                .zip(counts)
+                .map(|(&t, &x)| f64::from(x) * f64::from(model.left_vectors[[t as usize, topic]]));
             let divisor = if scaled { model.singular_values[topic] } else { 1.0 };
             // At most 90 additions in f32 of numbers that add up to less than 200 in magnitude.
             let expected = products.clone().sum::<f64>() / divisor;

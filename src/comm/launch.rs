@@ -61,7 +61,7 @@ pub fn abort_on_panic(comm: &dyn Comm) {
     std::panic::set_hook(Box::new(move |panic| {
         let cause = panic.payload_as_str().unwrap_or("unknown cause");
         let at = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-        eprintln!("corpuscle: internal error: {cause}{at}{place}; please report it");
+        crate::report::logging::say(&format!("corpuscle: internal error: {cause}{at}{place}; please report it"));
         crate::store::atomic::remove_unfinished();
         #[cfg(feature = "mpi")]
         super::mpi::abort(1);

@@ -186,7 +186,10 @@ pub fn assert_all_gone(folder: &Path) {
     let alive = || -> Vec<String> {
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-        lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(folder)).collect()
+        lines
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(folder))
+            .collect()
     };
     // Ranks that were told to end may take a moment longer than their launcher.
     for _ in 0..100 {
