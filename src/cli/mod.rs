@@ -1,11 +1,13 @@
 //! The command line: a file per subcommand, each turning flags into checked parameters and one call.
 
+mod build;
 mod common;
 mod generate;
 mod import;
 mod info;
 mod lsi;
 mod run;
+mod signals;
 mod split;
 mod tfidf;
 mod topics;
@@ -35,6 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Build),
     Import(import::Import),
     Generate(generate::Generate),
     Split(split::Split),
@@ -49,6 +52,7 @@ impl Command {
     /// Name as typed.
     fn name(&self) -> &'static str {
         match self {
+            Command::Build(_) => "build",
             Command::Import(_) => "import",
             Command::Generate(_) => "generate",
             Command::Split(_) => "split",
@@ -63,6 +67,7 @@ impl Command {
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
+            Command::Build(build) => build.run(job),
             Command::Import(command) => command.run(job, common),
             Command::Generate(command) => command.run(job, common),
             Command::Split(command) => command.run(job, common),

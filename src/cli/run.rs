@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Command, Common, Outcome};
+use super::{Command, Common, Outcome, signals};
 use crate::comm::{self, Comm, Route};
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
@@ -25,6 +25,7 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
     };
     comm::abort_on_panic(&*comm);
     logging::init(common.quiet, common.verbose, comm.rank(), comm.size());
+    signals::clean_up_when_told_to_end();
     crate::linalg::make_blas_reproducible();
     match on_rank(&*comm, &common, command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //! is known.
 
 use crate::corpus::chunk::CsrChunk;
+use crate::corpus::container::MAX_COUNT;
 use crate::corpus::cutter::Piece;
 use crate::corpus::readers;
 use crate::corpus::text::TextPlan;
@@ -9,17 +10,16 @@ use crate::corpus::tokenizer::Tokenizer;
 use crate::corpus::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
 
-/// Counts above this have no exact f32.
-pub const MAX_COUNT: u32 = 1 << 24;
-
 /// In a map from local to global terms: the term is not in the dictionary.
 pub const NO_TERM: u32 = u32::MAX;
 
-/// Documents of one piece as counts of local terms.
+/// Documents of one piece, or of a part of it, as counts of local terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BagPiece {
     /// Number of the piece.
     pub number: u64,
+    /// Position within the piece of the first document here.
+    pub first_row: u32,
     /// Where each document begins in `terms` and `counts`; documents + 1 entries.
     pub indptr: Vec<u32>,
     /// Number in the worker's [`Vocabulary`] of each distinct term of a document, in the order they occur first.
@@ -62,21 +62,24 @@ impl BagPiece {
     pub fn to_csr(&self, map: &[u32], terms: u32, first_document: u64) -> Result<CsrChunk> {
         let mut chunk = CsrChunk { first_document, terms, indptr: vec![0], ..CsrChunk::default() };
         chunk.indptr.reserve(self.documents());
+        // A term in the upper half of a word and its count in the lower: words are faster to sort than pairs.
+        let (term_of, count_of) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
         let mut row = Vec::new();
         for document in 0..self.documents() {
             let (locals, counts) = self.document(document);
+            let words = locals.iter().zip(counts).map(|(&local, &count)| (map[local as usize], count));
+            let words = words.filter(|&(term, _)| term != NO_TERM);
             row.clear();
-            row.extend(locals.iter().zip(counts).map(|(&local, &count)| (map[local as usize], count)));
-            row.retain(|&(term, _)| term != NO_TERM);
+            row.extend(words.map(|(term, count)| u64::from(term) << 32 | u64::from(count)));
             row.sort_unstable();
-            if let Some((_, count)) = row.iter().find(|&&(_, count)| count > MAX_COUNT) {
+            if let Some(count) = row.iter().map(|&word| count_of(word)).find(|&count| count > MAX_COUNT) {
                 return Err(Error::failed(format!(
                     "document {}: a term occurs {count} times, more than a count can be (2^24): cut it into documents",
                     first_document + document as u64
                 )));
             }
-            chunk.indices.extend(row.iter().map(|&(term, _)| term));
-            chunk.data.extend(row.iter().map(|&(_, count)| count as f32));
+            chunk.indices.extend(row.iter().map(|&word| term_of(word)));
+            chunk.data.extend(row.iter().map(|&word| count_of(word) as f32));
             chunk.indptr.push(chunk.indices.len() as u64);
         }
         Ok(chunk)

@@ -46,6 +46,14 @@ impl CsrChunk {
         (&self.indices[span.clone()], &self.data[span])
     }
 
+    /// Puts the documents of another chunk over the same terms behind those of this one.
+    pub fn append(&mut self, next: &CsrChunk) {
+        let nonzeros = self.indices.len() as u64;
+        self.indptr.extend(next.indptr.iter().skip(1).map(|offset| nonzeros + offset));
+        self.indices.extend_from_slice(&next.indices);
+        self.data.extend_from_slice(&next.data);
+    }
+
     /// As bytes, to travel: lengths, offsets, terms, values, little-endian.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32 + self.bytes() as usize);
@@ -166,6 +174,22 @@ pub fn boundaries(indptr: &[u64]) -> Vec<ChunkSpan> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chunks_are_joined() {
+        let chunk = |first_document, indptr: &[u64], indices: &[u32]| CsrChunk {
+            first_document,
+            terms: 9,
+            indptr: indptr.to_vec(),
+            indices: indices.to_vec(),
+            data: indices.iter().map(|&term| term as f32).collect(),
+        };
+        let mut joined = chunk(5, &[0, 2, 2], &[1, 4]);
+        joined.append(&chunk(7, &[0], &[]));
+        joined.append(&chunk(7, &[0, 0, 3], &[0, 3, 8]));
+        assert_eq!(joined, chunk(5, &[0, 2, 2, 2, 5], &[1, 4, 0, 3, 8]));
+        assert_eq!(joined.check(), Ok(()));
+    }
 
     #[test]
     fn chunks_travel_and_damaged_ones_are_refused() {

@@ -43,7 +43,7 @@ impl TermCounts {
     /// Adds the documents of a piece, in any order of pieces.
     pub fn absorb(&mut self, bag: &BagPiece) {
         for document in 0..bag.documents() {
-            let first = (bag.number, document as u32);
+            let first = (bag.number, bag.first_row + document as u32);
             let (terms, counts) = bag.document(document);
             for (&term, &count) in terms.iter().zip(counts) {
                 let term = term as usize;
@@ -283,7 +283,7 @@ impl FilterSpec {
             )));
         }
         if self.keep_n == Some(0) {
-            return Err(Error::usage("--keep-n 0 would leave no term: give at least 1, or leave it out"));
+            return Err(Error::usage("--keep-n 0 would leave no term: give at least 1, or all"));
         }
         Ok(())
     }

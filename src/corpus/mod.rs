@@ -17,6 +17,7 @@ pub mod matrix_market;
 pub mod name_list;
 pub mod readers;
 pub mod records;
+pub mod reread;
 pub mod split;
 pub mod term_list;
 pub mod text;

@@ -5,6 +5,8 @@
 //! quote and any other quote closes it; everywhere else a quote is an ordinary byte. Quotes are found by `memchr`, so
 //! that the scan costs little more than reading.
 
+use std::ops::Range;
+
 use memchr::{memchr, memrchr};
 
 /// Finds the end of the first record that ends at or beyond a wanted size, in a buffer that begins with a record and
@@ -88,6 +90,23 @@ impl RecordScanner {
     }
 }
 
+/// Cuts records into at most `parts` stretches of about equal length that end on record boundaries.
+pub fn split(bytes: &[u8], delimiter: Option<u8>, parts: usize) -> Vec<Range<usize>> {
+    let mut scanner = RecordScanner::new(delimiter);
+    let mut stretches = Vec::with_capacity(parts);
+    let mut begin = 0;
+    for part in 1..=parts {
+        let wanted = bytes.len() * part / parts;
+        if wanted <= begin {
+            continue;
+        }
+        let end = if part < parts { scanner.find(bytes, wanted, true) } else { None }.unwrap_or(bytes.len());
+        stretches.push(begin..end);
+        begin = end;
+    }
+    stretches
+}
+
 /// Number of newlines.
 pub fn newlines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
@@ -98,4 +117,37 @@ pub fn line_around(bytes: &[u8], at: usize) -> &[u8] {
     let begin = memrchr(b'\n', &bytes[..at]).map_or(0, |i| i + 1);
     let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |i| at + i);
     &bytes[begin..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_are_whole_records_and_about_equal() {
+        let lines = (0..1000).map(|i| format!("{}\n", "x".repeat(i * 7919 % 31))).collect::<String>();
+        for parts in [1, 2, 3, 8] {
+            let stretches = split(lines.as_bytes(), None, parts);
+            assert_eq!(stretches.len(), parts);
+            let joined = stretches.iter().map(|s| &lines[s.clone()]).collect::<String>();
+            assert_eq!(joined, lines);
+            for stretch in &stretches {
+                assert!(lines[stretch.clone()].ends_with('\n'));
+                assert!(stretch.len().abs_diff(lines.len() / parts) <= 31 * 2, "{}", stretch.len());
+            }
+        }
+        // The last line may lack its newline; there may be fewer records than parts, or none.
+        assert_eq!(split(b"a\nb\nc", None, 2), [0..2, 2..5]);
+        assert_eq!(split(b"one line", None, 4).as_slice(), std::slice::from_ref(&(0..8)));
+        assert!(split(b"", None, 4).is_empty());
+    }
+
+    #[test]
+    fn stretches_of_a_csv_respect_quotes() {
+        let record = b"\"a\n\n\n\n\",1\n";
+        let bytes = record.repeat(7);
+        for stretch in split(&bytes, Some(b','), 3) {
+            assert_eq!((stretch.start % record.len(), stretch.end % record.len()), (0, 0));
+        }
+    }
 }

@@ -1,0 +1,138 @@
+//! From a worker's bags of words to documents over the terms of the dictionary, and their way to the dispatcher.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use crate::corpus::bag::{BagPiece, NO_TERM};
+use crate::corpus::chunk::CsrChunk;
+use crate::corpus::dictionary::Dictionary;
+use crate::corpus::text::TextPlan;
+use crate::corpus::vocabulary::Vocabulary;
+use crate::error::{Error, Result};
+
+use super::census::PieceFacts;
+use super::pieces::Bags;
+
+/// Turns bags into documents.
+pub(super) struct Converter<'a> {
+    plan: &'a TextPlan,
+    pieces: &'a [PieceFacts],
+    /// Number in the corpus of each piece's first document.
+    first_document: Vec<u64>,
+    /// The dictionary, for lookup; a term has the same number here and there.
+    dictionary: Vocabulary,
+    /// By thread: its term numbers to those of the dictionary, as far as they were needed yet.
+    maps: RefCell<Vec<Vec<u32>>>,
+}
+
+impl<'a> Converter<'a> {
+    pub fn new(plan: &'a TextPlan, pieces: &'a [PieceFacts], dictionary: &Dictionary) -> Self {
+        let mut lookup = Vocabulary::default();
+        dictionary.terms.iter().for_each(|term| {
+            lookup.intern(term);
+        });
+        let begin = |documents: &mut u64, piece: &PieceFacts| {
+            *documents += piece.documents;
+            Some(*documents - piece.documents)
+        };
+        let first_document = pieces.iter().scan(0, begin).collect();
+        Converter { plan, pieces, first_document, dictionary: lookup, maps: RefCell::default() }
+    }
+
+    /// Length of a piece's text.
+    pub fn piece_bytes(&self, number: u64) -> u64 {
+        self.pieces.get(number as usize).map_or(0, |piece| piece.bytes)
+    }
+
+    /// The documents of a piece. `vocabularies` are those its bags were counted under.
+    ///
+    /// # Errors
+    /// The piece is not what it was in the counting pass; a count beyond 2^24.
+    pub fn convert(&self, pool: &rayon::ThreadPool, bags: &Bags, vocabularies: &[Vocabulary]) -> Result<Documents> {
+        let number = bags.facts.number as usize;
+        if self.pieces.get(number) != Some(&bags.facts) {
+            let path = self.plan.files[bags.facts.file as usize].path.display();
+            return Err(Error::failed(format!("{path}: has changed while it was read: start again")));
+        }
+        let terms = self.dictionary.len() as u32;
+        let maps = &mut *self.maps.borrow_mut();
+        maps.resize_with(vocabularies.len(), Vec::new);
+        let (dictionary, first_document) = (&self.dictionary, self.first_document[number]);
+        let convert = |((map, vocabulary), part): ((&mut Vec<u32>, &Vocabulary), &BagPiece)| {
+            // A piece that was not kept and has been counted anew, perhaps on another worker, may bring new terms.
+            let new = map.len() as u32..vocabulary.len() as u32;
+            map.extend(new.map(|local| dictionary.get(vocabulary.term(local)).unwrap_or(NO_TERM)));
+            part.to_csr(map, terms, first_document + u64::from(part.first_row))
+        };
+        let chunks = pool.install(|| {
+            let threads = maps.par_iter_mut().zip(vocabularies);
+            threads.zip(&bags.parts).map(convert).collect::<Vec<Result<CsrChunk>>>()
+        });
+        let empty = CsrChunk { first_document, terms, indptr: vec![0], ..CsrChunk::default() };
+        let mut chunks = chunks.into_iter();
+        let mut chunk = chunks.next().unwrap_or(Ok(empty))?;
+        chunks.try_for_each(|next| next.map(|next| chunk.append(&next)))?;
+        Ok(Documents { chunk, ids: strings(bags, |part| &part.ids), labels: strings(bags, |part| &part.labels) })
+    }
+}
+
+/// Identifiers or labels of all documents of a piece, where there are any.
+fn strings(bags: &Bags, of: impl Fn(&BagPiece) -> &Option<Vec<String>>) -> Option<Vec<String>> {
+    let parts = bags.parts.iter().map(|part| of(part).as_deref()).collect::<Option<Vec<&[String]>>>();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.concat())
+}
+
+/// Documents of a piece as the container takes them.
+#[derive(Debug, PartialEq)]
+pub(super) struct Documents {
+    /// Terms and counts.
+    pub chunk: CsrChunk,
+    /// An identifier for each document, where the input has any.
+    pub ids: Option<Vec<String>>,
+    /// A label for each document, where the input has any.
+    pub labels: Option<Vec<String>>,
+}
+
+impl Documents {
+    /// As bytes: length of the chunk (u64), chunk, identifiers and labels as JSON.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let chunk = self.chunk.encode();
+        let mut bytes = Vec::with_capacity(8 + chunk.len());
+        bytes.extend_from_slice(&(chunk.len() as u64).to_le_bytes());
+        bytes.extend(chunk);
+        serde_json::to_writer(&mut bytes, &(&self.ids, &self.labels))
+            .map_err(|cause| Error::failed(format!("identifiers and labels cannot be sent: {cause}")))?;
+        Ok(bytes)
+    }
+
+    /// Undoes [`encode`](Self::encode).
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let damaged = || Error::failed("damaged message: not documents; a defect of the network or of corpuscle");
+        let (length, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+        let (chunk, strings) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        let (ids, labels) = serde_json::from_slice(strings).map_err(|_| damaged())?;
+        Ok(Documents { chunk: CsrChunk::decode(chunk)?, ids, labels })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_travel_and_damage_is_noticed() {
+        let chunk =
+            CsrChunk { first_document: 3, terms: 4, indptr: vec![0, 1, 3], indices: vec![2, 0, 3], data: vec![1.0; 3] };
+        let names = |a: &str, b: &str| Some(vec![a.to_owned(), b.to_owned()]);
+        for (ids, labels) in [(None, None), (names("é\"", "\u{0}\n"), None), (names("1", "2"), names("x", ""))] {
+            let documents = Documents { chunk: chunk.clone(), ids, labels };
+            let bytes = documents.encode().unwrap();
+            assert_eq!(Documents::decode(&bytes), Ok(documents));
+            for cut in 0..bytes.len() {
+                assert!(Documents::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+            }
+        }
+    }
+}

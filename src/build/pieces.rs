@@ -1,0 +1,134 @@
+//! Pieces of raw text as a source of a dataset: cut by the dispatcher, counted by a worker, kept as bags of words.
+
+use std::cell::{Ref, RefCell};
+
+use rayon::prelude::*;
+
+use crate::corpus::bag::{self, BagPiece};
+use crate::corpus::chunk::Footprint;
+use crate::corpus::compression::Compression;
+use crate::corpus::cutter::{Cutter, Piece};
+use crate::corpus::records::{newlines, split};
+use crate::corpus::reread::Rereader;
+use crate::corpus::text::TextPlan;
+use crate::corpus::tokenizer::Tokenizer;
+use crate::corpus::vocabulary::Vocabulary;
+use crate::dispatch::{Job, Parcel, Source};
+use crate::error::{Error, Result};
+use crate::report::progress::Task;
+
+use super::census::PieceFacts;
+
+/// A piece as bags of words. Each thread of the worker has counted a stretch of it under its own term numbers.
+pub(super) struct Bags {
+    /// By thread and at once in the order of documents; there may be fewer than threads.
+    pub parts: Vec<BagPiece>,
+    /// What the piece was found to hold.
+    pub facts: PieceFacts,
+}
+
+impl Footprint for Bags {
+    fn bytes(&self) -> u64 {
+        self.parts.iter().map(BagPiece::bytes).sum()
+    }
+}
+
+/// The pieces of the inputs.
+pub(super) struct Pieces<'a> {
+    job: &'a Job<'a>,
+    plan: &'a TextPlan,
+    tokenizer: &'a Tokenizer,
+    progress: &'a Task,
+    cutter: Cutter,
+    rereader: RefCell<Rereader>,
+    /// The terms each thread has met.
+    vocabularies: RefCell<Vec<Vocabulary>>,
+}
+
+impl<'a> Pieces<'a> {
+    pub fn new(job: &'a Job<'a>, plan: &'a TextPlan, tokenizer: &'a Tokenizer, progress: &'a Task) -> Self {
+        let threads = if job.works() { job.pool.current_num_threads() } else { 0 };
+        Pieces {
+            job,
+            plan,
+            tokenizer,
+            progress,
+            cutter: Cutter::new(plan),
+            rereader: RefCell::default(),
+            vocabularies: RefCell::new(vec![Vocabulary::default(); threads]),
+        }
+    }
+
+    /// The terms each thread has met so far.
+    pub fn vocabularies(&self) -> Ref<'_, Vec<Vocabulary>> {
+        self.vocabularies.borrow()
+    }
+
+    fn count(&self, piece: &Piece, bytes: &[u8]) -> Result<Bags> {
+        let vocabularies = &mut *self.vocabularies.borrow_mut();
+        let (plan, tokenizer) = (self.plan, self.tokenizer);
+        let stretches = split(bytes, plan.format.delimiter(), vocabularies.len());
+        let (checksum, parts) = self.job.pool.install(|| {
+            let count = |(vocabulary, stretch): (&mut Vocabulary, std::ops::Range<usize>)| {
+                let before = &bytes[..stretch.start];
+                let part = Piece {
+                    offset: piece.offset + stretch.start as u64,
+                    length: stretch.len() as u64,
+                    first_line: piece.first_line.map(|line| line + newlines(before)),
+                    ..piece.clone()
+                };
+                bag::tokenise(tokenizer, vocabulary, plan, &part, &bytes[stretch])
+            };
+            // All results before the first error is looked for: which one is told does not depend on the threads.
+            let count_all = || vocabularies.par_iter_mut().zip(stretches).map(count).collect::<Vec<Result<BagPiece>>>();
+            rayon::join(|| *blake3::hash(bytes).as_bytes(), count_all)
+        });
+        let mut parts = parts.into_iter().collect::<Result<Vec<BagPiece>>>()?;
+        let mut documents = 0;
+        for part in &mut parts {
+            // A document has a newline, and a piece fewer than 2^32 bytes: see MAX_RECORD_BYTES.
+            part.first_row = documents as u32;
+            documents += part.documents() as u64;
+        }
+        let facts = PieceFacts { number: piece.number, file: piece.file, bytes: piece.length, documents, checksum };
+        Ok(Bags { parts, facts })
+    }
+}
+
+fn piece_of(parcel: &Parcel) -> Result<Piece> {
+    let place = parcel.place.as_slice().try_into();
+    Ok(Piece::decode(place.map_err(|_| Error::failed("damaged message: not the place of a piece of text"))?))
+}
+
+impl Source for Pieces<'_> {
+    type Item = Bags;
+    const KNOWN: bool = false;
+
+    fn next(&mut self) -> Result<Option<Parcel>> {
+        let piece = self.cutter.next()?;
+        Ok(piece.map(|mut piece| {
+            self.progress.advance(piece.length, 0);
+            Parcel {
+                number: piece.number,
+                weight: piece.length,
+                memory: piece.length,
+                body: piece.body.take(),
+                place: piece.encode().to_vec(),
+            }
+        }))
+    }
+
+    /// Workers read plain files themselves. A compressed one is decompressed once, by the dispatcher.
+    fn visible(&self) -> bool {
+        self.plan.files.iter().all(|file| file.compression == Compression::None) && self.plan.readable_here()
+    }
+
+    fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
+        self.rereader.borrow_mut().read(self.plan, &piece_of(parcel)?)
+    }
+
+    fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<Bags> {
+        let piece = piece_of(parcel)?;
+        self.job.account.compute(|| self.count(&piece, &bytes))
+    }
+}

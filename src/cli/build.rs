@@ -1,0 +1,121 @@
+//! `corpuscle build`: raw text to a corpus.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Outcome, Printing};
+use crate::build::{BuildSpec, build};
+use crate::corpus::dictionary::FilterSpec;
+use crate::corpus::text::{InputFormat, InvalidUtf8, TextSpec};
+use crate::corpus::tokenizer::TokenizerSpec;
+use crate::dispatch::Job;
+use crate::error::Result;
+use crate::report::output::{Cell, Column, Table};
+
+/// Turn raw text into a corpus: dictionary, bags of words, identifiers, labels.
+///
+/// Inputs may be compressed by gzip, bzip2 or Zstandard, which is found out from their content. The defaults of tokens
+/// and dictionary are those of gensim's `simple_preprocess` and `filter_extremes`.
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// Files of text, in the order their documents will have
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// The corpus to be written
+    #[arg(short, long, value_name = "CORPUS")]
+    output: PathBuf,
+
+    /// How documents lie in the inputs [default: by their names; a document per line where they say nothing]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Input")]
+    input_format: Option<InputFormat>,
+    /// Field or column with the text [default: text, or the only column]
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    text_field: Option<String>,
+    /// Field or column with a document's identifier [default: documents are numbered from 0]
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    id_field: Option<String>,
+    /// Field or column with a document's label [default: documents have no labels]
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    label_field: Option<String>,
+    /// What to do about bytes that are not UTF-8
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Input")]
+    invalid_utf8: InvalidUtf8,
+
+    /// Regular expression whose matches, or whose first group if it has one, are the tokens [default: runs of letters]
+    #[arg(long, value_name = "REGEX", help_heading = "Tokens")]
+    token_pattern: Option<String>,
+    /// Put text into lower case; this is the default
+    #[arg(long, overrides_with = "no_lowercase", help_heading = "Tokens")]
+    lowercase: bool,
+    /// Leave upper and lower case as they are
+    #[arg(long, overrides_with = "lowercase", help_heading = "Tokens")]
+    no_lowercase: bool,
+    /// Shortest token, in characters
+    #[arg(long, value_name = "N", default_value_t = TokenizerSpec::default().min_length, help_heading = "Tokens")]
+    min_length: usize,
+    /// Longest token, in characters
+    #[arg(long, value_name = "N", default_value_t = TokenizerSpec::default().max_length, help_heading = "Tokens")]
+    max_length: usize,
+
+    /// Leave out terms that are in fewer documents than this
+    #[arg(long, value_name = "N", default_value_t = FilterSpec::default().no_below, help_heading = "Dictionary")]
+    no_below: u64,
+    /// Leave out terms that are in more than this share of the documents
+    #[arg(long, value_name = "SHARE", default_value_t = FilterSpec::default().no_above, help_heading = "Dictionary")]
+    no_above: f64,
+    /// Of the rest, keep this many that are in most documents, or all
+    #[arg(long, value_name = "N|all", default_value = "100000", value_parser = parse_keep, help_heading = "Dictionary")]
+    keep_n: Keep,
+
+    #[command(flatten)]
+    printing: Printing,
+}
+
+/// How many terms stay; `None` for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Keep(Option<usize>);
+
+fn parse_keep(text: &str) -> std::result::Result<Keep, String> {
+    match text {
+        "all" => Ok(Keep(None)),
+        number => number.parse().map(|n| Keep(Some(n))).map_err(|_| "a number of terms, or all".to_owned()),
+    }
+}
+
+impl Build {
+    /// Builds the corpus; the dispatcher prints what it is.
+    pub fn run(self, job: &Job) -> Result<Outcome> {
+        let text = TextSpec {
+            format: self.input_format,
+            text_field: self.text_field,
+            id_field: self.id_field,
+            label_field: self.label_field,
+            invalid_utf8: self.invalid_utf8,
+            ..TextSpec::new(self.inputs)
+        };
+        let tokenizer = TokenizerSpec {
+            token_pattern: self.token_pattern,
+            lowercase: self.lowercase || !self.no_lowercase,
+            min_length: self.min_length,
+            max_length: self.max_length,
+        };
+        let filter = FilterSpec { no_below: self.no_below, no_above: self.no_above, keep_n: self.keep_n.0 };
+        let spec = BuildSpec { text, tokenizer, filter, output: self.output };
+        let Some(built) = build(job, &spec)? else { return Ok(Outcome { accounted: true, ..Outcome::default() }) };
+        let figures = [
+            ("documents", built.documents),
+            ("tokens", built.tokens),
+            ("distinct_terms", built.distinct_terms),
+            ("terms", built.terms),
+            ("tokens_kept", built.tokens_kept),
+            ("nonzeros", built.nonzeros),
+        ];
+        let mut table = Table::new(figures.iter().map(|(name, _)| Column::integer(name)).collect());
+        table.push(figures.iter().map(|&(_, figure)| Cell::from(figure)).collect());
+        table.print(self.printing.format)?;
+        let result = figures.iter().map(|&(name, figure)| (name.to_owned(), json!(figure))).collect();
+        Ok(Outcome { output: Some(spec.output), parameters: built.parameters, result, accounted: true })
+    }
+}
