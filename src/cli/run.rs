@@ -1,6 +1,7 @@
 //! From a parsed command line to an exit code: joins the job, runs the command on every rank, accounts for it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::{Command, Common, Outcome, signals};
 use crate::comm::{self, Comm, Route};
@@ -33,8 +34,15 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
     }
 }
 
+/// Time that the dispatcher has to end the job over a mistake that every rank finds for itself.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Says what went wrong, once, and ends all ranks.
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
+    if comm.rank() > 0 && matches!(error, Error::Usage(_)) {
+        // All ranks check the same parameters and come to the same words: the dispatcher says them.
+        std::thread::sleep(PATIENCE);
+    }
     if *error != Error::Aborted {
         if comm.size() == 1 {
             logging::say(&format!("corpuscle: error: {error}"));
