@@ -8,6 +8,7 @@
 //! ```text
 //! cli        flags -> validated parameters -> one call
 //! build      raw text to a corpus
+//! convert    corpora made of something else than text: import, generate, split
 //! lsi        the model: training, projection, quality
 //! weight     tf-idf and its relatives
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
@@ -20,6 +21,7 @@ use intel_mkl_src as _;
 pub mod build;
 pub mod cli;
 pub mod comm;
+pub mod convert;
 pub mod corpus;
 pub mod dispatch;
 pub mod error;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{PROGRAM, Run, alone, has_mpi, names, ranks, run};
+use common::process::{PROGRAM, Run, alone, has_mpi, names, ranks, run};
 use corpuscle::corpus::container::CorpusReader;
 
 /// Documents of a language of our own: 400 words whose frequencies fall with their rank, some beyond ASCII, a few of
@@ -205,7 +205,7 @@ fn what_it_prints_is_what_it_wrote() {
     assert_eq!(about["parameters"]["filter"]["keep_n"], 50);
     assert_eq!(about["result"]["nonzeros"], header.nonzeros);
     // Neither where the text was nor where the corpus went is in it.
-    let provenance = corpus.provenance().unwrap();
+    let provenance = corpus.file().provenance().unwrap();
     assert_eq!(provenance["inputs"].as_array().unwrap().len(), FILES);
     assert_eq!(provenance["inputs"][3]["bytes"], text(3).len());
     assert!(!provenance.to_string().contains("text3"), "{provenance}");

@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{dictionary, documents, read_corpus, write_corpus};
-use common::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
+use common::process::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::weight::smart::SmartCode;
 use corpuscle::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
@@ -42,7 +42,7 @@ fn the_default_is_tf_times_log_idf_over_the_euclidean_norm() {
     assert_eq!(reader.terms(), input.terms());
     assert_eq!(reader.ids(0, 500), input.ids(0, 500));
     assert_eq!(reader.labels(0, 500), input.labels(0, 500));
-    let provenance = reader.provenance().expect("provenance");
+    let provenance = reader.file().provenance().expect("provenance");
     assert_eq!(provenance["parameters"]["smart"], "nfc");
     assert_eq!(provenance["corpus"], input.header().checksum.as_str());
     reader.verify().expect("an intact file");
@@ -101,7 +101,7 @@ fn a_saved_model_weights_other_documents() {
     let (reader, weighted) = read_corpus(&three);
     assert_eq!(weighted, fitted.apply(&other).unwrap());
     assert!(reader.header().labelled);
-    assert!(reader.provenance().expect("provenance")["model"].is_string());
+    assert!(reader.file().provenance().expect("provenance")["model"].is_string());
 }
 
 #[test]

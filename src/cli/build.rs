@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Common, Outcome};
+use super::{Outcome, Printing};
 use crate::build::{BuildSpec, build};
 use crate::corpus::dictionary::FilterSpec;
 use crate::corpus::text::{InputFormat, InvalidUtf8, TextSpec};
@@ -68,6 +68,9 @@ pub(super) struct Build {
     /// Of the rest, keep this many that are in most documents, or all
     #[arg(long, value_name = "N|all", default_value = "100000", value_parser = parse_keep, help_heading = "Dictionary")]
     keep_n: Keep,
+
+    #[command(flatten)]
+    printing: Printing,
 }
 
 /// How many terms stay; `None` for all.
@@ -83,7 +86,7 @@ fn parse_keep(text: &str) -> std::result::Result<Keep, String> {
 
 impl Build {
     /// Builds the corpus; the dispatcher prints what it is.
-    pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
+    pub fn run(self, job: &Job) -> Result<Outcome> {
         let text = TextSpec {
             format: self.input_format,
             text_field: self.text_field,
@@ -111,7 +114,7 @@ impl Build {
         ];
         let mut table = Table::new(figures.iter().map(|(name, _)| Column::integer(name)).collect());
         table.push(figures.iter().map(|&(_, figure)| Cell::from(figure)).collect());
-        table.print(common.format)?;
+        table.print(self.printing.format)?;
         let result = figures.iter().map(|&(name, figure)| (name.to_owned(), json!(figure))).collect();
         Ok(Outcome { output: Some(spec.output), parameters: built.parameters, result, accounted: true })
     }

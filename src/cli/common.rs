@@ -25,15 +25,20 @@ pub struct Common {
     /// Send the corpus to the workers even where they can read the file themselves
     #[arg(long, global = true)]
     pub scatter: bool,
-    /// How results are printed on standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Tell more; twice: everything, from all ranks
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Options of commands that print results. Not among [`Common`]: `--format` of `import` says what is read.
+#[derive(Debug, Clone, Args)]
+pub struct Printing {
+    /// How results are printed on standard output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// What a command has done, for the accounting table and `<output>.run.json`.

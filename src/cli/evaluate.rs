@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Common, Outcome};
+use super::{Common, Outcome, Printing};
 use crate::dispatch::{Corpus, Job};
 use crate::error::Result;
 use crate::lsi::evaluate::{Evaluation, evaluate};
@@ -22,19 +22,21 @@ pub struct Evaluate {
     model: PathBuf,
     /// Corpus with the dictionary and the weighting of the model
     corpus: PathBuf,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 impl Evaluate {
     /// Runs on every rank.
-    pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
+    pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
         let corpus = job.account.phase("open", || Corpus::open(job, &self.corpus))?;
         let evaluation = evaluate(job, &self.model, &corpus)?;
         if job.is_dispatcher() {
-            let table = match common.format {
+            let table = match self.printing.format {
                 Format::Table => for_reading(&evaluation, corpus.header().documents),
                 Format::Json | Format::Csv => for_programs(&evaluation),
             };
-            table.print(common.format)?;
+            table.print(self.printing.format)?;
         }
         Ok(Outcome { parameters: json!({}), accounted: true, ..Outcome::default() })
     }

@@ -3,9 +3,13 @@
 mod build;
 mod common;
 mod evaluate;
+mod generate;
+mod import;
+mod info;
 mod lsi;
 mod run;
 mod signals;
+mod split;
 mod tfidf;
 mod topics;
 mod transform;
@@ -18,7 +22,7 @@ use crate::comm::Launch;
 use crate::dispatch::Job;
 use crate::error::Result;
 
-pub use common::{Common, Outcome};
+pub use common::{Common, Outcome, Printing};
 
 /// Distributed semantic modelling of text corpora.
 ///
@@ -35,6 +39,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Import(import::Import),
+    Generate(generate::Generate),
+    Split(split::Split),
+    Info(info::Info),
     Tfidf(tfidf::Tfidf),
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
@@ -47,6 +55,10 @@ impl Command {
     fn name(&self) -> &'static str {
         match self {
             Command::Build(_) => "build",
+            Command::Import(_) => "import",
+            Command::Generate(_) => "generate",
+            Command::Split(_) => "split",
+            Command::Info(_) => "info",
             Command::Tfidf(_) => "tfidf",
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
@@ -58,7 +70,11 @@ impl Command {
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {
-            Command::Build(build) => build.run(job, common),
+            Command::Build(build) => build.run(job),
+            Command::Import(command) => command.run(job, common),
+            Command::Generate(command) => command.run(job, common),
+            Command::Split(command) => command.run(job, common),
+            Command::Info(command) => command.run(job, common),
             Command::Tfidf(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),

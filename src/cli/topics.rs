@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, Outcome};
+use super::{Common, Outcome, Printing};
 use crate::dispatch::Job;
 use crate::error::Result;
 use crate::lsi::model::LsiModel;
@@ -25,18 +25,20 @@ pub struct Topics {
     /// Terms per topic; all if there are fewer
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     words: u32,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 impl Topics {
     /// Runs on every rank; the dispatcher does it all.
-    pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
+    pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
         if job.is_dispatcher() {
             let model = LsiModel::load(&self.model)?;
-            let table = match common.format {
+            let table = match self.printing.format {
                 Format::Table => self.for_reading(&model),
                 Format::Json | Format::Csv => self.for_programs(&model),
             };
-            table.print(common.format)?;
+            table.print(self.printing.format)?;
         }
         Ok(Outcome::default())
     }

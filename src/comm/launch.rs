@@ -59,7 +59,9 @@ pub fn start() -> Result<Box<dyn Comm>> {
 pub fn abort_on_panic(comm: &dyn Comm) {
     let place = if comm.size() == 1 { String::new() } else { format!(" (rank {} on {})", comm.rank(), comm.host()) };
     std::panic::set_hook(Box::new(move |panic| {
-        let cause = panic.payload_as_str().unwrap_or("unknown cause");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let cause = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown cause");
         let at = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         crate::report::logging::say(&format!("corpuscle: internal error: {cause}{at}{place}; please report it"));
         crate::store::atomic::remove_unfinished();

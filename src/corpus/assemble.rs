@@ -29,6 +29,12 @@ impl Default for Assumptions {
 }
 
 impl Assumptions {
+    /// What holds for the first entries of a file.
+    pub fn of(entries: &[Entry]) -> Self {
+        let counts = entries.iter().all(|entry| entry.value.fract() == 0.0);
+        Assumptions { counts, sorted: entries.is_sorted_by_key(|entry| entry.document) }
+    }
+
     /// What a corpus of such a file holds. A MatrixMarket file does not say which scheme its weights are of.
     pub fn values(&self) -> Values {
         if self.counts { Values::Counts } else { Values::Weights("unknown".into()) }
@@ -226,6 +232,8 @@ mod tests {
         let (two, actual) = assemble(header, &entries(&shuffled), 1000).unwrap();
         assert_eq!(one, Assumptions { counts: false, sorted: true });
         assert_eq!(two, Assumptions { counts: false, sorted: false });
+        assert_eq!((Assumptions::of(&entries(&sorted)), Assumptions::of(&entries(&shuffled))), (one, two));
+        assert_eq!(Assumptions::of(&[]), Assumptions::default());
         assert_eq!(expected, actual);
         assert_eq!(expected.len(), 4);
         expected.iter().for_each(|chunk| chunk.check().unwrap());

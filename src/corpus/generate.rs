@@ -12,6 +12,7 @@
 use crate::corpus::chunk::{CsrChunk, MAX_CHUNK_DOCUMENTS};
 use crate::error::{Error, Result};
 use crate::random::Stream;
+use serde::Serialize;
 
 /// Share of a topic's mass on its own terms.
 const OWN_SHARE: f64 = 0.6;
@@ -26,7 +27,7 @@ const LENGTH_SIGMA: f64 = 0.5;
 const CHUNK_TOKENS: f64 = 2e6;
 
 /// What to generate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GenerateSpec {
     /// Number of documents.
     pub documents: u64,
@@ -64,9 +65,30 @@ pub struct GeneratedChunk {
     pub topics: Vec<u32>,
 }
 
+impl GeneratedChunk {
+    /// As bytes, to travel.
+    pub fn encode(&self) -> Vec<u8> {
+        let documents = self.documents.encode();
+        [&(documents.len() as u64).to_le_bytes(), &documents[..], bytemuck::cast_slice(&self.topics)].concat()
+    }
+
+    /// Undoes [`encode`](Self::encode); refuses damaged bytes.
+    pub fn decode(bytes: &[u8]) -> Result<GeneratedChunk> {
+        let damaged = || Error::failed("damaged message: generated documents");
+        let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+        let (documents, topics) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        let documents = CsrChunk::decode(documents)?;
+        if topics.len() != documents.documents() * size_of::<u32>() {
+            return Err(damaged());
+        }
+        Ok(GeneratedChunk { documents, topics: bytemuck::pod_collect_to_vec(topics) })
+    }
+}
+
 impl GenerateSpec {
-    /// Checks the numbers and prepares the tables.
-    pub fn check(self) -> Result<GeneratePlan> {
+    /// Checks the numbers alone.
+    pub fn check_numbers(&self) -> Result<()> {
         let refuse = |what: &str| Err(Error::usage(what.to_string()));
         if self.documents == 0 || self.documents > 1 << 40 {
             return refuse("--documents must be from 1 to 2^40");
@@ -80,6 +102,12 @@ impl GenerateSpec {
         if !(1.0..=1e6).contains(&self.mean_length) {
             return refuse("--mean-length must be from 1 to 1000000 tokens");
         }
+        Ok(())
+    }
+
+    /// Checks the numbers and prepares the tables.
+    pub fn check(self) -> Result<GeneratePlan> {
+        self.check_numbers()?;
         let weight = |rank: u32| 1.0 / (f64::from(rank) + 2.7);
         let base = Alias::new((0..self.terms).map(weight));
         let topics = (0..self.topics).map(|topic| Topic::new(&self, topic, weight)).collect();
@@ -260,6 +288,9 @@ mod tests {
             assert_eq!(part.documents.document(0), whole.documents.document(first as usize));
             assert_eq!(part.topics[0], whole.topics[first as usize]);
         }
+        let bytes = whole.encode();
+        assert_eq!(GeneratedChunk::decode(&bytes).unwrap(), whole);
+        assert!(GeneratedChunk::decode(&bytes[..bytes.len() - 1]).is_err());
         let spans: Vec<_> = (0..plan.chunks()).map(|n| plan.span(n)).collect();
         assert_eq!(spans.iter().map(|s| s.1).sum::<u64>(), 500);
         assert_ne!(plan.documents(1, 1).documents.indices, plan.documents(2, 1).documents.indices);

@@ -1,21 +1,21 @@
-//! MatrixMarket coordinate files (rows = documents, columns = terms) as gensim and scipy write them: header, lines, blocks.
+//! MatrixMarket coordinate files (rows = documents, columns = terms) as gensim and scipy write them: header and entries.
 //!
 //! Format: R. Boisvert, R. Pozo and K. Remington, "The Matrix Market Exchange Formats: Initial Design", NISTIR 5935, 1996.
-//! Fields real, integer and pattern; symmetry general. A file is read in blocks of whole lines that can be parsed
-//! independently; [`crate::corpus::assemble`] makes documents of the entries.
+//! Fields real, integer and pattern; symmetry general. Behind the header a file is cut into pieces of whole lines
+//! ([`crate::corpus::cutter`]) that are parsed independently; [`crate::corpus::assemble`] makes documents of the entries.
 
+use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::error::{At, Error, Result};
-use std::io::{BufRead, BufReader, Cursor, Read};
-use std::path::{Path, PathBuf};
+use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 
-/// Bytes of a block of lines, about.
-const BLOCK_BYTES: usize = 4 << 20;
-
-/// No line of a MatrixMarket file is longer; what is, is no text.
-const LONGEST_LINE: usize = 1 << 16;
+/// No line of a header is longer; what is, is no text.
+const LONGEST_LINE: u64 = 1 << 16;
 
 /// Values of a file, as its banner says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Field {
     /// Numbers.
     Real,
@@ -26,7 +26,7 @@ pub enum Field {
 }
 
 /// The banner and the size line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Kind of the values.
     pub field: Field,
@@ -39,7 +39,8 @@ pub struct Header {
 }
 
 /// A line of the file, indices from 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
 pub struct Entry {
     /// Row.
     pub document: u32,
@@ -47,60 +48,44 @@ pub struct Entry {
     pub term: u32,
     /// Value: finite, not negative; may be 0.
     pub value: f32,
-    /// Number of the line, from 1; for messages (the last number there is stands for all beyond).
+    /// Number of the line, for messages: from 0 in its piece, from 1 in its file (where the last number there is stands
+    /// for all beyond).
     pub line: u32,
 }
 
-/// Opens a file and looks through its compression (gzip, bzip2 or zstd, told by the first bytes).
-pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    if std::fs::metadata(path).at(path)?.is_dir() {
-        return Err(Error::failed(format!("{}: is a directory, not a file", path.display())));
-    }
-    let mut file = std::fs::File::open(path).at(path)?;
-    let mut magic = Vec::new();
-    (&mut file).take(4).read_to_end(&mut magic).at(path)?;
-    let whole = Cursor::new(magic.clone()).chain(file);
-    Ok(match magic[..] {
-        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(1 << 18, flate2::read::MultiGzDecoder::new(whole))),
-        [b'B', b'Z', b'h', ..] => Box::new(BufReader::with_capacity(1 << 18, bzip2::read::MultiBzDecoder::new(whole))),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(BufReader::with_capacity(1 << 18, zstd::Decoder::new(whole).at(path)?)),
-        _ => Box::new(BufReader::with_capacity(1 << 18, whole)),
-    })
+/// A file, looked at: its header, and its entries as lines of text to be cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// Banner and size line.
+    pub header: Header,
+    /// The lines behind the header.
+    pub lines: TextPlan,
 }
 
-/// Blocks of whole lines of a text, with the number of their first line.
-pub struct Blocks<R> {
-    reader: R,
-    path: PathBuf,
-    next_line: u64,
-    /// The beginning of a line whose end is in the next block.
-    rest: Vec<u8>,
-    ended: bool,
-}
-
-/// Consecutive lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
-    /// Number of the first line, from 1.
-    pub first_line: u64,
-    /// The lines, each with its newline; the last of the file may lack it.
-    pub bytes: Vec<u8>,
-}
-
-impl<R: BufRead> Blocks<R> {
-    /// Reads the header and stands at the first entry. `path` is for messages.
-    pub fn open(mut reader: R, path: &Path) -> Result<(Header, Self)> {
+impl Matrix {
+    /// Reads the header of a file: plain, or compressed with gzip, bzip2 or zstd.
+    ///
+    /// Errors: those of [`TextSpec::check`]; a header that is not of a MatrixMarket file, names a kind of matrix that is
+    /// not supported, or sizes that cannot be.
+    pub fn open(path: &Path) -> Result<Matrix> {
+        let spec = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![path.to_path_buf()]) };
+        let mut lines = spec.check()?;
+        let file = &mut lines.files[0];
+        let mut reader = BufReader::new(file.compression.open(path)?);
+        // Behind a byte order mark, if there is one.
+        std::io::copy(&mut (&mut reader).take(file.data_offset), &mut std::io::sink()).at(path)?;
         let mut line = Vec::new();
-        let mut number = 0;
         let mut field = None;
         loop {
             line.clear();
-            let read = (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line).at(path)?;
-            number += 1;
+            let number = file.data_line;
             let refuse = |what: &str| Err(Error::failed(format!("{}:{number}: {what}", path.display())));
+            let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).at(path)?;
             if read == 0 {
                 return refuse("the file ends before its size line; is it a complete MatrixMarket file?");
             }
+            file.data_offset += read as u64;
+            file.data_line += 1;
             let Ok(text) = std::str::from_utf8(&line) else {
                 return refuse("not a MatrixMarket file: the header is no text");
             };
@@ -112,44 +97,65 @@ impl<R: BufRead> Blocks<R> {
                 },
                 Some(_) if words.is_empty() || words[0].starts_with('%') => {}
                 Some(field) => {
-                    let header = match sizes(field, &words) {
-                        Ok(header) => header,
-                        Err(what) => return refuse(&what),
+                    return match sizes(field, &words) {
+                        Ok(header) => Ok(Matrix { header, lines }),
+                        Err(what) => refuse(&what),
                     };
-                    let path = path.to_path_buf();
-                    return Ok((
-                        header,
-                        Blocks { reader, path, next_line: number + 1, rest: Vec::new(), ended: false },
-                    ));
                 }
             }
         }
     }
 
-    /// The next block; `None` at the end.
-    pub fn next_block(&mut self) -> Result<Option<Block>> {
-        let mut bytes = std::mem::take(&mut self.rest);
-        while !self.ended {
-            let wanted = BLOCK_BYTES.saturating_sub(bytes.len()).max(1);
-            let read = (&mut self.reader).take(wanted as u64).read_to_end(&mut bytes).at(&self.path)?;
-            self.ended = read < wanted;
-            if let Some(last) = memchr::memrchr(b'\n', &bytes) {
-                if !self.ended {
-                    self.rest = bytes.split_off(last + 1);
-                }
-                break;
-            }
-            if bytes.len() > LONGEST_LINE {
-                let (path, line) = (self.path.display(), self.next_line);
-                return Err(Error::failed(format!("{path}:{line}: not a MatrixMarket file: this line does not end")));
-            }
+    /// The file, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.lines.files[0].path
+    }
+
+    /// Line of the first entry, from 1.
+    pub fn first_line(&self) -> u64 {
+        self.lines.files[0].data_line
+    }
+}
+
+/// What the lines of a piece hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// Number of lines, comments and blank ones included.
+    pub lines: u64,
+    /// Entries up to the first bad line; lines count from 0 in the piece.
+    pub entries: Vec<Entry>,
+    /// The first bad line, from 0 in the piece, and what is wrong with it.
+    pub failure: Option<(u64, String)>,
+}
+
+impl Parsed {
+    /// As bytes, to travel.
+    pub fn encode(&self) -> Vec<u8> {
+        let (line, what) = self.failure.as_ref().map_or((0, ""), |(line, what)| (*line, what));
+        let mut bytes = Vec::with_capacity(24 + what.len() + self.entries.len() * size_of::<Entry>());
+        for number in [self.lines, line, what.len() as u64] {
+            bytes.extend_from_slice(&number.to_le_bytes());
         }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let block = Block { first_line: self.next_line, bytes };
-        self.next_line += memchr::memchr_iter(b'\n', &block.bytes).count() as u64;
-        Ok(Some(block))
+        bytes.extend_from_slice(what.as_bytes());
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.entries));
+        bytes
+    }
+
+    /// Undoes [`encode`](Self::encode); refuses damaged bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Parsed> {
+        let decode = || {
+            let (head, rest) = bytes.split_first_chunk::<24>()?;
+            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| head[at + i]));
+            let (what, entries) = rest.split_at_checked(usize::try_from(word(16)).ok()?)?;
+            let what = std::str::from_utf8(what).ok()?.to_owned();
+            let whole = entries.len().is_multiple_of(size_of::<Entry>());
+            whole.then(|| Parsed {
+                lines: word(0),
+                entries: bytemuck::pod_collect_to_vec(entries),
+                failure: (!what.is_empty()).then(|| (word(8), what)),
+            })
+        };
+        decode().ok_or_else(|| Error::failed("damaged message: entries of a matrix"))
     }
 }
 
@@ -196,31 +202,29 @@ fn sizes(field: Field, words: &[&str]) -> std::result::Result<Header, String> {
     Ok(Header { field, documents: rows, terms: columns, entries })
 }
 
-/// Parses whole lines. Comments and blank lines are skipped; entries with value 0 are kept, so that entries can be counted.
-///
-/// Errors name `path` and the line: a line that is no entry, an index outside of the header's sizes, a value that is
-/// negative, not finite or not a number.
-pub fn parse_lines(block: &Block, header: &Header, path: &Path) -> Result<Vec<Entry>> {
-    let bytes = &block.bytes[..];
+/// Parses whole lines, up to the first bad one: a line that is no entry, an index outside of the header's sizes, a value
+/// that is negative, not finite or not a number. Comments and blank lines are skipped; entries with value 0 are kept, so
+/// that entries can be counted.
+pub fn parse_lines(bytes: &[u8], header: &Header) -> Parsed {
     // The shortest entry, "1 1 1\n", has six bytes, a common one a dozen.
     let mut entries = Vec::with_capacity(bytes.len() / 10 + 1);
     let mut at = 0;
-    let mut line = block.first_line;
+    let mut line = 0;
     while at < bytes.len() {
         let mut cursor = Words { bytes, at };
-        if !cursor.line_is_over() && bytes[cursor.at] != b'%' {
+        if !cursor.line_is_over() && cursor.peek() != b'%' {
             match cursor.entry(header, line) {
                 Ok(entry) => entries.push(entry),
-                Err(what) => return Err(Error::failed(format!("{}:{line}: {what}", path.display()))),
+                Err(what) => return Parsed { lines: line, entries, failure: Some((line, what)) },
             }
-        } else if cursor.at < bytes.len() && bytes[cursor.at] == b'%' {
+        } else if cursor.peek() == b'%' {
             cursor.at = memchr::memchr(b'\n', &bytes[cursor.at..]).map_or(bytes.len(), |found| cursor.at + found);
         }
         // The cursor stands on the newline or at the end.
         at = cursor.at + 1;
         line += 1;
     }
-    Ok(entries)
+    Parsed { lines: line, entries, failure: None }
 }
 
 /// A place in a text.
@@ -345,19 +349,31 @@ const TENS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::cutter::{Cutter, read_piece};
 
-    fn read(text: &str) -> Result<(Header, Vec<Entry>)> {
-        let path = Path::new("m.mm");
-        let (header, mut blocks) = Blocks::open(text.as_bytes(), path)?;
-        let mut entries = Vec::new();
-        while let Some(block) = blocks.next_block()? {
-            entries.extend(parse_lines(&block, &header, path)?);
+    /// Header and entries, these with their lines in the file.
+    fn read(text: impl AsRef<[u8]>) -> Result<(Header, Vec<Entry>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.mm");
+        std::fs::write(&path, text).unwrap();
+        let matrix = Matrix::open(&path)?;
+        let mut cutter = Cutter::new(&matrix.lines);
+        let (mut entries, mut first_line) = (Vec::new(), matrix.first_line());
+        while let Some(piece) = cutter.next()? {
+            let parsed = parse_lines(&read_piece(&matrix.lines, &piece)?, &matrix.header);
+            let parsed = Parsed::decode(&parsed.encode()).unwrap();
+            if let Some((line, what)) = parsed.failure {
+                return Err(Error::failed(format!("{}:{}: {what}", path.display(), first_line + line)));
+            }
+            entries.extend(parsed.entries.iter().map(|e| Entry { line: e.line + first_line as u32, ..*e }));
+            first_line += parsed.lines;
         }
-        Ok((header, entries))
+        Ok((matrix.header, entries))
     }
 
     fn refusal(text: &str) -> String {
-        read(text).unwrap_err().to_string()
+        let error = read(text).unwrap_err().to_string();
+        error.rsplit_once('/').map_or(error.clone(), |(_, from_name_on)| from_name_on.to_owned())
     }
 
     #[test]
@@ -435,7 +451,7 @@ mod tests {
     #[test]
     fn bad_headers_are_refused() {
         for (text, what) in [
-            ("", "m.mm:1: the file ends"),
+            ("", "m.mm: is empty"),
             ("hello\n", "m.mm:1: not a MatrixMarket file"),
             ("%%MatrixMarket matrix array real general\n", "dense"),
             ("%%MatrixMarket matrix coordinate complex general\n", "complex"),
@@ -451,47 +467,34 @@ mod tests {
             assert!(refusal(text).contains(what), "{text:?}: {}", refusal(text));
         }
         let endless = format!("%%MatrixMarket matrix coordinate real general\n1 1 1\n{}", "x".repeat(9 << 20));
-        assert!(refusal(&endless).contains("does not end"));
+        assert!(refusal(&endless).starts_with("m.mm:3: document \"xxx"));
     }
 
     #[test]
-    fn blocks_are_whole_lines_with_their_numbers() {
-        let mut text = String::from("%%MatrixMarket matrix coordinate real general\n1000000 9 1000000\n");
+    fn lines_keep_their_numbers_across_pieces_and_compression() {
+        let mut text = String::from("%%MatrixMarket matrix coordinate real general\n% note\n1000000 9 1000000\n");
         (1..=1_000_000).for_each(|n| text.push_str(&format!("{n} {} {}\n", n % 9 + 1, n % 5)));
-        let (_, mut blocks) = Blocks::open(text.as_bytes(), Path::new("m.mm")).unwrap();
-        let mut joined = Vec::new();
-        let mut count = 0;
-        while let Some(block) = blocks.next_block().unwrap() {
-            let line = format!("{} ", block.first_line - 2);
-            assert!(block.bytes.starts_with(line.as_bytes()) && block.bytes.ends_with(b"\n"));
-            joined.extend(block.bytes);
-            count += 1;
-        }
-        assert!(count > 1 && text.as_bytes().ends_with(&joined) && joined.starts_with(b"1 2 1\n"));
-        let (_, entries) = read(&text).unwrap();
-        assert_eq!((entries.len(), entries[999_999].line), (1_000_000, 1_000_002));
+        // More than the 4 MiB of a piece.
+        assert!(text.len() > 10 << 20);
+        let (header, entries) = read(&text).unwrap();
+        assert_eq!((entries.len(), entries[999_999].line), (1_000_000, 1_000_003));
+        let zstd = zstd::encode_all(text.as_bytes(), 1).unwrap();
+        assert!(read(&zstd).unwrap() == (header, entries));
+        assert!(read(&zstd[..zstd.len() / 2]).is_err());
+        text.push_str("1 2 x\n");
+        assert_eq!(refusal(&text), "m.mm:1000004: value \"x\" is not a number");
     }
 
     #[test]
-    fn compressed_files_are_seen_through() {
-        use std::io::Write;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("m");
-        let text = b"some text\nand more\n";
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(text).unwrap();
-        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-        bzip2.write_all(text).unwrap();
-        let zstd = zstd::encode_all(&text[..], 1).unwrap();
-        let gzip = gzip.finish().unwrap();
-        for bytes in [text.to_vec(), gzip.clone(), bzip2.finish().unwrap(), zstd, b"ab".to_vec(), Vec::new()] {
-            std::fs::write(&path, &bytes).unwrap();
-            let mut read = Vec::new();
-            open(&path).unwrap().read_to_end(&mut read).unwrap();
-            assert!(read == text || read == bytes);
-        }
-        std::fs::write(&path, &gzip[..gzip.len() - 6]).unwrap();
-        assert!(open(&path).unwrap().read_to_end(&mut Vec::new()).is_err());
-        assert!(open(folder.path()).is_err() && open(Path::new("/nonexistent")).is_err());
+    fn damaged_messages_are_refused() {
+        let parsed =
+            parse_lines(b"1 1 1\n\n2 1 1\nx", &Header { field: Field::Real, documents: 2, terms: 1, entries: 2 });
+        assert_eq!((parsed.lines, parsed.entries.len(), parsed.entries[1].line), (3, 2, 2));
+        let bytes = parsed.encode();
+        assert_eq!(Parsed::decode(&bytes).unwrap(), parsed);
+        assert!(Parsed::decode(&bytes[..bytes.len() - 1]).is_err() && Parsed::decode(&bytes[..20]).is_err());
+        let mut huge = bytes.clone();
+        huge[16..24].fill(0xff);
+        assert!(Parsed::decode(&huge).is_err());
     }
 }

@@ -14,6 +14,7 @@ pub mod dictionary;
 pub mod generate;
 pub mod kinship;
 pub mod matrix_market;
+pub mod name_list;
 pub mod readers;
 pub mod records;
 pub mod reread;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::dataset::{Dataset, Source};
+use super::dataset::{Dataset, Parcel, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
 use super::message::Assignment;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ const WINDOW: usize = 4;
 
 impl<S: Source> Dataset<'_, '_, S> {
     /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
-    /// Collective.
+    /// The chunks of a stream are taken from it as workers ask for them. Collective.
     pub fn map(
         &self,
         mut convert: impl FnMut(u64, &S::Item) -> Result<Vec<u8>>,
@@ -24,20 +24,21 @@ impl<S: Source> Dataset<'_, '_, S> {
     ) -> Result<()> {
         let account = self.job.account;
         account.count(|counters| counters.passes += 1);
-        if !self.job.distributed() {
+        if self.job.is_dispatcher() && S::KNOWN {
             self.list()?;
-            let parcels: Vec<_> = self.table.borrow().entries.iter().map(|entry| entry.parcel.clone()).collect();
-            return parcels.into_iter().try_for_each(|parcel| {
+        }
+        if !self.job.distributed() {
+            for at in 0.. {
+                let Some(parcel) = self.parcel(at, 0)? else { break };
                 let number = parcel.number;
                 let item = self.obtain_here(parcel)?;
                 let result = account.compute(|| convert(number, &item))?;
                 drop(item);
-                account.io(|| sink(number, result))
-            });
+                account.io(|| sink(number, result))?;
+            }
+            return Ok(());
         }
         if self.job.is_dispatcher() {
-            self.list()?;
-            let total = self.table.borrow().entries.len();
             let mut tasks = InOrder {
                 dataset: self,
                 sink: &mut sink,
@@ -46,7 +47,6 @@ impl<S: Source> Dataset<'_, '_, S> {
                 queues: vec![VecDeque::new(); self.job.workers()],
                 free: VecDeque::new(),
                 emitted: 0,
-                total,
             };
             for (at, entry) in self.table.borrow().entries.iter().enumerate() {
                 if entry.kept { tasks.queues[entry.owner].push_back(at) } else { tasks.free.push_back(at) }
@@ -60,6 +60,24 @@ impl<S: Source> Dataset<'_, '_, S> {
             account.compute(|| convert(number, &item))
         })
     }
+
+    /// Chunk `at`: from the table, or the next one of a stream that has not been gone through, which is `worker`'s then.
+    /// None behind the last.
+    fn parcel(&self, at: usize, worker: usize) -> Result<Option<Parcel>> {
+        let mut table = self.table.borrow_mut();
+        if let Some(entry) = table.entries.get(at) {
+            return Ok(Some(entry.parcel.clone()));
+        }
+        if self.listed.get() {
+            return Ok(None);
+        }
+        let parcel = self.job.account.io(|| self.source.borrow_mut().next())?;
+        match &parcel {
+            Some(parcel) => table.push(parcel.clone(), worker),
+            None => self.listed.set(true),
+        }
+        Ok(parcel)
+    }
 }
 
 struct InOrder<'a, 'j, 'c, S: Source> {
@@ -72,7 +90,6 @@ struct InOrder<'a, 'j, 'c, S: Source> {
     /// Chunks nobody keeps.
     free: VecDeque<usize>,
     emitted: usize,
-    total: usize,
 }
 
 impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
@@ -83,21 +100,20 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
         let at = match (own, free) {
             (Some(own), Some(free)) => own.min(free),
             (Some(at), None) | (None, Some(at)) => at,
-            (None, None) => return Ok(None),
+            (None, None) if self.dataset.listed.get() => return Ok(None),
+            (None, None) => self.dataset.table.borrow().entries.len(),
         };
         if at >= window {
             return Ok(None);
         }
+        let Some(parcel) = self.dataset.parcel(at, worker)? else { return Ok(None) };
         if own == Some(at) {
-            self.queues[worker].pop_front()
-        } else {
-            self.free.pop_front()
-        };
+            self.queues[worker].pop_front();
+        } else if free == Some(at) {
+            self.free.pop_front();
+        }
         self.given[worker].push_back(at);
-        let (parcel, kept) = {
-            let entry = &self.dataset.table.borrow().entries[at];
-            (entry.parcel.clone(), entry.kept && entry.owner == worker)
-        };
+        let kept = own == Some(at);
         Ok(Some(self.dataset.deliver(worker, parcel, kept)?.encode()))
     }
 
@@ -113,6 +129,6 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
     }
 
     fn finished(&self) -> bool {
-        self.emitted == self.total
+        self.dataset.listed.get() && self.emitted == self.dataset.table.borrow().entries.len()
     }
 }

@@ -296,12 +296,19 @@ pub fn read_all<T: Number>(dataset: &Dataset) -> hdf5::Result<Vec<T>> {
     Ok(values)
 }
 
-/// Compares a 1-D numeric dataset of any size with its content checksum, in blocks.
+/// Compares a numeric dataset of any size (1-D, or rows x columns) with its content checksum, in blocks.
 pub fn verify<T: Number>(dataset: &Dataset) -> hdf5::Result<()> {
     let rows = rows(dataset)?;
+    let reader = dataset.as_reader().no_convert();
+    let columns = dataset.shape().get(1).copied();
+    let step = (BLOCK_ELEMENTS / columns.unwrap_or(1).max(1)).max(1);
     let mut hasher = blake3::Hasher::new();
-    for first in (0..rows).step_by(BLOCK_ELEMENTS) {
-        let block: Vec<T> = read_numbers(dataset, first, BLOCK_ELEMENTS.min(rows - first))?;
+    for first in (0..rows).step_by(step) {
+        let end = rows.min(first + step);
+        let block: Vec<T> = match columns {
+            None => reader.read_slice_1d::<T, _>(first..end)?.into_raw_vec_and_offset().0,
+            Some(_) => reader.read_slice_2d::<T, _>(ndarray::s![first..end, ..])?.into_raw_vec_and_offset().0,
+        };
         hasher.update(bytemuck::cast_slice(&block));
     }
     if seal::of_dataset(dataset)? != hasher.finalize().to_hex().as_str() {

@@ -1,17 +1,21 @@
 //! Files on disk: written beside their target and renamed, versioned, checksummed, the same bytes for the same content.
 //!
 //! ```text
-//! atomic    a target that exists complete or not at all
-//! seal      the checksum of a file: what is in it, whatever the order it was written in
-//! column    datasets that grow in fixed blocks: numbers and strings
-//! heap      strings read safely
-//! file      what all result files have in common: format, version, provenance, seal
-//! model     small dense files: models and vectors
+//! atomic      a target that exists complete or not at all
+//! seal        the checksum of a file: what is in it, whatever the order it was written in
+//! column      datasets that grow in fixed blocks: numbers and strings
+//! heap        strings read safely
+//! file        what all result files have in common: format, version, provenance, seal
+//! describe    what is in a file, and a proof of all of it
+//! provenance  how a file was made
+//! model       small dense files: models and vectors
 //! ```
 
 pub mod atomic;
 pub mod column;
+pub mod describe;
 pub mod file;
 pub mod heap;
 pub mod model;
+pub mod provenance;
 pub mod seal;

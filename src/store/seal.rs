@@ -106,7 +106,7 @@ pub fn read_attribute(object: &Location, name: &str) -> hdf5::Result<Option<Valu
 }
 
 /// Name of a dataset's element type in the seal.
-fn element_name(dataset: &Container) -> hdf5::Result<&'static str> {
+pub fn element_name(dataset: &Container) -> hdf5::Result<&'static str> {
     Ok(match dataset.dtype()?.to_descriptor()? {
         TypeDescriptor::Unsigned(IntSize::U4) => "u32",
         TypeDescriptor::Unsigned(IntSize::U8) => "u64",

@@ -1,0 +1,132 @@
+//! `corpuscle info`: what is in a file.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value as Json;
+
+use super::{Common, Outcome, Printing};
+use crate::corpus::container::{CorpusReader, Values};
+use crate::dispatch::Job;
+use crate::error::Result;
+use crate::report::output::{Cell, Column, Table};
+use crate::store::file::{FORMAT_VERSION, Format, OpenFile};
+use crate::store::seal::Value;
+
+/// Labels read at a time while they are counted.
+const LABELS_AT_A_TIME: u64 = 65_536;
+
+/// Say what is in a file: a corpus, a model or vectors
+#[derive(Debug, Args)]
+pub struct Info {
+    /// A corpus, a model or vectors
+    file: PathBuf,
+    /// Read everything and compare it with its checksums
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    printing: Printing,
+}
+
+impl Info {
+    /// Runs on every rank of the job; the dispatcher alone has something to do.
+    pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
+        if job.is_dispatcher() {
+            self.describe()?.print(self.printing.format)?;
+        }
+        Ok(Outcome::default())
+    }
+
+    fn describe(&self) -> Result<Table> {
+        let mut table = Rows(Table::new(vec![Column::text("property"), Column::text("value")]));
+        let open = OpenFile::open(&self.file)?;
+        table.push("format", open.format.name());
+        table.push("format version", FORMAT_VERSION);
+        table.push("bytes", std::fs::metadata(&self.file).map(|about| about.len()).ok());
+        table.push("checksum", open.checksum.as_str());
+        if open.format == Format::Corpus {
+            let corpus = CorpusReader::open(&self.file)?;
+            if self.verify {
+                corpus.verify()?;
+            }
+            table.corpus(&corpus)?;
+        } else {
+            if self.verify {
+                open.verify()?;
+            }
+            for (name, value) in open.attributes()? {
+                table.push(&name, cell(value));
+            }
+        }
+        if self.verify {
+            table.push("verified", "all contents match their checksums");
+        }
+        for dataset in open.datasets()? {
+            let shape: Vec<String> = dataset.shape.iter().map(usize::to_string).collect();
+            table.push(&format!("dataset {}", dataset.name), format!("{} {}", shape.join(" x "), dataset.element));
+        }
+        table.json("provenance", &open.provenance()?);
+        Ok(table.0)
+    }
+}
+
+fn cell(value: Value) -> Cell {
+    match value {
+        Value::Text(text) => text.into(),
+        Value::Unsigned(number) => number.into(),
+        Value::Float(number) => number.into(),
+        Value::Shape(list) => format!("{list:?}").into(),
+    }
+}
+
+/// Properties and their values.
+struct Rows(Table);
+
+impl Rows {
+    fn push(&mut self, property: &str, value: impl Into<Cell>) {
+        self.0.push(vec![property.into(), value.into()]);
+    }
+
+    fn corpus(&mut self, corpus: &CorpusReader) -> Result<()> {
+        let header = corpus.header();
+        let cells = header.documents as f64 * f64::from(header.terms);
+        self.push("values", header.values.name());
+        self.push("documents", header.documents);
+        self.push("terms", header.terms);
+        self.push("nonzeros", header.nonzeros);
+        self.push("density", format!("{:.3e}", header.nonzeros as f64 / cells).parse::<f64>().ok());
+        self.push("terms per document, mean", header.nonzeros as f64 / header.documents as f64);
+        self.push("terms per document, most", corpus.document_lengths().max());
+        self.push("empty documents", corpus.document_lengths().filter(|&length| length == 0).count());
+        let unused = corpus.document_frequency()?.iter().filter(|&&frequency| frequency == 0).count();
+        self.push("terms in no document", unused);
+        if header.values == Values::Counts {
+            self.push("tokens", corpus.collection_frequency()?.iter().sum::<u64>());
+        }
+        if header.labelled {
+            let mut labels = BTreeSet::new();
+            for first in (0..header.documents).step_by(LABELS_AT_A_TIME as usize) {
+                labels
+                    .extend(corpus.labels(first, LABELS_AT_A_TIME.min(header.documents - first))?.unwrap_or_default());
+            }
+            self.push("labels", labels.len());
+        }
+        self.push("chunks", corpus.chunks().len());
+        Ok(())
+    }
+
+    /// A row for each leaf, under its dotted path.
+    fn json(&mut self, path: &str, value: &Json) {
+        match value {
+            Json::Object(members) => {
+                members.iter().for_each(|(name, inner)| self.json(&format!("{path}.{name}"), inner));
+            }
+            Json::String(text) => self.push(path, text.as_str()),
+            Json::Null => self.push(path, Cell::Missing),
+            Json::Number(number) if number.is_u64() => self.push(path, number.as_u64()),
+            Json::Number(number) => self.push(path, number.as_f64()),
+            Json::Bool(_) | Json::Array(_) => self.push(path, value.to_string()),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A MatrixMarket file becomes a corpus.
+//!
+//! The file is cut into pieces of whole lines. Workers parse them, and the dispatcher puts the entries together to
+//! documents and writes these. Which values a corpus holds (counts or weights) and how it is assembled (as the entries
+//! come, or sorted first) must be known when its writing begins: the first piece is looked at, and in the rare file that
+//! turns out to be different further on, all ranks begin again.
+//!
+//! Cost: the file is read once, 16 bytes an entry travel to the dispatcher. Memory: a few pieces per worker; for entries
+//! that are not sorted by document 16 bytes each on the dispatcher.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::corpus::assemble::{Assembler, Assumptions, Step};
+use crate::corpus::chunk::{CsrChunk, Footprint};
+use crate::corpus::container::{CorpusHeader, CorpusWriter};
+use crate::corpus::cutter::{Cutter, Piece, read_piece};
+use crate::corpus::matrix_market::{Header, Matrix, Parsed, parse_lines};
+use crate::corpus::name_list::NameList;
+use crate::corpus::term_list;
+use crate::corpus::text::TextPlan;
+use crate::dispatch::{Dataset, Job, Parcel, Source};
+use crate::error::{Error, Result};
+use crate::report::progress::{Task, Unit};
+use crate::store::atomic::Target;
+use crate::store::provenance;
+
+/// What to import.
+#[derive(Debug, Clone)]
+pub struct ImportSpec {
+    /// The MatrixMarket file, plain or compressed; rows are documents.
+    pub matrix: PathBuf,
+    /// Terms of the columns; without it they are called term0, term1, ...
+    pub dictionary: Option<PathBuf>,
+    /// A line for each document: its id; without it they are called document0, document1, ...
+    pub ids: Option<PathBuf>,
+    /// A line for each document: its label.
+    pub labels: Option<PathBuf>,
+    /// The corpus to be written.
+    pub output: PathBuf,
+}
+
+/// Imports a matrix; the header of the corpus is returned on the dispatcher. Collective.
+pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
+    let mut inputs = None;
+    let matrix = job.share(|| {
+        let opened = Inputs::open(job, spec)?;
+        let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
+        inputs = Some(opened);
+        Ok(bytes)
+    })?;
+    let matrix: Matrix =
+        serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
+    // Each piece is parsed once: none is kept.
+    let job = &Job { memory: 0, ..*job };
+    loop {
+        let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?;
+        let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec)).transpose()?;
+        dataset.map(
+            |_, lines: &Lines| Ok(parse_lines(&lines.0, &matrix.header).encode()),
+            |_, parsed| assembly.as_mut().map_or(Ok(()), |assembly| assembly.take(Parsed::decode(&parsed)?)),
+        )?;
+        let mut done = None;
+        let again = job.share(|| {
+            if let (Some(assembly), Some(inputs)) = (assembly, &mut inputs) {
+                match assembly.restart {
+                    Some(assumptions) => inputs.assumptions = assumptions,
+                    None => done = Some(job.account.io(|| assembly.finish(&inputs.checksums))?),
+                }
+            }
+            Ok(vec![u8::from(done.is_none())])
+        })?;
+        if again == [0] {
+            return Ok(done);
+        }
+    }
+}
+
+/// The files as the dispatcher sees them.
+struct Inputs {
+    matrix: Matrix,
+    terms: Vec<String>,
+    assumptions: Assumptions,
+    /// By role, for the provenance.
+    checksums: Vec<(&'static str, String)>,
+    /// Present until the first pass begins to write.
+    target: Option<Target>,
+}
+
+impl Inputs {
+    fn open(job: &Job, spec: &ImportSpec) -> Result<Inputs> {
+        let target = Target::create(&spec.output)?;
+        let matrix = Matrix::open(&spec.matrix)?;
+        let terms = match &spec.dictionary {
+            Some(path) => term_list::read(path, matrix.header.terms)?,
+            None => term_list::invented(matrix.header.terms),
+        };
+        let mut checksums = vec![("matrix", job.account.io(|| provenance::of_input(&spec.matrix))?)];
+        for (role, path) in [("dictionary", &spec.dictionary), ("ids", &spec.ids), ("labels", &spec.labels)] {
+            if let Some(path) = path {
+                checksums.push((role, provenance::of_input(path)?));
+            }
+        }
+        let assumptions = first_impression(&matrix)?;
+        Ok(Inputs { matrix, terms, assumptions, checksums, target: Some(target) })
+    }
+
+    /// Begins to write the corpus, for the first time or anew.
+    fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec) -> Result<Assembly<'j>> {
+        let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
+        let labelled = spec.labels.is_some();
+        let writer = CorpusWriter::create(target, &self.terms, self.assumptions.values(), labelled)?;
+        let open = |path: &Option<PathBuf>| path.as_deref().map(NameList::open).transpose();
+        // A dictionary may know more terms than the matrix has columns; the corpus has as many as the dictionary.
+        let header = Header { terms: self.terms.len() as u32, ..self.matrix.header };
+        let progress = job.progress.task("import", Unit::Documents, Some(header.documents.into()));
+        let documents = Documents { writer, ids: open(&spec.ids)?, labels: open(&spec.labels)?, progress };
+        Ok(Assembly {
+            job,
+            path: spec.matrix.clone(),
+            next_line: self.matrix.first_line(),
+            assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone()),
+            documents,
+            restart: None,
+        })
+    }
+}
+
+/// What the first piece of a file looks like. What is wrong in it is left to the pass over the whole file.
+fn first_impression(matrix: &Matrix) -> Result<Assumptions> {
+    let Some(piece) = Cutter::new(&matrix.lines).next()? else { return Ok(Assumptions::default()) };
+    Ok(Assumptions::of(&parse_lines(&read_piece(&matrix.lines, &piece)?, &matrix.header).entries))
+}
+
+/// A corpus being put together on the dispatcher.
+struct Assembly<'j> {
+    job: &'j Job<'j>,
+    path: PathBuf,
+    /// Line the next piece begins on, from 1.
+    next_line: u64,
+    assembler: Assembler,
+    documents: Documents,
+    /// The file is not as assumed: what is left of this pass goes by unused.
+    restart: Option<Assumptions>,
+}
+
+impl Assembly<'_> {
+    /// Takes the next piece.
+    fn take(&mut self, mut parsed: Parsed) -> Result<()> {
+        if self.restart.is_some() {
+            return Ok(());
+        }
+        let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
+        parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
+        let before = self.documents.writer.documents();
+        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(&chunk))?;
+        let written = self.documents.writer.documents() - before;
+        self.job.account.count(|counters| counters.documents += written);
+        if let Step::Restart(assumptions) = step {
+            log::info!("{}: not as its beginning promised, read again", self.path.display());
+            self.restart = Some(assumptions);
+            return Ok(());
+        }
+        if let Some((line, what)) = parsed.failure {
+            return Err(Error::failed(format!("{}:{}: {what}", self.path.display(), self.next_line + line)));
+        }
+        self.next_line += parsed.lines;
+        Ok(())
+    }
+
+    fn finish(mut self, checksums: &[(&str, String)]) -> Result<CorpusHeader> {
+        let before = self.documents.writer.documents();
+        self.assembler.finish(&mut |chunk| self.documents.append(&chunk))?;
+        let Documents { writer, ids, labels, progress: _ } = self.documents;
+        self.job.account.count(|counters| counters.documents += writer.documents() - before);
+        ids.map_or(Ok(()), NameList::end)?;
+        labels.map_or(Ok(()), NameList::end)?;
+        writer.finish(&provenance::of("import", json!({"format": "mm"}), checksums))
+    }
+}
+
+/// The corpus and the names of the documents that go into it.
+struct Documents {
+    writer: CorpusWriter,
+    ids: Option<NameList>,
+    labels: Option<NameList>,
+    progress: Task,
+}
+
+impl Documents {
+    fn append(&mut self, chunk: &CsrChunk) -> Result<()> {
+        let (first, count) = (chunk.first_document, chunk.documents());
+        let ids = match &mut self.ids {
+            Some(ids) => ids.take(count)?,
+            None => (first..first + count as u64).map(|document| format!("document{document}")).collect(),
+        };
+        let labels = self.labels.as_mut().map(|labels| labels.take(count)).transpose()?;
+        self.writer.append(chunk, &ids, labels.as_deref())?;
+        self.progress.advance(count as u64, count as u64);
+        Ok(())
+    }
+}
+
+/// Whole lines of a file.
+struct Lines(Vec<u8>);
+
+impl Footprint for Lines {
+    fn bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+/// The pieces of a text file as chunks of a dataset.
+struct Pieces<'a> {
+    plan: &'a TextPlan,
+    cutter: Cutter,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(plan: &'a TextPlan) -> Self {
+        Pieces { plan, cutter: Cutter::new(plan) }
+    }
+}
+
+impl Source for Pieces<'_> {
+    type Item = Lines;
+    // A compressed file comes as a stream.
+    const KNOWN: bool = false;
+
+    fn next(&mut self) -> Result<Option<Parcel>> {
+        Ok(self.cutter.next()?.map(|piece| Parcel {
+            number: piece.number,
+            weight: piece.length,
+            memory: piece.length,
+            place: piece.encode().to_vec(),
+            body: piece.body,
+        }))
+    }
+
+    fn visible(&self) -> bool {
+        self.plan.readable_here()
+    }
+
+    fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
+        let place =
+            parcel.place.as_slice().try_into().map_err(|_| Error::failed("damaged message: place of a piece"))?;
+        Ok(read_piece(self.plan, &Piece::decode(place))?.into_owned())
+    }
+
+    fn open(&self, _: &Parcel, bytes: Vec<u8>) -> Result<Lines> {
+        Ok(Lines(bytes))
+    }
+}
