@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{documents, model, read_corpus, write_corpus, write_model};
-use common::process::{alone, assert_all_gone, has_mpi, names, ranks, text};
+use common::{alone, assert_all_gone, has_mpi, names, ranks, text};
 use corpuscle::corpus::container::Values;
 use corpuscle::lsi::model::LsiModel;
 use ndarray::Array2;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{dictionary, documents, read_corpus, write_corpus};
-use common::process::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
+use common::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::weight::smart::SmartCode;
 use corpuscle::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};

@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{model, write_model};
-use common::process::{alone, has_mpi, ranks, text};
+use common::{alone, has_mpi, ranks, text};
 use corpuscle::lsi::model::LsiModel;
 use serde_json::Value;
 use tempfile::tempdir;

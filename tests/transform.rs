@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{documents, model, read_corpus, write_corpus, write_model};
-use common::process::{alone, assert_all_gone, digest, has_mpi, names, ranks, text, truncated};
+use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;

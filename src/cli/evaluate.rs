@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Common, Outcome, Printing};
+use super::{Outcome, Printing};
 use crate::dispatch::{Corpus, Job};
 use crate::error::Result;
 use crate::lsi::evaluate::{Evaluation, evaluate};
@@ -28,7 +28,7 @@ pub struct Evaluate {
 
 impl Evaluate {
     /// Runs on every rank.
-    pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
+    pub fn run(self, job: &Job) -> Result<Outcome> {
         let corpus = job.account.phase("open", || Corpus::open(job, &self.corpus))?;
         let evaluation = evaluate(job, &self.model, &corpus)?;
         if job.is_dispatcher() {

@@ -79,7 +79,7 @@ impl Command {
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
-            Command::Evaluate(command) => command.run(job, common),
+            Command::Evaluate(command) => command.run(job),
         }
     }
 }

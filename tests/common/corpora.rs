@@ -1,6 +1,6 @@
 //! Corpora and models made for tests, the same in every run.
 
-use super::process::writing;
+use super::writing;
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::{CorpusReader, CorpusWriter, Values};
 use corpuscle::lsi::model::LsiModel;
