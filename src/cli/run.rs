@@ -34,15 +34,15 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
     }
 }
 
-/// Time that the dispatcher has to end the job over a mistake that every rank finds for itself.
+/// What a rank waits, times its number, before it says what is wrong: a mistake that all ranks or several workers find
+/// is said by the first of them, which then ends the job.
+const TURN: Duration = Duration::from_millis(200);
+/// The longest wait of a rank.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Says what went wrong, once, and ends all ranks.
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
-    if comm.rank() > 0 && matches!(error, Error::Usage(_)) {
-        // All ranks check the same parameters and come to the same words: the dispatcher says them.
-        std::thread::sleep(PATIENCE);
-    }
+    std::thread::sleep(PATIENCE.min(TURN * comm.rank() as u32));
     if *error != Error::Aborted {
         if comm.size() == 1 {
             logging::say(&format!("corpuscle: error: {error}"));
