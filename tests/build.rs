@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::process::{PROGRAM, Run, alone, has_mpi, names, ranks, run};
+use common::{PROGRAM, Run, alone, has_mpi, names, ranks, run};
 use corpuscle::corpus::container::CorpusReader;
 
 /// Documents of a language of our own: 400 words whose frequencies fall with their rank, some beyond ASCII, a few of

@@ -110,7 +110,7 @@ fn main() {
     {
         return rank(task);
     }
-    if !common::process::has_mpi() {
+    if !common::has_mpi() {
         return;
     }
     assert_eq!(Launch::from_environment().ranks, None, "run this test without a launcher");
@@ -120,13 +120,13 @@ fn main() {
         passed += 1;
     };
     for ranks in [1, 2, 3, 5, 8] {
-        common::process::launch_self(ranks, "collectives").ok();
+        common::launch_self(ranks, "collectives").ok();
         done(&format!("collectives_of_{ranks}_ranks"));
     }
-    common::process::launch_self(2, "large").ok();
+    common::launch_self(2, "large").ok();
     done("messages_beyond_2_to_the_31");
     for ranks in [2, 4] {
-        let run = common::process::launch_self(ranks, "panic");
+        let run = common::launch_self(ranks, "panic");
         assert_ne!(run.code, Some(0));
         let said = "internal error: this rank is broken at tests/comm.rs";
         let line = run.messages().into_iter().find(|line| line.contains(said)).expect("the cause is named").to_owned();
@@ -135,10 +135,8 @@ fn main() {
         done(&format!("a_panic_ends_{ranks}_ranks"));
     }
     // A launcher that started more ranks than this process finds in its MPI: each would compute everything.
-    let run = common::process::alone_with(
-        &[("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "0")],
-        ["--seed", "1", "topics", "x"],
-    );
+    let run =
+        common::alone_with(&[("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "0")], ["--seed", "1", "topics", "x"]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert!(run.messages()[0].contains("the launcher started 4 ranks but"), "{}", run.stderr);
     done("singletons_are_refused");

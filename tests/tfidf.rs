@@ -2,10 +2,8 @@
 
 mod common;
 
-use common::{
-    assert_all_gone, dictionary, digest, documents, folder, mpirun, names, program, read_corpus, run, start, text,
-    truncated, write_corpus,
-};
+use common::corpora::{dictionary, documents, read_corpus, write_corpus};
+use common::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::weight::smart::SmartCode;
 use corpuscle::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
@@ -13,14 +11,15 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tempfile::tempdir;
 
 #[test]
 fn the_default_is_tf_times_log_idf_over_the_euclidean_norm() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let [counts, weights] = ["counts.h5", "weights.h5"].map(|name| folder.path().join(name));
     let chunk = documents(500, 300, 1);
     write_corpus(&counts, &chunk, Values::Counts, true);
-    run(["tfidf", text(&counts), "-o", text(&weights)]).succeeded();
+    alone(["tfidf", text(&counts), "-o", text(&weights)]).ok();
 
     let mut frequency = vec![0u32; 300];
     chunk.indices.iter().for_each(|&term| frequency[term as usize] += 1);
@@ -51,7 +50,7 @@ fn the_default_is_tf_times_log_idf_over_the_euclidean_norm() {
 
 #[test]
 fn codes_and_pivots_take_effect() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let [counts, weights] = ["counts.h5", "weights.h5"].map(|name| folder.path().join(name));
     let chunk = documents(200, 80, 2);
     write_corpus(&counts, &chunk, Values::Counts, false);
@@ -68,7 +67,7 @@ fn codes_and_pivots_take_effect() {
         let mut arguments = vec!["tfidf".into(), text(&counts).into(), "-o".into(), text(&weights).into()];
         arguments.extend([format!("--smart={code}"), format!("--slope={slope}")]);
         arguments.extend(pivot.map(|pivot| format!("--pivot={pivot}")));
-        run(arguments).succeeded();
+        alone(arguments).ok();
         let model =
             TfidfModel::fit(SmartCode::parse(code).unwrap(), statistics.clone(), Pivoting { pivot, slope }).unwrap();
         let (reader, weighted) = read_corpus(&weights);
@@ -79,7 +78,7 @@ fn codes_and_pivots_take_effect() {
 
 #[test]
 fn a_saved_model_weights_other_documents() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let (train, new, model) = (file("train.h5"), file("new.h5"), file("model.h5"));
     write_corpus(&train, &documents(300, 120, 3), Values::Counts, false);
@@ -87,9 +86,9 @@ fn a_saved_model_weights_other_documents() {
     let other = documents(90, 120, 4);
     write_corpus(&new, &other, Values::Counts, true);
     let [one, two, three] = ["one.h5", "two.h5", "three.h5"].map(file);
-    run(["tfidf", text(&train), "-o", text(&one), "--smart", "ltu", "--model-out", text(&model)]).succeeded();
-    run(["tfidf", text(&train), "-o", text(&two), "--model", text(&model)]).succeeded();
-    run(["tfidf", text(&new), "-o", text(&three), "--model", text(&model)]).succeeded();
+    alone(["tfidf", text(&train), "-o", text(&one), "--smart", "ltu", "--model-out", text(&model)]).ok();
+    alone(["tfidf", text(&train), "-o", text(&two), "--model", text(&model)]).ok();
+    alone(["tfidf", text(&new), "-o", text(&three), "--model", text(&model)]).ok();
     assert_eq!(read_corpus(&one).1, read_corpus(&two).1);
 
     let (training, _) = read_corpus(&train);
@@ -107,7 +106,7 @@ fn a_saved_model_weights_other_documents() {
 
 #[test]
 fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let counts = file("counts.h5");
     write_corpus(&counts, &documents(9000, 3000, 5), Values::Counts, true);
@@ -116,21 +115,24 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
     let (weights, model) = (file("weights.h5"), file("model.h5"));
     let arguments = ["tfidf", text(&counts), "-o", text(&weights), "--model-out", text(&model), "--smart", "Ltb"];
     let digests = || [digest(&weights), digest(&model)];
-    run(arguments).succeeded();
+    alone(arguments).ok();
     let expected = digests();
     for threads in ["1", "2"] {
-        run(arguments.iter().chain(&["--threads", threads])).succeeded();
+        alone(arguments.iter().chain(&["--threads", threads])).ok();
         assert_eq!(digests(), expected, "{threads} threads");
     }
     // With next to no memory no chunk is kept.
-    run(arguments.iter().chain(&["--memory", "1K"])).succeeded();
+    alone(arguments.iter().chain(&["--memory", "1K"])).ok();
     assert_eq!(digests(), expected, "little memory");
-    for ranks in [2, 3, 5] {
+    if !has_mpi() {
+        return;
+    }
+    for count in [2, 3, 5] {
         for scatter in [None, Some("--scatter")] {
             fs::remove_file(&weights).expect("removed");
-            let Some(finished) = mpirun(ranks, arguments.into_iter().chain(scatter)) else { return };
-            finished.succeeded();
-            assert_eq!(digests(), expected, "{ranks} ranks {scatter:?}");
+            let finished = ranks(count, arguments.into_iter().chain(scatter));
+            finished.ok();
+            assert_eq!(digests(), expected, "{count} ranks {scatter:?}");
         }
     }
     assert_eq!(names(folder.path()), ["counts.h5", "model.h5", "weights.h5", "weights.h5.run.json"]);
@@ -138,12 +140,12 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
 
 #[test]
 fn bad_input_is_named_and_leaves_nothing_behind() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let (counts, other, weighted, model) = (file("counts.h5"), file("other.h5"), file("weighted.h5"), file("model.h5"));
     write_corpus(&counts, &documents(40, 30, 6), Values::Counts, false);
     write_corpus(&other, &documents(40, 31, 6), Values::Counts, false);
-    run(["tfidf", text(&counts), "-o", text(&weighted), "--model-out", text(&model), "-q"]).succeeded();
+    alone(["tfidf", text(&counts), "-o", text(&weighted), "--model-out", text(&model), "-q"]).ok();
     fs::remove_file(file("weighted.h5.run.json")).expect("removed");
     let cut = truncated(&counts);
     let junk = file("junk.h5");
@@ -172,11 +174,14 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
         (vec!["tfidf", counts, "-o", out, "--model-out", out], 2, &["out.h5", "one file"]),
     ];
     for (arguments, code, words) in &cases {
-        run(arguments).failed(*code, words);
+        alone(arguments).failed(*code, words);
         assert_eq!(names(folder.path()), before, "{arguments:?}");
     }
+    if !has_mpi() {
+        return;
+    }
     for (arguments, code, words) in &cases {
-        let Some(finished) = mpirun(3, arguments) else { return };
+        let finished = ranks(3, arguments);
         finished.failed(*code, words);
         assert_eq!(names(folder.path()), before, "{arguments:?}");
         assert_all_gone(folder.path());
@@ -185,7 +190,7 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
 
 #[test]
 fn a_damaged_chunk_ends_every_rank() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let (counts, out) = (file("counts.h5"), file("out.h5"));
     let chunk = documents(9000, 3000, 7);
@@ -197,10 +202,13 @@ fn a_damaged_chunk_ends_every_rank() {
     bytes[at + 3] = 0x7f;
     fs::write(&counts, bytes).expect("written");
     let arguments = ["tfidf", text(&counts), "-o", text(&out)];
-    run(arguments).failed(1, &["counts.h5"]);
+    alone(arguments).failed(1, &["counts.h5"]);
     assert_eq!(names(folder.path()), ["counts.h5"]);
+    if !has_mpi() {
+        return;
+    }
     for scatter in [None, Some("--scatter")] {
-        let Some(finished) = mpirun(3, arguments.into_iter().chain(scatter)) else { return };
+        let finished = ranks(3, arguments.into_iter().chain(scatter));
         finished.failed_on_workers(1, &["counts.h5"]);
         assert_eq!(names(folder.path()), ["counts.h5"]);
         assert_all_gone(folder.path());
@@ -209,10 +217,10 @@ fn a_damaged_chunk_ends_every_rank() {
 
 #[test]
 fn a_run_that_is_told_to_end_leaves_nothing_behind() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let (counts, out) = (folder.path().join("counts.h5"), folder.path().join("out.h5"));
     write_corpus(&counts, &documents(200_000, 3000, 8), Values::Counts, false);
-    let mut child = start(program().args(["tfidf", text(&counts), "-o", text(&out)]));
+    let mut child = start(Command::new(PROGRAM).args(["tfidf", text(&counts), "-o", text(&out)]));
     let begun = Instant::now();
     while names(folder.path()).len() < 2 && begun.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(1));

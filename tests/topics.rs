@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{folder, model, mpirun, run, text, write_model};
+use common::corpora::{model, write_model};
+use common::{alone, has_mpi, ranks, text};
 use corpuscle::lsi::model::LsiModel;
 use serde_json::Value;
+use tempfile::tempdir;
 
 /// Terms by falling absolute weight, by sorting all of them.
 fn expected(model: &LsiModel, topic: usize, count: usize) -> Vec<(String, f64)> {
@@ -16,14 +18,14 @@ fn expected(model: &LsiModel, topic: usize, count: usize) -> Vec<(String, f64)> 
 
 #[test]
 fn json_and_csv_hold_one_row_per_topic_and_term() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let path = folder.path().join("model.h5");
     let model = model(90, 7, "nfc");
     write_model(&path, &model);
     let arguments = ["topics", text(&path), "-n", "3", "--words", "4", "--format"];
-    let json = run(arguments.iter().chain(&["json"])).succeeded().stdout;
+    let json = alone(arguments.iter().chain(&["json"])).ok().stdout;
     let rows: Vec<Value> = serde_json::from_str(&json).expect("JSON");
-    let csv = run(arguments.iter().chain(&["csv"])).succeeded().stdout;
+    let csv = alone(arguments.iter().chain(&["csv"])).ok().stdout;
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     assert_eq!(reader.headers().unwrap(), vec!["topic", "singular_value", "residual", "position", "term", "weight"]);
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("CSV")).collect();
@@ -43,11 +45,11 @@ fn json_and_csv_hold_one_row_per_topic_and_term() {
 
 #[test]
 fn a_table_has_a_line_per_topic_and_is_printed_once_by_any_number_of_ranks() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let path = folder.path().join("model.h5");
     let model = model(90, 7, "nfc");
     write_model(&path, &model);
-    let finished = run(["topics", text(&path), "--words", "3"]).succeeded();
+    let finished = alone(["topics", text(&path), "--words", "3"]).ok();
     // A head of two lines, and all 7 topics where 10 were asked for.
     assert_eq!(finished.stdout.lines().count(), 9, "{}", finished.stdout);
     for (topic, line) in finished.stdout.lines().skip(2).enumerate() {
@@ -57,18 +59,24 @@ fn a_table_has_a_line_per_topic_and_is_printed_once_by_any_number_of_ranks() {
         assert!(line.contains(&format!("{:.3}", model.singular_values[topic])), "{line}");
     }
     assert_eq!(finished.stderr, "");
-    let Some(distributed) = mpirun(3, ["topics", text(&path), "--words", "3"]) else { return };
-    assert_eq!(distributed.succeeded().stdout, finished.stdout);
+    if !has_mpi() {
+        return;
+    }
+    let distributed = ranks(3, ["topics", text(&path), "--words", "3"]);
+    assert_eq!(distributed.ok().stdout, finished.stdout);
 }
 
 #[test]
 fn what_is_no_model_is_refused() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let [missing, junk] = ["missing.h5", "junk.h5"].map(|name| folder.path().join(name));
     std::fs::write(&junk, "no model").expect("written");
-    run(["topics", text(&missing)]).failed(1, &["missing.h5"]);
-    run(["topics", text(&junk)]).failed(1, &["junk.h5"]);
-    run(["topics", text(&junk), "-n", "0"]).failed(2, &["-n", "0"]);
-    let Some(finished) = mpirun(2, ["topics", text(&missing)]) else { return };
+    alone(["topics", text(&missing)]).failed(1, &["missing.h5"]);
+    alone(["topics", text(&junk)]).failed(1, &["junk.h5"]);
+    alone(["topics", text(&junk), "-n", "0"]).failed(2, &["--topics", "0 is not in 1.."]);
+    if !has_mpi() {
+        return;
+    }
+    let finished = ranks(2, ["topics", text(&missing)]);
     finished.failed(1, &["missing.h5"]);
 }

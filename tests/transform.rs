@@ -2,18 +2,17 @@
 
 mod common;
 
-use common::{
-    assert_all_gone, digest, documents, folder, model, mpirun, names, read_corpus, run, text, truncated, write_corpus,
-    write_model,
-};
+use common::corpora::{documents, model, read_corpus, write_corpus, write_model};
+use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text, truncated};
 use corpuscle::corpus::container::Values;
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;
 use std::fs;
+use tempfile::tempdir;
 
 #[test]
 fn vectors_are_the_products_with_the_left_vectors() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let [corpus, saved, out] = ["corpus.h5", "model.h5", "out.h5"].map(|name| folder.path().join(name));
     let chunk = documents(600, 150, 1);
     write_corpus(&corpus, &chunk, Values::Counts, true);
@@ -21,7 +20,7 @@ fn vectors_are_the_products_with_the_left_vectors() {
     write_model(&saved, &model);
     for scaled in [false, true] {
         let more = scaled.then_some("--scaled");
-        run(["transform", text(&saved), text(&corpus), "-o", text(&out)].into_iter().chain(more)).succeeded();
+        alone(["transform", text(&saved), text(&corpus), "-o", text(&out)].into_iter().chain(more)).ok();
         let reader = ModelReader::open(&out, Format::Vectors).expect("vectors");
         let vectors = reader.table::<f32>("vectors").expect("a table");
         assert_eq!(vectors.dim(), (600, 21));
@@ -48,24 +47,27 @@ fn vectors_are_the_products_with_the_left_vectors() {
 
 #[test]
 fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let [corpus, saved, out] = ["corpus.h5", "model.h5", "out.h5"].map(|name| folder.path().join(name));
     write_corpus(&corpus, &documents(9000, 3000, 2), Values::Weights("nfc".into()), false);
     write_model(&saved, &model(3000, 20, "nfc"));
     assert!(read_corpus(&corpus).0.chunks().len() >= 5);
     let arguments = ["transform", text(&saved), text(&corpus), "-o", text(&out), "--scaled"];
-    run(arguments).succeeded();
+    alone(arguments).ok();
     let expected = digest(&out);
     for threads in ["1", "2"] {
-        run(arguments.iter().chain(&["--threads", threads, "--memory", "1K"])).succeeded();
+        alone(arguments.iter().chain(&["--threads", threads, "--memory", "1K"])).ok();
         assert_eq!(digest(&out), expected, "{threads} threads");
     }
-    for ranks in [2, 3, 5] {
+    if !has_mpi() {
+        return;
+    }
+    for count in [2, 3, 5] {
         for more in [&[][..], &["--scatter", "--threads", "2"]] {
             fs::remove_file(&out).expect("removed");
-            let Some(finished) = mpirun(ranks, arguments.iter().chain(more)) else { return };
-            finished.succeeded();
-            assert_eq!(digest(&out), expected, "{ranks} ranks {more:?}");
+            let finished = ranks(count, arguments.iter().chain(more));
+            finished.ok();
+            assert_eq!(digest(&out), expected, "{count} ranks {more:?}");
         }
     }
     assert_eq!(names(folder.path()), ["corpus.h5", "model.h5", "out.h5", "out.h5.run.json"]);
@@ -73,7 +75,7 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
 
 #[test]
 fn what_does_not_fit_is_named_and_leaves_nothing_behind() {
-    let folder = folder();
+    let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let (counts, weights, other) = (file("counts.h5"), file("weights.h5"), file("other.h5"));
     write_corpus(&counts, &documents(40, 30, 3), Values::Counts, false);
@@ -108,12 +110,15 @@ fn what_does_not_fit_is_named_and_leaves_nothing_behind() {
     ];
     for (model, corpus, target, code, words) in cases {
         let arguments = ["transform", model, corpus, "-o", target, "--scaled"];
-        run(arguments).failed(code, words);
+        alone(arguments).failed(code, words);
         assert_eq!(names(folder.path()), before, "{arguments:?}");
+    }
+    if !has_mpi() {
+        return;
     }
     for (model, corpus, target, code, words) in cases {
         let arguments = ["transform", model, corpus, "-o", target, "--scaled"];
-        let Some(finished) = mpirun(3, arguments) else { return };
+        let finished = ranks(3, arguments);
         finished.failed(code, words);
         assert_eq!(names(folder.path()), before, "{arguments:?}");
         assert_all_gone(folder.path());

@@ -10,7 +10,6 @@ use crate::dispatch::{Corpus, Job};
 use crate::error::Result;
 use crate::lsi::params::{LsiParams, TOLERANCE};
 use crate::lsi::train;
-use crate::store::atomic::Target;
 
 /// Latent semantic indexing: the k leading singular triplets of a corpus
 ///
@@ -43,7 +42,7 @@ pub struct Lsi {
 impl Lsi {
     /// Runs on every rank.
     pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
-        let target = if job.is_dispatcher() { Some(Target::create(&self.output)?) } else { None };
+        let target = job.target(&self.output)?;
         let corpus = job.account.phase("read", || Corpus::open(job, &self.corpus))?;
         let header = corpus.header();
         let params = LsiParams {

@@ -2,6 +2,7 @@
 
 mod build;
 mod common;
+mod evaluate;
 mod generate;
 mod import;
 mod info;
@@ -46,6 +47,7 @@ enum Command {
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
     Transform(transform::Transform),
+    Evaluate(evaluate::Evaluate),
 }
 
 impl Command {
@@ -61,6 +63,7 @@ impl Command {
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
+            Command::Evaluate(_) => "evaluate",
         }
     }
 
@@ -76,6 +79,7 @@ impl Command {
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
+            Command::Evaluate(command) => command.run(job),
         }
     }
 }

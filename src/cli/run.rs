@@ -19,7 +19,7 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
     let comm = match comm::start() {
         Ok(comm) => comm,
         Err(error) => {
-            eprintln!("corpuscle: error: {error}");
+            logging::say(&format!("corpuscle: error: {error}"));
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -37,9 +37,9 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
     if *error != Error::Aborted {
         if comm.size() == 1 {
-            eprintln!("corpuscle: error: {error}");
+            logging::say(&format!("corpuscle: error: {error}"));
         } else {
-            eprintln!("corpuscle: error: {error} (rank {} on {})", comm.rank(), comm.host());
+            logging::say(&format!("corpuscle: error: {error} (rank {} on {})", comm.rank(), comm.host()));
         }
     }
     crate::store::atomic::remove_unfinished();

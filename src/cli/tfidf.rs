@@ -8,7 +8,6 @@ use serde_json::json;
 use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
-use crate::store::atomic::Target;
 use crate::weight::apply::{Scheme, Targets, weigh};
 use crate::weight::smart::SmartCode;
 use crate::weight::tfidf::Pivoting;
@@ -46,7 +45,7 @@ pub struct Tfidf {
 impl Tfidf {
     /// Runs on every rank.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
-        let targets = if job.is_dispatcher() { Some(self.targets()?) } else { None };
+        let targets = self.targets(job)?;
         let scheme = match self.model {
             Some(path) => Scheme::Load(path),
             None => Scheme::Fit { code: self.smart, pivoting: Pivoting { pivot: self.pivot, slope: self.slope } },
@@ -65,17 +64,17 @@ impl Tfidf {
     }
 
     /// Makes sure that the files can be written.
-    fn targets(&self) -> Result<Targets> {
-        if let Some(model) = &self.model_out
+    fn targets(&self, job: &Job) -> Result<Option<Targets>> {
+        if job.is_dispatcher()
+            && let Some(model) = &self.model_out
             && same_file(model, &self.output)
         {
             let name = model.display();
             return Err(Error::usage(format!("{name}: --model-out and --output name one file; give each its own")));
         }
-        Ok(Targets {
-            corpus: Target::create(&self.output)?,
-            model: self.model_out.as_ref().map(Target::create).transpose()?,
-        })
+        let corpus = job.target(&self.output)?;
+        let model = self.model_out.as_ref().map(|path| job.target(path)).transpose()?.flatten();
+        Ok(corpus.map(|corpus| Targets { corpus, model }))
     }
 }
 

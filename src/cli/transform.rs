@@ -9,7 +9,6 @@ use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::Result;
 use crate::lsi::transform::transform;
-use crate::store::atomic::Target;
 
 /// Project documents into the space of a model
 ///
@@ -32,7 +31,7 @@ pub struct Transform {
 impl Transform {
     /// Runs on every rank.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
-        let target = if job.is_dispatcher() { Some(Target::create(&self.output)?) } else { None };
+        let target = job.target(&self.output)?;
         let corpus = job.account.phase("open", || Corpus::open(job, &self.corpus))?;
         let topics = transform(job, &self.model, &corpus, self.scaled, target)?;
         Ok(Outcome {

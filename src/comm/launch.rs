@@ -63,7 +63,7 @@ pub fn abort_on_panic(comm: &dyn Comm) {
         let text = payload.downcast_ref::<&str>().copied();
         let cause = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown cause");
         let at = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-        eprintln!("corpuscle: internal error: {cause}{at}{place}; please report it");
+        crate::report::logging::say(&format!("corpuscle: internal error: {cause}{at}{place}; please report it"));
         crate::store::atomic::remove_unfinished();
         #[cfg(feature = "mpi")]
         super::mpi::abort(1);

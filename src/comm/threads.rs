@@ -96,12 +96,14 @@ impl Comm for Threads {
     fn receive(&self, from: usize, tag: Tag) -> Pending<'_, Vec<u8>> {
         Box::pin(async move {
             loop {
-                let mut mailbox = self.hub.boxes[self.rank].lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(data) = mailbox.get_mut(&(from, tag)).and_then(VecDeque::pop_front) {
+                let waiting = {
+                    let mut mailbox = self.hub.boxes[self.rank].lock().unwrap_or_else(PoisonError::into_inner);
+                    mailbox.get_mut(&(from, tag)).and_then(VecDeque::pop_front)
+                };
+                if let Some(data) = waiting {
                     self.traffic.message_received(data.len());
                     return Ok(data);
                 }
-                drop(mailbox);
                 if self.hub.aborted.load(Ordering::Acquire) {
                     return Err(Error::Aborted);
                 }

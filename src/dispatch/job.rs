@@ -1,9 +1,14 @@
 //! What every distributed step needs to know about the job it runs in.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
 use crate::comm::{Comm, Pending, Route, Started};
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::report::account::Account;
 use crate::report::progress::Progress;
+use crate::store::atomic::{Target, remove_with_unfinished};
 
 /// The running job, as one rank sees it.
 pub struct Job<'a> {
@@ -40,6 +45,20 @@ impl Job<'_> {
     /// True when the dispatcher has workers to dispatch to.
     pub fn distributed(&self) -> bool {
         self.comm.size() > 1
+    }
+
+    /// Makes sure on the dispatcher that a file can be written; the others learn which temporary file to remove should
+    /// they be the ones to fail, for a launcher that ends the job does not give the dispatcher the time. Collective.
+    pub fn target(&self, path: &Path) -> Result<Option<Target>> {
+        let mut target = None;
+        let temporary = self.share(|| {
+            let created = target.insert(Target::create(path)?);
+            Ok(std::path::absolute(created.temporary()).at(path)?.into_os_string().into_vec())
+        })?;
+        if !self.is_dispatcher() {
+            remove_with_unfinished(PathBuf::from(OsString::from_vec(temporary)));
+        }
+        Ok(target)
     }
 
     /// Starts an operation and waits for it.

@@ -57,7 +57,7 @@ mod tests {
                 for member in 0..members {
                     let share = shares.of(member);
                     assert_eq!(share.start, next);
-                    assert!(share.is_empty() || share.start % BLOCK == 0);
+                    assert!(share.is_empty() || share.start.is_multiple_of(BLOCK));
                     next = share.end;
                 }
                 assert_eq!(next, rows);

@@ -2,8 +2,10 @@
 //!
 //! [`params`] checks what is asked for, [`train`](train::train) runs the whole, [`krylov`] iterates, [`operator`]
 //! multiplies by A A^T over the ranks, [`orthogonal`] and [`panel`] keep the basis, [`model`] is what is saved.
-//! What a model is for: [`topics`] shows it, [`projection`] and [`transform`] bring documents into its space.
+//! What a model is for: [`topics`] shows it, [`projection`] and [`transform`] bring documents into its space,
+//! [`evaluate`] says how good it is.
 
+pub mod evaluate;
 pub mod krylov;
 pub mod model;
 pub mod operator;

@@ -50,6 +50,12 @@ impl Write for AboveBars {
     }
 }
 
+/// Writes one line to standard error in one piece: what comes in pieces, launchers of several ranks mix with other lines.
+pub fn say(line: &str) {
+    // Nobody is left to hear of a standard error that is closed.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

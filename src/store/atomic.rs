@@ -34,6 +34,11 @@ pub fn remove_unfinished() {
     }
 }
 
+/// Adds the temporary file of another process of the job to those that [`remove_unfinished`] removes.
+pub fn remove_with_unfinished(temporary: PathBuf) {
+    unfinished().insert(temporary);
+}
+
 /// A file to be written. Until [`Target::commit`] only a hidden temporary file in the same folder exists; dropping the
 /// target removes it and leaves an older file of that name as it was.
 #[derive(Debug)]

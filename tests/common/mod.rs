@@ -1,62 +1,79 @@
-//! What the tests of commands share: running the program alone and under a launcher, test corpora, digests.
+//! Running the program in tests: alone, or as several ranks under the MPI launcher; what it leaves behind.
 
-// Each test file uses its own part of this.
+// Each test binary is compiled with all of this and uses what it needs.
 #![allow(dead_code)]
 
-use corpuscle::corpus::chunk::CsrChunk;
-use corpuscle::corpus::container::{CorpusReader, CorpusWriter, Values};
-use corpuscle::lsi::model::LsiModel;
-use corpuscle::store::atomic::Target;
-pub mod process;
+pub mod corpora;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{PoisonError, RwLock, mpsc};
-use std::time::Duration;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
-/// A job that takes longer hangs: the longest of these tests works for about a second.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_corpuscle");
 
-/// Held while a file is written here, and alone while a process starts: a process inherits what is open, the lock on a file
-/// being written too, which would then look unfinished to the next program for as long as that process lives.
+/// Longest a run may take. A rank that waits for a dead one would take for ever.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Held by many while files are written by the test itself, and by one while a process starts.
 static WRITING: RwLock<()> = RwLock::new(());
 
-/// How a run of the program ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// Exit code of the program or of its launcher.
-    pub code: i32,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error, the launcher's words included.
-    pub stderr: String,
+/// To be held while this process writes a result file. A process that another test starts meanwhile would inherit the open
+/// file with its lock, and the file would look unfinished to the next program for as long as that process lives.
+pub fn writing() -> RwLockReadGuard<'static, ()> {
+    WRITING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Finished {
-    /// Ends the test unless the run succeeded.
-    pub fn succeeded(self) -> Finished {
-        assert_eq!(self.code, 0, "{}", self.stderr);
+/// Starts a process while nothing is being written.
+pub fn start(command: &mut Command) -> Child {
+    let _alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap_or_else(|cause| panic!("{command:?}: {cause}"))
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Run {
+    /// Exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub elapsed: Duration,
+}
+
+impl Run {
+    /// The run ended well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Ends the test unless the run failed with this code and one line that holds all of `words`.
+    /// The program's own messages: a launcher adds lines of its own.
+    pub fn messages(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|line| line.starts_with("corpuscle:")).collect()
+    }
+
+    /// The run ended with this code and one line that holds all of these words, and printed no result.
+    #[track_caller]
     pub fn failed(self, code: i32, words: &[&str]) {
         assert_eq!(self.complaints(code, words), 1, "one line says what is wrong: {}", self.stderr);
     }
 
-    /// As [`Finished::failed`], for what several workers may find at the same moment: each says it in a line.
+    /// As [`Run::failed`], for what several workers may find at the same moment: each says it in a line.
+    #[track_caller]
     pub fn failed_on_workers(self, code: i32, words: &[&str]) {
         assert!(self.complaints(code, words) > 0, "nobody says what is wrong: {}", self.stderr);
     }
 
-    /// Number of lines that say what is wrong; all of them hold all of `words`.
+    /// Number of lines that say what is wrong; all of them hold all of the words. The argument parser's begin otherwise.
+    #[track_caller]
     fn complaints(&self, code: i32, words: &[&str]) -> usize {
-        assert_eq!(self.code, code, "{}", self.stderr);
-        assert_eq!(self.stdout, "");
-        let ours = |line: &&str| line.starts_with("corpuscle: ") || line.starts_with("error: ");
-        let said: Vec<&str> = self.stderr.lines().filter(ours).collect();
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
+        let mut said = self.messages();
+        said.extend(self.stderr.lines().filter(|line| line.starts_with("error: ")));
         for (line, word) in said.iter().flat_map(|line| words.iter().map(move |word| (line, word))) {
             assert!(line.contains(word), "{word:?} is missing in: {line}");
         }
@@ -64,75 +81,118 @@ impl Finished {
     }
 }
 
-/// The program, to be given arguments.
-pub fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_corpuscle"))
-}
-
 /// Runs the program alone.
-pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Finished {
-    let mut command = program();
-    command.args(arguments);
-    finish(command)
+#[track_caller]
+pub fn alone<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
+    run(Command::new(PROGRAM).args(arguments))
 }
 
-/// Runs the program under a launcher with so many ranks; `None` without a launcher, after saying so.
-pub fn mpirun<S: AsRef<OsStr>>(ranks: usize, arguments: impl IntoIterator<Item = S>) -> Option<Finished> {
-    let mut command = launcher()?;
-    command.args(["-n", &ranks.to_string()]).arg(program().get_program()).args(arguments);
-    Some(finish(command))
-}
-
-/// The launcher, or `None` in a build without MPI, after saying so.
-fn launcher() -> Option<Command> {
-    process::has_mpi().then(process::launcher)
-}
-
-/// Starts a command whose output is kept.
-pub fn start(command: &mut Command) -> Child {
-    let _alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
-}
-
-fn finish(mut command: Command) -> Finished {
-    let child = start(&mut command);
-    let id = child.id().to_string();
-    let (send, receive) = mpsc::channel();
-    std::thread::spawn(move || send.send(child.wait_with_output()));
-    let Ok(output) = receive.recv_timeout(LIMIT) else {
-        // A launcher that is told to end takes its ranks with it.
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-        panic!("still running after {} seconds: {command:?}", LIMIT.as_secs());
-    };
-    let output = output.expect("output of the program");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8 output");
-    Finished {
-        code: output.status.code().expect("an exit code"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
+/// Runs the program as this many ranks on this machine; alone when there is one.
+#[track_caller]
+pub fn ranks<S: AsRef<OsStr>>(ranks: usize, arguments: impl IntoIterator<Item = S>) -> Run {
+    if ranks == 1 {
+        return alone(arguments);
     }
+    run(launcher(ranks).arg(PROGRAM).args(arguments))
+}
+
+/// False in a build that knows no MPI: there is nothing to launch then.
+pub fn has_mpi() -> bool {
+    if !cfg!(feature = "mpi") {
+        eprintln!("skipped: this build knows no MPI");
+    }
+    cfg!(feature = "mpi")
+}
+
+/// Runs this test program itself as ranks that are given a task.
+#[track_caller]
+pub fn launch_self(ranks: usize, task: &str) -> Run {
+    let program = std::env::current_exe().expect("the path of this test");
+    run(launcher(ranks).arg(program).args(["--as-rank", task]))
+}
+
+/// Runs the program alone with additions to its environment.
+#[track_caller]
+pub fn alone_with<S: AsRef<OsStr>>(environment: &[(&str, &str)], arguments: impl IntoIterator<Item = S>) -> Run {
+    run(Command::new(PROGRAM).args(arguments).envs(environment.iter().copied()))
+}
+
+/// The MPI launcher for this many ranks: what `CORPUSCLE_MPIRUN` says (jobscripts/env.sh sets it to the launcher of the
+/// MPI that was built with, and its options), else Open MPI's mpirun, which wants to be told that more ranks than cores,
+/// and root in a container, are meant.
+fn launcher(ranks: usize) -> Command {
+    let words =
+        std::env::var("CORPUSCLE_MPIRUN").unwrap_or_else(|_| "mpirun --oversubscribe --bind-to none".to_owned());
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().expect("CORPUSCLE_MPIRUN names a launcher"));
+    command.args(words).args(["-n", &ranks.to_string()]);
+    for name in ["OMPI_ALLOW_RUN_AS_ROOT", "PRTE_ALLOW_RUN_AS_ROOT"] {
+        command.env(name, "1").env(format!("{name}_CONFIRM"), "1");
+    }
+    command
+}
+
+/// Runs a command to its end, which must come before [`DEADLINE`].
+#[track_caller]
+pub fn run(command: &mut Command) -> Run {
+    // Through files: a pipe that nobody empties would stop a talkative program.
+    let folder = tempfile::tempdir().unwrap();
+    let (stdout, stderr) = (folder.path().join("stdout"), folder.path().join("stderr"));
+    command.stdin(Stdio::null());
+    command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+    let begun = Instant::now();
+    let mut child = start(command);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > DEADLINE {
+            // A launcher that is told to end, not killed, takes its ranks with it.
+            Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+            child.wait().unwrap();
+            panic!("{command:?} has not ended within {DEADLINE:?}: {}", read(&stderr));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Run { code: status.code(), stdout: read(&stdout), stderr: read(&stderr), elapsed: begun.elapsed() }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
+}
+
+/// Names of all files in a folder, hidden ones too, in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 /// Digest of a file.
-pub fn digest(path: impl AsRef<Path>) -> String {
-    blake3::hash(&fs::read(path.as_ref()).expect("readable")).to_hex().to_string()
+pub fn digest(path: &Path) -> String {
+    blake3::hash(&std::fs::read(path).unwrap()).to_hex().to_string()
 }
 
-/// Names of everything in a folder, hidden files too.
-pub fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
-    names.sort();
-    names
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// A file cut to half its length.
+pub fn truncated(path: &Path) -> PathBuf {
+    let bytes = std::fs::read(path).unwrap();
+    let cut = path.with_extension("cut");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    cut
 }
 
 /// Ends the test if a process is alive that was started with a path in this folder.
 pub fn assert_all_gone(folder: &Path) {
     let folder = folder.to_str().expect("UTF-8");
     let alive = || -> Vec<String> {
-        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
         lines
             .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
             .filter(|line| line.contains(folder))
@@ -146,91 +206,4 @@ pub fn assert_all_gone(folder: &Path) {
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("still alive: {:?}", alive());
-}
-
-/// A temporary folder.
-pub fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-/// The dictionary of the test corpora: some terms are longer in bytes than in characters.
-pub fn dictionary(terms: u32) -> Vec<String> {
-    (0..terms).map(|term| if term % 5 == 0 { format!("wört{term}") } else { format!("term{term}") }).collect()
-}
-
-/// A corpus of counts: Zipf-like terms, documents of 0 to 90 distinct terms, every eleventh one empty. Which numbers come
-/// out depends on `seed` alone.
-pub fn documents(documents: u64, terms: u32, seed: u64) -> CsrChunk {
-    let mut state = seed;
-    // Knuth's linear congruential generator (MMIX): its upper bits are good enough for test data.
-    let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    };
-    let mut chunk = CsrChunk { terms, indptr: vec![0], ..CsrChunk::default() };
-    for document in 0..documents {
-        let wanted = if document % 11 == 3 { 0 } else { (random() * 90.0) as usize };
-        let mut counts = std::collections::BTreeMap::new();
-        for _ in 0..wanted {
-            let term = (f64::from(terms) * random().powi(2)) as u32;
-            *counts.entry(term).or_insert(0f32) += 1.0 + (3.0 * random().powi(4)).floor() as f32;
-        }
-        chunk.indices.extend(counts.keys());
-        chunk.data.extend(counts.values());
-        chunk.indptr.push(chunk.indices.len() as u64);
-    }
-    chunk
-}
-
-/// Writes a corpus with ids, and labels if wanted.
-pub fn write_corpus(path: &Path, chunk: &CsrChunk, values: Values, labelled: bool) {
-    let _open = WRITING.read().unwrap_or_else(PoisonError::into_inner);
-    let ids: Vec<String> = (0..chunk.documents()).map(|n| format!("document {n}")).collect();
-    let labels: Vec<String> = (0..chunk.documents()).map(|n| format!("class {}", n % 3)).collect();
-    let target = Target::create(path).expect("a target");
-    let mut writer = CorpusWriter::create(target, &dictionary(chunk.terms), values, labelled).expect("a corpus");
-    writer.append(chunk, &ids, labelled.then_some(&labels)).expect("documents");
-    writer.finish(&serde_json::json!({ "made by": "a test" })).expect("a complete corpus");
-}
-
-/// All documents of a corpus.
-pub fn read_corpus(path: &Path) -> (CorpusReader, CsrChunk) {
-    let reader = CorpusReader::open(path).expect("a corpus");
-    let chunk = reader.read_documents(0, reader.header().documents).expect("documents");
-    (reader, chunk)
-}
-
-/// A path as an argument.
-pub fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
-
-/// A file cut to half its length.
-pub fn truncated(path: &Path) -> PathBuf {
-    let bytes = fs::read(path).expect("readable");
-    let cut = path.with_extension("cut");
-    fs::write(&cut, &bytes[..bytes.len() / 2]).expect("written");
-    cut
-}
-
-/// An LSI model over the dictionary of the test corpora whose numbers follow from their positions; it is orthonormal in
-/// no way, which shows every mistake in a product.
-pub fn model(terms: u32, topics: usize, values: &str) -> LsiModel {
-    let entry = |(row, column): (usize, usize)| ((row * 31 + column * 17 + row * column) % 101) as f32 / 101.0 - 0.5;
-    LsiModel {
-        left_vectors: ndarray::Array2::from_shape_fn((terms as usize, topics), entry),
-        singular_values: (0..topics).map(|topic| 30.0 / (topic + 1) as f64).collect(),
-        residuals: (0..topics).map(|topic| 1e-6 * (topic + 1) as f64).collect(),
-        terms: dictionary(terms),
-        documents: 1000,
-        values: values.into(),
-        frobenius_squared: 5000.0,
-    }
-}
-
-/// Writes a model.
-pub fn write_model(path: &Path, model: &LsiModel) {
-    let _open = WRITING.read().unwrap_or_else(PoisonError::into_inner);
-    let target = Target::create(path).expect("a target");
-    model.save(target, &serde_json::json!({ "made by": "a test" })).expect("a complete model");
 }

@@ -1,0 +1,116 @@
+//! How good a model is on a corpus, computed anew in f64 from what is in the two files.
+//!
+//! Problem: for each left vector u (terms) with singular value s of a model and the matrix A (terms x documents) of a
+//! corpus, the residual ||A A^T u - s^2 u|| / s^2, and the share ||A^T u||^2 / ||A||_F^2 of the corpus' squared norm that
+//! the topic captures. On the corpus the model was trained on, a small residual proves that (s, u) is a singular pair, to
+//! an error of the order of its square in s; on another corpus only the captured shares say something.
+//! Cost: one pass to learn the norm, then one per 64 topics, each 4 nnz 64 flops in f64.
+
+use crate::comm::Route;
+use crate::dispatch::{Corpus, Dataset, Documents, Job};
+use crate::error::{Error, Result};
+use crate::linalg::fixed::wide;
+use crate::linalg::{Prepared, rows};
+use crate::lsi::model::LsiModel;
+use crate::lsi::operator::Operator;
+use crate::lsi::transform;
+use crate::store::file::Format;
+use crate::store::model::ModelReader;
+use ndarray::Array2;
+use std::path::Path;
+
+/// What was found out about each topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Singular values as the model has them.
+    pub singular_values: Vec<f64>,
+    /// ||A A^T u - s^2 u|| / s^2.
+    pub residuals: Vec<f64>,
+    /// ||A^T u||^2 / ||A||_F^2.
+    pub energies: Vec<f64>,
+}
+
+impl Evaluation {
+    /// Share of the squared norm that the first 1, 2, .. topics capture together.
+    pub fn cumulative_energies(&self) -> Vec<f64> {
+        let add = |sum: &mut f64, &energy: &f64| {
+            *sum += energy;
+            Some(*sum)
+        };
+        self.energies.iter().scan(0.0, add).collect()
+    }
+
+    /// The largest residual and its topic.
+    pub fn worst(&self) -> Option<(usize, f64)> {
+        self.residuals.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// Evaluates a model on a corpus. Collective; all ranks get the same.
+///
+/// # Errors
+/// A corpus over another dictionary or of other values than the model was made from; a singular value of zero; an empty
+/// corpus; those of reading.
+pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus) -> Result<Evaluation> {
+    let phase = job.account.enter_phase("load model");
+    let mut loaded = None;
+    let values = job.share(|| {
+        let found = job.account.io(|| transform::load(&ModelReader::open(model, Format::Lsi)?, corpus))?;
+        if let Some(topic) = found.singular_values.iter().position(|&s| s <= 0.0) {
+            let path = model.display();
+            return Err(Error::failed(format!("{path}: the singular value of topic {topic} is 0: train fewer topics")));
+        }
+        Ok(bytemuck::cast_slice(&loaded.insert(found).singular_values).to_vec())
+    })?;
+    let singular_values: Vec<f64> = bytemuck::pod_collect_to_vec(&values);
+    drop(phase);
+
+    let phase = job.account.enter_phase("read");
+    let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
+    let operator = Operator::new(&dataset, corpus.header().terms)?;
+    drop(phase);
+    let phase = job.account.enter_phase("verify");
+    let vectors = deal_out(&operator, loaded, singular_values.len())?;
+    let pass = operator.verify(vectors.view(), singular_values.len())?;
+    let squares: Vec<f64> = singular_values.iter().map(|s| s * s).collect();
+    let residuals = residuals(job, &vectors, &pass.products, &squares)?;
+    drop(phase);
+    let energies = pass.captured.iter().map(|captured| captured / operator.frobenius_squared()).collect();
+    Ok(Evaluation { singular_values, residuals, energies })
+}
+
+/// Gives each rank its rows of the left vectors (rows x topics); those who do not work get none.
+fn deal_out(operator: &Operator, model: Option<LsiModel>, topics: usize) -> Result<Array2<f32>> {
+    let job = operator.job();
+    let shares = operator.shares();
+    let parts = model.map_or_else(Vec::new, |model| {
+        let workers = Route::Workers.members(job.comm.size());
+        let part = |rank: usize| {
+            let rows = if workers.contains(&rank) { shares.of(rank - workers.start) } else { 0..0 };
+            model.left_vectors.slice(ndarray::s![rows, ..]).iter().flat_map(|value| value.to_le_bytes()).collect()
+        };
+        (0..job.comm.size()).map(part).collect()
+    });
+    let own: Vec<f32> = bytemuck::pod_collect_to_vec(&job.wait(job.comm.scatter(Route::World, parts))?);
+    Array2::from_shape_vec((operator.rows().len(), topics), own)
+        .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))
+}
+
+/// ||products - s^2 vectors|| / s^2 of each column, over the rows of all ranks.
+fn residuals(job: &Job, vectors: &Array2<f32>, products: &Array2<f64>, squares: &[f64]) -> Result<Vec<f64>> {
+    let mut sums = vec![0i64; 2 * squares.len()];
+    // In blocks that are the same for any number of ranks, so that each partial sum is rounded alike.
+    for block in rows::blocks(vectors.nrows()) {
+        let mut differences = vec![0f64; squares.len()];
+        for row in block {
+            let pairs = vectors.row(row).into_iter().zip(products.row(row));
+            for ((sum, square), (value, product)) in differences.iter_mut().zip(squares).zip(pairs) {
+                // Relative at once: sums of squares of raw counts would not fit the grid of exact sums.
+                *sum += (product / square - f64::from(*value)).powi(2);
+            }
+        }
+        sums.chunks_exact_mut(2).zip(&differences).for_each(|(pair, value)| wide::add(pair, *value));
+    }
+    let sums = job.wait(job.comm.sum(Route::World, sums))?;
+    Ok(sums.chunks_exact(2).map(|pair| wide::value(pair).sqrt()).collect())
+}
