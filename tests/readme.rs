@@ -76,7 +76,9 @@ fn succeed(folder: &Path, program: &str, arguments: &[&str]) -> String {
 /// Compares what was printed with what the README shows: words exactly, numbers to 2 % and one unit of the last digit
 /// shown, since CPUs without fused multiply-add and other versions of MKL round differently.
 fn assert_alike(shown: &str, printed: &str) {
-    let words = |text: &str| -> Vec<String> { text.split([' ', '\n', '*']).map(str::to_owned).collect() };
+    let separates = |c: char| c.is_whitespace() || c == '*';
+    let words =
+        |text: &str| -> Vec<String> { text.split(separates).filter(|w| !w.is_empty()).map(str::to_owned).collect() };
     let (expected, actual) = (words(shown), words(printed));
     let alike = |(one, other): (&String, &String)| match (one.parse::<f64>(), other.parse::<f64>()) {
         (Ok(a), Ok(b)) => {
