@@ -6,6 +6,7 @@
 #
 # It installs nothing (setup.sh does) and may be sourced again to switch. It exports
 #   MKLROOT, LIBCLANG_PATH, HDF5_DIR   what cargo's build scripts look for; values set by modules are kept
+#   CORPUSCLE_PYTHON                   a Python with h5py, anndata and scipy, to read result files and to test the README
 #   MPICC, CARGO_TARGET_DIR            which MPI is linked, and where that build lives
 #   CORPUSCLE_MPIRUN                   the launcher of that MPI with its options, separated by spaces
 #   CORPUSCLE_MPIRUN_RECOVERY          the options under which a job outlives a dead worker; empty where there are none
@@ -20,11 +21,18 @@ corpuscle_env() {
     fi
     root=$(CDPATH='' cd -- "$(dirname -- "$here")/.." && pwd) || return 1
 
+    deps=${CORPUSCLE_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/corpuscle}
+
     # Intel MKL: one already loaded (with its static libraries) wins over the one setup.sh installs.
     if [ ! -e "${MKLROOT:-/nonexistent}/lib/libmkl_core.a" ] && [ ! -e "${MKLROOT:-/nonexistent}/lib/intel64/libmkl_core.a" ]; then
-        deps=${CORPUSCLE_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/corpuscle}
         version=$(sed -n 's/^mkl-static==\([0-9.]*\).*/\1/p' "$root/jobscripts/mkl-requirements.txt")
         export MKLROOT=$deps/mkl-$version
+    fi
+
+    # Python: one that was named wins. The folder's name changes with the list of packages, so that an old one is not used.
+    if [ ! -x "${CORPUSCLE_PYTHON:-/nonexistent}" ]; then
+        version=$(cksum <"$root/jobscripts/python-requirements.txt" | cut -d' ' -f1)
+        export CORPUSCLE_PYTHON=$deps/python-$version/bin/python
     fi
 
     # bindgen needs libclang together with clang's own headers. Left alone it takes the newest libclang, which on

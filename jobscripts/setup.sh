@@ -5,7 +5,9 @@
 #     MPI=mpich bash jobscripts/setup.sh     # MPICH; on Debian beside Open MPI
 #
 # Debian packages are installed only as root, and only those whose purpose nothing on the machine serves yet. Intel MKL,
-# which Debian's main archive lacks, goes into a folder shared by all clones: ${CORPUSCLE_DEPS:-~/.cache/corpuscle}.
+# which Debian's main archive lacks, goes into a folder shared by all clones: ${CORPUSCLE_DEPS:-~/.cache/corpuscle}. So do
+# h5py, anndata and scipy, which corpuscle does not need: they are for reading its files from Python and for the test
+# of the README. Where they cannot be had, set-up says so and goes on.
 # Where packages cannot be installed it names them, and the modules that usually hold them. When everything is there it
 # prints one line and changes nothing.
 set -euo pipefail
@@ -33,8 +35,15 @@ has_mkl() {
     for library in intel_lp64 sequential core; do [[ -s $lib/libmkl_$library.a ]] || return 1; done
     [[ -s $MKLROOT/include/mkl.h ]]
 }
-# Python is asked for only where MKL has to be fetched.
-has_venv() { has_mkl || python3 -c 'import ensurepip, venv' 2>/dev/null; }
+has_python() {
+    "$CORPUSCLE_PYTHON" -c '
+import importlib.util, sys
+sys.exit(not all(map(importlib.util.find_spec, ("anndata", "h5py", "scipy"))))' 2>/dev/null
+}
+can_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
+can_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+# A must where MKL has to be fetched; else worth a package, not worth giving up.
+has_venv() { can_venv || { has_mkl && { has_python || ! can_install; }; }; }
 
 if [[ ${MPI:-openmpi} == mpich ]]; then mpi_packages='mpich libmpich-dev'; else mpi_packages='openmpi-bin libopenmpi-dev'; fi
 # check | what it is | Debian packages | module on a cluster
@@ -53,7 +62,7 @@ find_missing() {
 }
 
 find_missing
-if ((${#missing[@]})) && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+if ((${#missing[@]})) && can_install; then
     packages=$(printf '%s\n' "${missing[@]}" | cut -d'|' -f3)
     # shellcheck disable=SC2086 # the list is meant to be split
     echo "setup: installing" $packages
@@ -104,6 +113,28 @@ if ! has_mkl; then
     rm -rf "$MKLROOT"
     mv "$partial" "$MKLROOT"
     has_mkl || { echo "setup: $MKLROOT lacks the static libraries of Intel MKL: remove it and run this again" >&2; exit 1; }
+fi
+
+# install_python FOLDER: the packages in a virtual environment that is moved to FOLDER once it is whole.
+install_python() (
+    partial=$(mktemp -d "$1.XXXXXX") || exit 1
+    trap 'rm -rf "$partial"' EXIT
+    python3 -m venv "$partial" &&
+        "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --only-binary :all: \
+            -r jobscripts/python-requirements.txt &&
+        rm -rf "$1" && mv "$partial" "$1"
+)
+if ! has_python; then
+    folder=${CORPUSCLE_PYTHON%/bin/python}
+    if ! can_venv || ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        echo "setup: no Python 3.11 with venv: going on without h5py, anndata and scipy" >&2
+    elif [[ $folder == "$CORPUSCLE_PYTHON" || -e $folder/bin/python ]]; then
+        echo "setup: $CORPUSCLE_PYTHON lacks h5py, anndata or scipy: going on without" >&2
+    else
+        echo "setup: installing h5py, anndata and scipy into $folder (400 MB)"
+        mkdir -p "$(dirname "$folder")"
+        install_python "$folder" || echo "setup: h5py, anndata and scipy could not be fetched: going on without" >&2
+    fi
 fi
 
 mpi_name=$(${CORPUSCLE_MPIRUN%% *} --version 2>&1 | sed -nE '/^ *Version: */ { s//MPICH /p; q }; /.*\((Open MPI|OpenRTE)\) / { s//Open MPI /p; q }')

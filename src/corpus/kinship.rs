@@ -14,8 +14,8 @@ pub fn same_terms(model: &Path, known: &[String], corpus: &Path, given: &[String
         None => format!("{} terms and not {}", given.len(), known.len()),
     };
     Err(Error::failed(format!(
-        "{}: its dictionary is not that of the model {} ({difference}); build the corpus with --dictionary and the \
-         corpus that the model was made from",
+        "{}: its dictionary is not that of the model {} ({difference}); `corpuscle split` one corpus \
+         before training, or `corpuscle import` the other with the --dictionary of the model",
         corpus.display(),
         model.display()
     )))

@@ -1,0 +1,190 @@
+//! The README is true: its commands run as they are written, print what it says they print, and its Python reads the files
+//! they leave; its tables of options name all options there are and no others.
+//!
+//! A comment before a fenced block says what is to be done with it:
+//!
+//! ```text
+//! <!-- test: tour -->     sh: run it
+//! <!-- test: mpi -->      sh: run it where there is an MPI launcher
+//! <!-- test: output -->   text: what the block before it printed
+//! <!-- test: python -->   python: run it where its packages are
+//! ```
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_corpuscle");
+/// Seconds that one block may take.
+const DEADLINE: &str = "300";
+
+/// A fenced block that is tested.
+struct Block {
+    /// The word after `test:`.
+    kind: String,
+    body: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).expect("the README")
+}
+
+fn tested_blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(kind) = line.strip_prefix("<!-- test: ").and_then(|rest| rest.strip_suffix(" -->")) else { continue };
+        let fence = lines.next().unwrap_or_default();
+        assert!(fence.starts_with("```"), "no block after {line}");
+        let body = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
+        blocks.push(Block { kind: kind.to_owned(), body });
+    }
+    blocks
+}
+
+/// Runs a program in a folder, with the program under test first on the path and the launcher's settings made.
+fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Output {
+    let mut path = OsString::from(Path::new(PROGRAM).parent().expect("a folder"));
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new("timeout");
+    command.arg(DEADLINE).arg(program).args(arguments).current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    if env::var_os("CORPUSCLE_MPIRUN").is_none() {
+        command.env("CORPUSCLE_MPIRUN", "mpirun --oversubscribe --bind-to none");
+    }
+    for name in ["OMPI_ALLOW_RUN_AS_ROOT", "PRTE_ALLOW_RUN_AS_ROOT"] {
+        command.env(name, "1").env(format!("{name}_CONFIRM"), "1");
+    }
+    command.output().unwrap_or_else(|cause| panic!("{command:?}: {cause}"))
+}
+
+/// Runs a block, which must end well, and returns what it printed.
+fn succeed(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = run_in(folder, program, arguments);
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{program} {}\n{status}\n{stdout}{stderr}", arguments.join(" "));
+    stdout.into_owned()
+}
+
+/// Compares what was printed with what the README shows: words exactly, numbers to 2 % and one unit of the last digit
+/// shown, since CPUs without fused multiply-add and other versions of MKL round differently.
+fn assert_alike(shown: &str, printed: &str) {
+    let separates = |c: char| c.is_whitespace() || c == '*';
+    let words =
+        |text: &str| -> Vec<String> { text.split(separates).filter(|w| !w.is_empty()).map(str::to_owned).collect() };
+    let (expected, actual) = (words(shown), words(printed));
+    let alike = |(one, other): (&String, &String)| match (one.parse::<f64>(), other.parse::<f64>()) {
+        (Ok(a), Ok(b)) => {
+            let decimals = one.split('.').nth(1).filter(|_| !one.contains('e')).map_or(0, str::len);
+            let unit = if decimals > 0 { 10f64.powi(-(decimals as i32)) } else { 0.0 };
+            // Two digits are shown of residuals, so their last one is worth up to 10 %.
+            let share = if one.contains('e') { 0.11 } else { 0.02 };
+            let whole = a.fract() == 0.0 && !one.contains(['.', 'e']);
+            if whole { a == b } else { (a - b).abs() <= share * a.abs() + unit }
+        }
+        _ => one == other || (one.starts_with("--") && other.starts_with("--")),
+    };
+    let same = expected.len() == actual.len() && expected.iter().zip(&actual).all(alike);
+    assert!(same, "the README shows\n{shown}\nbut printed is\n{printed}");
+}
+
+/// A launcher for this build.
+fn has_launcher(folder: &Path) -> bool {
+    cfg!(feature = "mpi") && run_in(folder, "bash", &["-c", "${CORPUSCLE_MPIRUN%% *} --version"]).status.success()
+}
+
+/// The Python that jobscripts/env.sh names, or any, if it has the packages.
+fn python(folder: &Path) -> Option<String> {
+    let named = env::var("CORPUSCLE_PYTHON").ok();
+    let mut candidates = named.into_iter().chain(["python3".to_owned()]);
+    let works = |python: &String| run_in(folder, python, &["-c", "import anndata, h5py, scipy"]).status.success();
+    let found = candidates.find(works);
+    // Set-up installs them there: silence would hide that it failed to.
+    assert!(found.is_some() || env::var_os("CI").is_none(), "no Python with anndata, h5py and scipy in CI");
+    found
+}
+
+#[test]
+fn the_tour_runs_as_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    fs::create_dir(folder.join("data")).expect("created");
+    fs::copy(root().join("data/sample.jsonl"), folder.join("data/sample.jsonl")).expect("copied");
+    let blocks = tested_blocks(&readme());
+    let of = |kind: &str| blocks.iter().filter(|block| block.kind == kind).count();
+    assert!(
+        of("tour") >= 6 && of("output") >= 3 && of("mpi") == 1 && of("python") == 1,
+        "blocks have lost their marks"
+    );
+    let mut printed = String::new();
+    for Block { kind, body } in &blocks {
+        match kind.as_str() {
+            "tour" => printed = succeed(folder, "bash", &["-euo", "pipefail", "-c", body]),
+            "output" => assert_alike(body, &printed),
+            "mpi" if has_launcher(folder) => {
+                succeed(folder, "bash", &["-euo", "pipefail", "-c", body]);
+            }
+            "mpi" => eprintln!("skipped: no MPI launcher, or a build without MPI"),
+            "python" => match python(folder) {
+                Some(python) => {
+                    let said = succeed(folder, &python, &["-c", body]);
+                    assert!(said.contains("n_obs × n_vars = 108 × 772"), "{said}");
+                }
+                None => eprintln!("skipped: no Python with anndata, h5py and scipy; jobscripts/setup.sh installs one"),
+            },
+            other => panic!("a block is marked {other:?}, which means nothing"),
+        }
+    }
+}
+
+/// Long options of a text: words of letters and hyphens after two hyphens.
+fn options(text: &str) -> BTreeSet<String> {
+    let end = |rest: &str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
+    let starts = text.split("--").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    starts.map(|rest| rest[..end(rest)].to_owned()).collect()
+}
+
+/// The options a command says it has: the heads of its help's entries.
+fn options_of_help(arguments: &[&str]) -> BTreeSet<String> {
+    let help = succeed(root(), PROGRAM, arguments);
+    let heads = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    // In the wrapped form of help a head stands alone, but for the name of its value.
+    heads.flat_map(|head| options(head.split('<').next().unwrap_or(head))).collect()
+}
+
+/// First cells of the tables below a heading, up to the next heading.
+fn options_of_tables(section: &str) -> BTreeSet<String> {
+    let end = section.find("\n#").unwrap_or(section.len());
+    let rows = section[..end].lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.flat_map(|row| options(row.split(" | ").next().unwrap_or(row))).collect()
+}
+
+#[test]
+fn the_tables_of_options_are_those_of_help() {
+    let readme = readme();
+    let always = ["help", "version"].map(str::to_owned);
+    let section = |head: &str| readme.split_once(head).unwrap_or_else(|| panic!("no {head:?}")).1;
+    let common = options_of_tables(section("\n## Options\n"));
+    let mut known = options_of_help(&["--help"]);
+    always.iter().for_each(|name| assert!(known.remove(name), "--{name}"));
+    assert_eq!(common, known, "options of all commands");
+
+    let help = succeed(root(), PROGRAM, &["--help"]);
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = list.filter_map(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = names.filter(|name| *name != "help").collect();
+    assert_eq!(readme.matches("\n### corpuscle ").count(), commands.len(), "commands documented");
+    for command in commands {
+        let mut known = options_of_help(&[command, "--help"]);
+        known.retain(|name| !common.contains(name) && !always.contains(name));
+        let shown = options_of_tables(section(&format!("\n### corpuscle {command} ")));
+        assert_eq!(shown, known, "options of {command}");
+    }
+}
