@@ -36,7 +36,7 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
 
 /// What a rank waits, times its number, before it says what is wrong: a mistake that all ranks or several workers find
 /// is said by the first of them, which then ends the job.
-const TURN: Duration = Duration::from_millis(200);
+const TURN: Duration = Duration::from_millis(500);
 /// The longest wait of a rank.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -52,6 +52,7 @@ fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
     }
     crate::store::atomic::remove_unfinished();
     if comm.size() > 1 {
+        logging::let_launcher_read();
         comm.abort(error.exit_code());
     }
     ExitCode::from(error.exit_code() as u8)

@@ -66,7 +66,10 @@ pub fn abort_on_panic(comm: &dyn Comm) {
         crate::report::logging::say(&format!("corpuscle: internal error: {cause}{at}{place}; please report it"));
         crate::store::atomic::remove_unfinished();
         #[cfg(feature = "mpi")]
-        super::mpi::abort(1);
+        {
+            crate::report::logging::let_launcher_read();
+            super::mpi::abort(1);
+        }
         std::process::exit(1);
     }));
 }

@@ -56,6 +56,12 @@ pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
+/// Gives the launcher the time to pass on what this rank has said last: MPICH's forgets what it has not read when a job is
+/// aborted.
+pub fn let_launcher_read() {
+    std::thread::sleep(std::time::Duration::from_millis(300));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
