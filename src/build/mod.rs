@@ -88,7 +88,9 @@ pub fn build(job: &Job, spec: &BuildSpec) -> Result<Option<Built>> {
     progress.stage("build: write", Some(pieces.iter().map(|piece| piece.bytes).sum()));
     let convert = Converter::new(&plan, &pieces, &dictionary);
     let nonzeros = job.account.phase("write", || {
-        let writer = job.is_dispatcher().then(|| create(spec, &plan, &dictionary)).transpose()?;
+        let labelled = plan.fields.label.is_some();
+        let create = |target| CorpusWriter::create(target, &dictionary.terms, Values::Counts, labelled);
+        let writer = job.target(&spec.output)?.map(create).transpose()?;
         write(&dataset, &convert, &progress, writer, &provenance)
     })?;
     Ok(census.zip(nonzeros).map(|(census, nonzeros)| Built {
@@ -187,11 +189,6 @@ fn agree(job: &Job, filter: &FilterSpec, census: Option<&Census>) -> Result<(Dic
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
     let (dictionary, pieces) = rest.split_at_checked(length).ok_or_else(damaged)?;
     Ok((Dictionary::decode(dictionary)?, PieceFacts::decode_all(pieces)?))
-}
-
-fn create(spec: &BuildSpec, plan: &TextPlan, dictionary: &Dictionary) -> Result<CorpusWriter> {
-    let target = Target::create(&spec.output)?;
-    CorpusWriter::create(target, &dictionary.terms, Values::Counts, plan.fields.label.is_some())
 }
 
 /// Pass 2: writes the documents. The dispatcher, which has the writer, gets the number of nonzeros.

@@ -43,9 +43,10 @@ pub struct ImportSpec {
 
 /// Imports a matrix; the header of the corpus is returned on the dispatcher. Collective.
 pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
+    let target = job.target(&spec.output)?;
     let mut inputs = None;
     let matrix = job.share(|| {
-        let opened = Inputs::open(job, spec)?;
+        let opened = Inputs::open(job, spec, target)?;
         let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
         inputs = Some(opened);
         Ok(bytes)
@@ -89,8 +90,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn open(job: &Job, spec: &ImportSpec) -> Result<Inputs> {
-        let target = Target::create(&spec.output)?;
+    fn open(job: &Job, spec: &ImportSpec, target: Option<Target>) -> Result<Inputs> {
         let matrix = Matrix::open(&spec.matrix)?;
         let terms = match &spec.dictionary {
             Some(path) => term_list::read(path, matrix.header.terms)?,
@@ -103,7 +103,7 @@ impl Inputs {
             }
         }
         let assumptions = first_impression(&matrix)?;
-        Ok(Inputs { matrix, terms, assumptions, checksums, target: Some(target) })
+        Ok(Inputs { matrix, terms, assumptions, checksums, target })
     }
 
     /// Begins to write the corpus, for the first time or anew.
