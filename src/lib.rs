@@ -16,7 +16,12 @@
 //! corpus, linalg, store, report     used by all of the above
 //! ```
 
+// Linked for the BLAS they bring, through ndarray.
 use intel_mkl_src as _;
+use ndarray_linalg as _;
+
+#[cfg(target_endian = "big")]
+compile_error!("numbers travel between ranks as they lie in memory: little-endian machines only");
 
 pub mod build;
 pub mod cli;

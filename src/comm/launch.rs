@@ -4,7 +4,7 @@
 //! compute everything and write the same file. The launchers say in the environment how many ranks they started;
 //! a job whose MPI sees another number is refused.
 
-use super::{Comm, Local};
+use super::{Comm, Local, process};
 use crate::error::{Error, Result};
 
 /// Variables by which launchers tell a rank how many there are: Open MPI, MPICH and Intel MPI, srun steps, PALS.
@@ -38,6 +38,8 @@ impl Launch {
 
 /// Joins the job this process was started in. Without a launcher there is one rank and no MPI is initialised.
 pub fn start() -> Result<Box<dyn Comm>> {
+    process::sharpen_sleep();
+    process::keep_freed_memory();
     let Launch { ranks, .. } = Launch::from_environment();
     let Some(ranks) = ranks else { return Ok(Box::new(Local::new())) };
     #[cfg(feature = "mpi")]

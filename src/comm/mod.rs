@@ -13,6 +13,7 @@ mod launch;
 mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod process;
 mod threads;
 mod traffic;
 mod tree;

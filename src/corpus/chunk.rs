@@ -61,9 +61,9 @@ impl CsrChunk {
         {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend(self.indptr.iter().flat_map(|offset| offset.to_le_bytes()));
-        bytes.extend(self.indices.iter().flat_map(|term| term.to_le_bytes()));
-        bytes.extend(self.data.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.indptr));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.indices));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.data));
         bytes
     }
 

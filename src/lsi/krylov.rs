@@ -272,7 +272,8 @@ struct Schedule {
 
 impl Schedule {
     fn new(plan: &LsiPlan) -> Schedule {
-        Schedule { next: 2 * plan.topics + plan.block, step: (plan.topics / 2).max(plan.block), seen: None }
+        // No corpus seen so far was done before three columns a topic.
+        Schedule { next: 3 * plan.topics, step: (plan.topics / 2).max(plan.block), seen: None }
     }
 
     fn due(&self, columns: usize) -> bool {
@@ -283,8 +284,8 @@ impl Schedule {
         let ahead = match self.seen {
             Some((before, earlier)) if columns > before && residual < earlier && residual > 0.0 => {
                 let rate = (earlier / residual).ln() / (columns - before) as f64;
-                // Never further than the step: the fall may quicken.
-                (((residual / plan.tolerance).ln() / rate).max(1.0) as usize).min(self.step)
+                // The fall quickens towards the end: a rate twice as high is expected, and nothing beyond the step.
+                ((0.5 * (residual / plan.tolerance).ln() / rate).max(1.0) as usize).min(self.step)
             }
             _ => self.step,
         };

@@ -48,8 +48,15 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Op
     if !job.is_dispatcher() {
         return Ok((training, None));
     }
-    let values: Vec<f32> =
-        parts.iter().flat_map(|part| part.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))).collect();
+    let mut values = vec![0f32; header.terms as usize * topics];
+    let mut rest = bytemuck::cast_slice_mut::<f32, u8>(&mut values);
+    for part in &parts {
+        let (rows, tail) = rest
+            .split_at_mut_checked(part.len())
+            .ok_or_else(|| Error::failed("more rows of left vectors than the dictionary has terms"))?;
+        rows.copy_from_slice(part);
+        rest = tail;
+    }
     let left_vectors = Array2::from_shape_vec((header.terms as usize, topics), values)
         .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))?;
     let model = LsiModel {

@@ -43,7 +43,6 @@ impl Mpi {
             .ok_or_else(|| Error::failed("MPI was initialised before"))?;
         let world = universe.world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
-        request::sharpen_sleep();
         let raw = world.as_raw();
         let works = Route::Workers.members(size).contains(&rank);
         let (letters, all, feed) =

@@ -20,14 +20,6 @@ use crate::error::{Error, Result};
 /// networks are fastest with messages far below that limit.
 const PIECE: usize = 1 << 30;
 
-/// Lets short sleeps be short: the kernel may otherwise add 50 microseconds to each.
-pub(super) fn sharpen_sleep() {
-    // SAFETY: PR_SET_TIMERSLACK takes a number of nanoseconds and touches no memory of ours.
-    unsafe {
-        libc::prctl(libc::PR_SET_TIMERSLACK, 1000u64, 0, 0, 0);
-    }
-}
-
 /// Where MPI is to read from. An empty vector's pointer is its alignment, and Open MPI's MPI_IN_PLACE is the address 1:
 /// an empty byte string must be handed over as null.
 pub(super) fn from<T>(data: &[T]) -> *const c_void {
