@@ -16,7 +16,7 @@ mod census;
 mod convert;
 mod pieces;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
 use crate::dispatch::{Dataset, Job, merge};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
-use crate::store::atomic::Target;
+use crate::store::atomic::{Target, refuse_inputs_as_output};
 
 use census::{Census, PieceFacts};
 use convert::{Converter, Documents};
@@ -110,10 +110,7 @@ impl BuildSpec {
         self.filter.check()?;
         Tokenizer::new(&self.tokenizer)?;
         let plan = self.text.check()?;
-        if let Some(input) = plan.files.iter().find(|file| same_file(&file.path, &self.output)) {
-            let path = input.path.display();
-            return Err(Error::usage(format!("{path}: is input and output at once: name another output")));
-        }
+        refuse_inputs_as_output(plan.files.iter().map(|file| file.path.as_path()), &self.output)?;
         // Only to learn that it can be made. Were it left there, it would stay when a worker meets damaged text and ends
         // the job.
         Target::create(&self.output)?;
@@ -134,11 +131,6 @@ impl BuildSpec {
             "filter": self.filter,
         })
     }
-}
-
-/// Whether two names lead to one file. A file that is not there is none.
-fn same_file(a: &Path, b: &Path) -> bool {
-    a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }
 
 /// Bytes of text that will be read, where that is known beforehand.

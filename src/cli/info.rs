@@ -71,6 +71,11 @@ impl Info {
     }
 }
 
+/// A ratio as people read it; the numbers it is made of are printed too.
+fn four_digits(ratio: f64) -> Cell {
+    format!("{ratio:.3e}").parse::<f64>().ok().into()
+}
+
 fn cell(value: Value) -> Cell {
     match value {
         Value::Text(text) => text.into(),
@@ -95,8 +100,8 @@ impl Rows {
         self.push("documents", header.documents);
         self.push("terms", header.terms);
         self.push("nonzeros", header.nonzeros);
-        self.push("density", format!("{:.3e}", header.nonzeros as f64 / cells).parse::<f64>().ok());
-        self.push("terms per document, mean", header.nonzeros as f64 / header.documents as f64);
+        self.push("density", four_digits(header.nonzeros as f64 / cells));
+        self.push("terms per document, mean", four_digits(header.nonzeros as f64 / header.documents as f64));
         self.push("terms per document, most", corpus.document_lengths().max());
         self.push("empty documents", corpus.document_lengths().filter(|&length| length == 0).count());
         let unused = corpus.document_frequency()?.iter().filter(|&&frequency| frequency == 0).count();

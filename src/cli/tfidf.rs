@@ -1,6 +1,6 @@
 //! `corpuscle tfidf`: corpus of counts -> corpus of weights.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
+use crate::store::atomic::same_file;
 use crate::weight::apply::{Scheme, Targets, weigh};
 use crate::weight::smart::SmartCode;
 use crate::weight::tfidf::Pivoting;
@@ -76,10 +77,4 @@ impl Tfidf {
         let model = self.model_out.as_ref().map(|path| job.target(path)).transpose()?.flatten();
         Ok(corpus.map(|corpus| Targets { corpus, model }))
     }
-}
-
-/// Whether two names lead to one file, which need not exist yet.
-fn same_file(one: &Path, other: &Path) -> bool {
-    let resolve = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
-    matches!((resolve(one), resolve(other)), (Ok(one), Ok(other)) if one == other)
 }

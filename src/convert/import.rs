@@ -8,7 +8,7 @@
 //! Cost: the file is read once, 16 bytes an entry travel to the dispatcher. Memory: a few pieces per worker; for entries
 //! that are not sorted by document 16 bytes each on the dispatcher.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::corpus::text::TextPlan;
 use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
-use crate::store::atomic::Target;
+use crate::store::atomic::{Target, refuse_inputs_as_output};
 use crate::store::provenance;
 
 /// What to import.
@@ -41,8 +41,20 @@ pub struct ImportSpec {
     pub output: PathBuf,
 }
 
+impl ImportSpec {
+    /// The files that are read, by role.
+    fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let beside = [("dictionary", &self.dictionary), ("ids", &self.ids), ("labels", &self.labels)];
+        let beside = beside.into_iter().filter_map(|(role, path)| Some((role, path.as_deref()?)));
+        std::iter::once(("matrix", self.matrix.as_path())).chain(beside)
+    }
+}
+
 /// Imports a matrix; the header of the corpus is returned on the dispatcher. Collective.
 pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
+    if job.is_dispatcher() {
+        refuse_inputs_as_output(spec.inputs().map(|(_, path)| path), &spec.output)?;
+    }
     let target = job.target(&spec.output)?;
     let mut inputs = None;
     let matrix = job.share(|| {
@@ -96,12 +108,8 @@ impl Inputs {
             Some(path) => term_list::read(path, matrix.header.terms)?,
             None => term_list::invented(matrix.header.terms),
         };
-        let mut checksums = vec![("matrix", job.account.io(|| provenance::of_input(&spec.matrix))?)];
-        for (role, path) in [("dictionary", &spec.dictionary), ("ids", &spec.ids), ("labels", &spec.labels)] {
-            if let Some(path) = path {
-                checksums.push((role, provenance::of_input(path)?));
-            }
-        }
+        let checksum = |(role, path)| Ok((role, job.account.io(|| provenance::of_input(path))?));
+        let checksums = spec.inputs().map(checksum).collect::<Result<_>>()?;
         let assumptions = first_impression(&matrix)?;
         Ok(Inputs { matrix, terms, assumptions, checksums, target })
     }

@@ -14,7 +14,7 @@ use crate::corpus::split::assignment;
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
-use crate::store::atomic::Target;
+use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
 use crate::store::provenance;
 
 /// Documents whose labels are read at a time.
@@ -40,10 +40,13 @@ pub fn split(job: &Job, spec: &SplitSpec) -> Result<Option<[CorpusHeader; 2]>> {
     if !job.is_dispatcher() {
         return Ok(None);
     }
-    let targets = [Target::create(&spec.train_out)?, Target::create(&spec.test_out)?];
-    if targets[0].path() == targets[1].path() {
+    if same_file(&spec.train_out, &spec.test_out) {
         return Err(Error::usage("--train-out and --test-out name the same file"));
     }
+    for output in [&spec.train_out, &spec.test_out] {
+        refuse_inputs_as_output([spec.corpus.as_path()], output)?;
+    }
+    let targets = [Target::create(&spec.train_out)?, Target::create(&spec.test_out)?];
     let reader = job.account.io(|| CorpusReader::open(&spec.corpus))?;
     let header = reader.header();
     let classes = classes(&reader)?;

@@ -166,7 +166,8 @@ fn banner(words: &[&str]) -> std::result::Result<Field, String> {
     match words[..] {
         ["%%matrixmarket", "matrix", "coordinate", field, "general"] => match field {
             "real" => Ok(Field::Real),
-            "integer" => Ok(Field::Integer),
+            // The second is scipy's, for matrices of unsigned integers.
+            "integer" | "unsigned-integer" => Ok(Field::Integer),
             "pattern" => Ok(Field::Pattern),
             other => Err(format!("{other} matrices are not supported; write it as real, integer or pattern")),
         },
@@ -388,6 +389,8 @@ mod tests {
         let (header, entries) = read(scipy).unwrap();
         assert_eq!(header.field, Field::Integer);
         assert_eq!(entries.iter().map(|e| (e.value, e.line)).collect::<Vec<_>>(), [(7.0, 7), (0.0, 8)]);
+        let (unsigned, _) = read("%%MatrixMarket matrix coordinate unsigned-integer general\n1 1 1\n1 1 7\n").unwrap();
+        assert_eq!(unsigned.field, Field::Integer);
         let (_, entries) = read("%%MatrixMarket matrix coordinate pattern general\n2 2 1\n2 1\n").unwrap();
         assert_eq!((entries[0].document, entries[0].value), (1, 1.0));
     }

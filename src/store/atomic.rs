@@ -135,6 +135,25 @@ impl Drop for Target {
     }
 }
 
+/// Whether two names lead to one file, be it there already or to be written.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    // Of a file to be written only the folder is there.
+    let place = |path: &Path| {
+        path.canonicalize().ok().or_else(|| Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)))
+    };
+    place(a).zip(place(b)).is_some_and(|(a, b)| a == b)
+}
+
+/// Makes sure that no input is going to be replaced.
+pub fn refuse_inputs_as_output<'a>(inputs: impl IntoIterator<Item = &'a Path>, output: &Path) -> Result<()> {
+    match inputs.into_iter().find(|input| same_file(input, output)) {
+        None => Ok(()),
+        Some(input) => {
+            Err(Error::usage(format!("{}: is input and output at once: name another output", input.display())))
+        }
+    }
+}
+
 /// The folder a path lies in; `.` for a bare name.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -208,5 +227,24 @@ mod tests {
         let path = folder.path().join("result");
         let (one, two) = (Target::create(&path).unwrap(), Target::create(&path).unwrap());
         assert_ne!(one.temporary(), two.temporary());
+    }
+
+    #[test]
+    fn one_file_is_known_by_all_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = |name: &str| folder.path().join(name);
+        fs::write(here("there"), "").unwrap();
+        fs::create_dir(here("inner")).unwrap();
+        std::os::unix::fs::symlink(here("there"), here("link")).unwrap();
+        for (a, b) in [("there", "link"), ("there", "inner/../there"), ("new", "inner/../new")] {
+            assert!(same_file(&here(a), &here(b)), "{a} {b}");
+        }
+        for (a, b) in [("there", "new"), ("new", "newer"), ("nowhere/a", "nowhere/a"), ("inner/there", "there")] {
+            assert!(!same_file(&here(a), &here(b)), "{a} {b}");
+        }
+        let inputs = [here("new"), here("link")];
+        let refused = refuse_inputs_as_output(inputs.iter().map(PathBuf::as_path), &here("there")).unwrap_err();
+        assert_eq!((refused.exit_code(), refused.to_string().contains("link: is input and output")), (2, true));
+        refuse_inputs_as_output(inputs.iter().map(PathBuf::as_path), &here("other")).unwrap();
     }
 }
