@@ -59,7 +59,7 @@ fn import_gives_the_same_bytes_for_any_ranks() {
     let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let (plain, packed, corpus) = (file("matrix.mtx"), file("matrix.mtx.gz"), file("corpus.h5"));
-    let chunk = documents(25_000, 4000, 1);
+    let chunk = documents(30_000, 4000, 1);
     let content = matrix_market(&chunk);
     // Workers get pieces of 4 MiB.
     assert!(content.len() > 3 * (4 << 20), "too few pieces: {} bytes", content.len());
