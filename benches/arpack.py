@@ -48,8 +48,8 @@ def check(path, model):
         left = file["left_vectors"][:].astype(np.float64)  # terms x k
         values = file["singular_values"][:].astype(np.float64)
         stated = file["residuals"][:].astype(np.float64)
-    # With A = matrix^T (terms x documents) and v = A^T u / s, the other half of the triplet's residual is zero.
-    residuals = np.linalg.norm(matrix.T @ (matrix @ left) / values - left * values, axis=0)
+    # With A = matrix^T (terms x documents): |A A^T u - s^2 u| / s^2.
+    residuals = np.linalg.norm(matrix.T @ (matrix @ left) - left * values**2, axis=0) / values**2
     return {
         "corpus": {"documents": matrix.shape[0], "terms": matrix.shape[1], "nonzeros": matrix.nnz},
         "singular_values": values.tolist(),

@@ -89,3 +89,8 @@ def keep(name, record):
     path = folder / f"{name}-{now:%H%M%S}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(f"raw figures: {path.relative_to(RESULTS.parent.parent)}")
+
+
+def dispatcher_cpu(run, phase):
+    """CPU of rank 0 in per cent of a core during the phase in which the workers work."""
+    return next(entry["dispatcher_cpu_percent"] for entry in run["totals"]["phases"] if entry["mean"]["name"] == phase)

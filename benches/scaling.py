@@ -10,7 +10,7 @@ command. One worker and two take turns, so that a busy machine slows both. Exit 
 import argparse
 from pathlib import Path
 
-from harness import Bars, corpuscle, keep, made, median
+from harness import Bars, corpuscle, dispatcher_cpu, keep, made, median
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,7 +41,9 @@ def main():
         one, two = (median(taken) for taken in runs[name].values())
         print(f"{name}: one worker {one:.2f} s, two {two:.2f} s (medians of {given.repeat})")
         bars.at_least(f"{name}: two workers over one", one / two, given.speed_up)
-        cpu = median(runs[name][2], lambda run: run["totals"]["dispatcher_cpu_percent"])
+        # The phase in which the workers work and the dispatcher waits; in others it reads or writes files.
+        phase = {"build": "count", "lsi": "krylov"}[name]
+        cpu = median(runs[name][2], lambda run: dispatcher_cpu(run, phase))
         bars.at_most(f"{name}: dispatcher CPU, per cent of a core", cpu, 5)
     keep("scaling", {"k": given.k, "runs": runs, "bars": bars.lines})
     bars.finish()

@@ -70,7 +70,12 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
         .map_err(|cause| Error::failed(format!("cannot start {threads} threads: {cause}")))?;
     let memory =
         common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
-    log::debug!("{} ranks over {}, {threads} threads and {} MiB a rank", comm.size(), comm.library(), memory >> 20);
+    log::debug!(
+        "{} ranks over {}, {threads} threads and {} MiB a rank",
+        comm.size(),
+        comm.implementation(),
+        memory >> 20
+    );
     let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
     let outcome = command.run(&job, common)?;
     report(&job, common, name, outcome)

@@ -49,7 +49,7 @@ pub fn start() -> Result<Box<dyn Comm>> {
     if comm.size() != ranks {
         return Err(Error::failed(format!(
             "the launcher started {ranks} ranks but {} sees {}: start with the launcher of the MPI this program was built with",
-            comm.library(),
+            comm.implementation(),
             comm.size()
         )));
     }

@@ -40,7 +40,7 @@ impl Comm for Local {
         &self.host
     }
 
-    fn library(&self) -> &str {
+    fn implementation(&self) -> &str {
         "serial, no MPI"
     }
 

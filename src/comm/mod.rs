@@ -98,7 +98,7 @@ pub trait Comm {
     /// Name of the machine this rank runs on.
     fn host(&self) -> &str;
     /// In words, what carries the messages ("Open MPI v4.1.4 ...", "serial").
-    fn library(&self) -> &str;
+    fn implementation(&self) -> &str;
     /// What this rank has sent and received so far.
     fn traffic(&self) -> &Traffic;
 

@@ -76,7 +76,7 @@ impl Comm for Threads {
         "thread"
     }
 
-    fn library(&self) -> &str {
+    fn implementation(&self) -> &str {
         "ranks as threads"
     }
 

@@ -6,6 +6,8 @@
 //! W of all workers, each getting the rows it owns.
 //! Cost a round: 4 nnz b flops; a worker of P takes in (P-1)/P (4 + 8) terms b bytes and sends as many.
 
+use std::cell::RefCell;
+
 use crate::comm::Route;
 use crate::dispatch::{Dataset, Documents, Job};
 use crate::error::{Error, Result};
@@ -23,6 +25,15 @@ pub struct Operator<'d, 'j, 'c, 's> {
     member: usize,
     grid: Grid,
     frobenius_squared: f64,
+    /// Large buffers of a round, kept for the next: fresh memory is slow memory.
+    buffers: RefCell<Buffers>,
+}
+
+/// V of all terms, the sums of A Y, and Y of a chunk.
+struct Buffers {
+    v: Aligned<f32>,
+    sums: Vec<i64>,
+    y: Aligned<f32>,
 }
 
 /// Sums of one f64 pass over the corpus with the vectors U: see [`Operator::verify`].
@@ -57,6 +68,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             member: job.comm.rank().saturating_sub(members.start),
             grid,
             frobenius_squared,
+            buffers: RefCell::new(Buffers { v: Aligned::zeros(0), sums: Vec::new(), y: Aligned::zeros(0) }),
         })
     }
 
@@ -93,26 +105,30 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             self.dataset.fold(|_, _| Ok(()))?;
             return Ok(());
         }
-        let mut v = Aligned::<f32>::zeros(terms * width);
-        self.gather_rows(bytemuck::cast_slice(&panel.values), bytemuck::cast_slice_mut(&mut v))?;
-        let mut sums = vec![0i64; terms * width];
-        let mut y = Aligned::<f32>::zeros(0);
+        let mut buffers = self.buffers.borrow_mut();
+        let Buffers { v, sums, y } = &mut *buffers;
+        if v.len() != terms * width {
+            *v = Aligned::zeros(terms * width);
+        }
+        self.gather_rows(bytemuck::cast_slice(&panel.values), bytemuck::cast_slice_mut(v))?;
+        sums.clear();
+        sums.resize(terms * width, 0);
         let simd = Simd::detect();
         self.dataset.fold(|_, chunk: &Prepared| {
             let size = chunk.documents() * width;
             if y.len() < size {
-                y = Aligned::zeros(size);
+                *y = Aligned::zeros(size);
             }
-            documents_times(simd, job.pool, chunk, &v, width, &mut y[..size]);
-            terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, &mut sums);
+            documents_times(simd, job.pool, chunk, v, width, &mut y[..size]);
+            terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, sums);
             count(job, chunk, columns);
             Ok(())
         })?;
         job.account.count(|counters| counters.products += columns as u64);
         let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
-        let own = job.wait(job.comm.sum_scatter(Route::Workers, sums, counts))?;
+        *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), counts))?;
         let step = 1.0 / self.grid.scale();
-        for (value, sum) in panel.values.iter_mut().zip(&own) {
+        for (value, sum) in panel.values.iter_mut().zip(&*sums) {
             *value = (*sum as f64 * step) as f32;
         }
         Ok(())

@@ -6,6 +6,8 @@
 //! Safety argument for the `unsafe` blocks: as in `request`; counts and offsets are computed from the lengths of the
 //! very buffers they describe, or from lengths announced by the peer for which the buffer was then allocated.
 
+use std::cell::Cell;
+
 use ::mpi::ffi;
 
 use super::request::{Communicator, Request, check, from, into};
@@ -22,6 +24,8 @@ pub(super) struct Lane {
     unit: ffi::MPI_Datatype,
     member: usize,
     members: usize,
+    /// What others sent to the last exchange, for the next one.
+    spare: Cell<Vec<i64>>,
 }
 
 /// Buffers of a collective with one length for each rank.
@@ -71,7 +75,7 @@ impl Lane {
             ffi::MPI_Type_commit(&mut unit);
             unit
         };
-        Lane { comm, unit, member, members }
+        Lane { comm, unit, member, members, spare: Cell::default() }
     }
 
     pub(super) fn member(&self) -> usize {
@@ -322,13 +326,15 @@ impl Lane {
         let others = |member: usize, count: usize| if member == self.member { 0 } else { count as i32 };
         let slot = |member: usize| (member - usize::from(member > self.member)) * own;
         check("MPI_Ialltoallv", i32::from(i32::try_from(own * (self.members - 1)).is_err()))?;
+        let mut receive = self.spare.take();
+        receive.resize(own * (self.members - 1), 0);
         let mut x = Request::start(
             "MPI_Ialltoallv",
             Stretches {
                 send: values,
                 send_counts: counts.iter().enumerate().map(|(member, &count)| others(member, count)).collect(),
                 send_offsets: (0..self.members).map(offset).collect(),
-                receive: vec![0; own * (self.members - 1)],
+                receive,
                 receive_counts: (0..self.members).map(|member| others(member, own)).collect(),
                 receive_offsets: (0..self.members)
                     .map(|member| if member == self.member { 0 } else { slot(member) as i32 })
@@ -366,6 +372,7 @@ impl Lane {
                 }
             }
         }
+        self.spare.set(x.receive);
         Ok(total)
     }
 }

@@ -26,7 +26,7 @@ pub struct Mpi {
     rank: usize,
     size: usize,
     host: String,
-    library: String,
+    implementation: String,
     traffic: Traffic,
     /// Point-to-point messages.
     letters: request::Communicator,
@@ -53,7 +53,7 @@ impl Mpi {
             rank,
             size,
             host: ::mpi::environment::processor_name().unwrap_or_else(|_| super::launch::host_name()),
-            library: library
+            implementation: library
                 .split([',', '\n', '\0'])
                 .next()
                 .unwrap_or("MPI")
@@ -91,8 +91,8 @@ impl Comm for Mpi {
         &self.host
     }
 
-    fn library(&self) -> &str {
-        &self.library
+    fn implementation(&self) -> &str {
+        &self.implementation
     }
 
     fn traffic(&self) -> &Traffic {
