@@ -1,16 +1,16 @@
 //! LSI against a slow oracle, and its promise of the same bits, with ranks as threads.
 
-use corpuscle::comm::{Comm, Threads};
+mod common;
+
+use common::jobs::job;
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::{CorpusWriter, Values};
-use corpuscle::dispatch::{Corpus, Job};
+use corpuscle::dispatch::Corpus;
 use corpuscle::linalg::dense::symmetric_eigen;
 use corpuscle::lsi::model::LsiModel;
 use corpuscle::lsi::params::{LsiParams, TOLERANCE};
 use corpuscle::lsi::train::{Training, train};
 use corpuscle::random::Stream;
-use corpuscle::report::account::Account;
-use corpuscle::report::progress::Progress;
 use corpuscle::store::atomic::Target;
 use ndarray::Array2;
 use std::path::Path;
@@ -50,20 +50,10 @@ fn write(path: &Path, matrix: &Array2<f32>) {
 }
 
 fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiParams) -> (Training, LsiModel) {
-    let results = Threads::run(ranks, |comm| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        let account = Account::open(comm.rank());
-        let job = Job {
-            comm,
-            pool: &pool,
-            memory: 1 << 30,
-            scatter,
-            account: &account,
-            progress: Progress::of_rank(1, true),
-        };
-        let corpus = Corpus::open(&job, path)?;
+    let results = job(ranks, threads, scatter, |job| {
+        let corpus = Corpus::open(job, path)?;
         let plan = params.check(corpus.header().documents, corpus.header().terms)?;
-        train(&job, &corpus, &plan)
+        train(job, &corpus, &plan)
     });
     let (training, model) = results.into_iter().next().expect("rank 0").expect("training");
     (training, model.expect("the dispatcher gets the model"))
@@ -187,4 +177,23 @@ fn the_same_bits_on_any_number_of_ranks_and_threads() {
     }
     let (_, other) = run(&path, 1, 1, false, &LsiParams { seed: 2, ..params });
     assert!(other.left_vectors != model.left_vectors, "the seed is used");
+}
+
+#[test]
+fn the_scale_of_the_values_does_not_matter() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    let matrix = random_matrix(200, 150);
+    write(&path, &matrix);
+    let (_, model) = run(&path, 2, 1, false, &params(20));
+    // Powers of two, so that nothing but exponents may change.
+    for exponent in [-30, 30] {
+        let scale = f32::powi(2.0, exponent);
+        write(&path, &(&matrix * scale));
+        let (_, scaled) = run(&path, 2, 1, false, &params(20));
+        assert!(scaled.left_vectors == model.left_vectors, "scale 2^{exponent}");
+        assert!(scaled.residuals == model.residuals, "scale 2^{exponent}");
+        let expected: Vec<f64> = model.singular_values.iter().map(|value| value * f64::from(scale)).collect();
+        assert_eq!(scaled.singular_values, expected, "scale 2^{exponent}");
+    }
 }

@@ -84,16 +84,6 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
         self.job
     }
 
-    /// True when some worker needs chunks sent. Known on the dispatcher.
-    pub fn scattered(&self) -> bool {
-        self.job.distributed() && self.sees.iter().any(|sees| !sees)
-    }
-
-    /// Bytes of chunks this worker keeps.
-    pub fn kept_bytes(&self) -> u64 {
-        self.kept_bytes.get()
-    }
-
     /// The source of this rank.
     pub fn source(&self) -> std::cell::Ref<'_, S> {
         self.source.borrow()
@@ -110,6 +100,24 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             self.listed.set(true);
         }
         Ok(())
+    }
+
+    /// Chunk `at`: from the table, or the next one of a stream that has not been gone through, which is `worker`'s then.
+    /// None behind the last.
+    pub(super) fn parcel(&self, at: usize, worker: usize) -> Result<Option<Parcel>> {
+        let mut table = self.table.borrow_mut();
+        if let Some(entry) = table.entries.get(at) {
+            return Ok(Some(entry.parcel.clone()));
+        }
+        if self.listed.get() {
+            return Ok(None);
+        }
+        let parcel = self.job.account.io(|| self.source.borrow_mut().next())?;
+        match &parcel {
+            Some(parcel) => table.push(parcel.clone(), worker),
+            None => self.listed.set(true),
+        }
+        Ok(parcel)
     }
 
     /// Dispatcher: how a worker is to get a chunk.

@@ -17,19 +17,10 @@ const ROUND_BYTES: u64 = 8 << 20;
 /// Most chunks of a stream a worker gets in one round when it is faster than the others.
 const MOST: f64 = 4.0;
 
-/// What a fold did, as far as this rank knows.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub struct FoldReport {
-    /// Chunks of the pass (on the dispatcher: of all workers).
-    pub chunks: u64,
-    /// Scatter rounds it took.
-    pub rounds: u64,
-}
-
 impl<S: Source> Dataset<'_, '_, S> {
     /// Goes once through the corpus: `absorb` sees each chunk on exactly one worker, together with its number. The
     /// partials are the caller's: they are left untouched here until it has summed them up. Collective.
-    pub fn fold(&self, mut absorb: impl FnMut(u64, &S::Item) -> Result<()>) -> Result<FoldReport> {
+    pub fn fold(&self, mut absorb: impl FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
         self.job.account.count(|counters| counters.passes += 1);
         if !self.job.distributed() {
             self.fold_here(&mut absorb)
@@ -40,32 +31,20 @@ impl<S: Source> Dataset<'_, '_, S> {
         }
     }
 
-    fn fold_here(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<FoldReport> {
-        let mut report = FoldReport::default();
-        let mut visit = |parcel: super::Parcel| {
-            let number = parcel.number;
-            let item = self.obtain_here(parcel)?;
-            report.chunks += 1;
-            self.job.account.compute(|| absorb(number, &item))
-        };
+    fn fold_here(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
         if S::KNOWN {
             self.list()?;
         }
-        if self.listed.get() {
-            let parcels: Vec<_> = self.table.borrow().entries.iter().map(|entry| entry.parcel.clone()).collect();
-            parcels.into_iter().try_for_each(visit)?;
-        } else {
-            loop {
-                let Some(parcel) = self.source.borrow_mut().next()? else { break };
-                self.table.borrow_mut().push(parcel.clone(), 0);
-                visit(parcel)?;
-            }
-            self.listed.set(true);
+        for at in 0.. {
+            let Some(parcel) = self.parcel(at, 0)? else { break };
+            let number = parcel.number;
+            let item = self.obtain_here(parcel)?;
+            self.job.account.compute(|| absorb(number, &item))?;
         }
-        Ok(report)
+        Ok(())
     }
 
-    fn dispatch(&self) -> Result<FoldReport> {
+    fn dispatch(&self) -> Result<()> {
         if S::KNOWN {
             let first = !self.listed.get();
             self.list()?;
@@ -76,41 +55,38 @@ impl<S: Source> Dataset<'_, '_, S> {
         let listed = self.listed.get();
         let workers = self.job.workers();
         let mut queues = Queues::new(self, listed);
-        let mut report = FoldReport::default();
-        let mut weights = vec![0u64; workers];
+        let mut rounds = 0;
         let mut reports_due: Option<Vec<u64>> = None;
         loop {
             let mut shares: Vec<Share> = (0..workers).map(|_| Share::default()).collect();
             let last = queues.fill(self, &mut shares)?;
             let given: Vec<u64> =
                 shares.iter().map(|share| share.assignments.iter().map(|a| a.parcel.weight).sum()).collect();
-            report.chunks += shares.iter().map(|share| share.assignments.len() as u64).sum::<u64>();
             let mut parts = vec![Vec::new()];
             parts.extend(shares.into_iter().map(|share| Share { last, ..share }.encode()));
             self.job.wait(self.job.comm.scatter(Route::Feed, parts))?;
-            report.rounds += 1;
+            rounds += 1;
             if let Some(given) = reports_due.replace(given) {
-                self.collect(&given, &mut weights)?;
+                self.collect(&given)?;
             }
             if last {
                 break;
             }
         }
         if let Some(given) = reports_due {
-            self.collect(&given, &mut weights)?;
+            self.collect(&given)?;
         }
         self.listed.set(true);
-        self.job.account.count(|counters| counters.rounds += report.rounds);
-        Ok(report)
+        self.job.account.count(|counters| counters.rounds += rounds);
+        Ok(())
     }
 
     /// Collects the reports of a round: speeds are learnt and kept chunks noted.
-    fn collect(&self, given: &[u64], weights: &mut [u64]) -> Result<()> {
+    fn collect(&self, given: &[u64]) -> Result<()> {
         let parts = self.job.wait(self.job.comm.gather(Route::World, Vec::new()))?;
         let mut table = self.table.borrow_mut();
         for (worker, part) in parts.iter().skip(1).enumerate() {
             let report = Report::decode(part)?;
-            weights[worker] += given[worker];
             table.learn(worker, given[worker], report.seconds);
             for number in report.kept {
                 if let Some(entry) = table.entries.get_mut(number as usize) {
@@ -121,9 +97,9 @@ impl<S: Source> Dataset<'_, '_, S> {
         Ok(())
     }
 
-    fn work(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<FoldReport> {
+    fn work(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
         let (comm, account) = (self.job.comm, self.job.account);
-        let mut report = FoldReport::default();
+        let mut rounds = 0;
         let mut next = Some(Started::new(comm.scatter(Route::Feed, Vec::new())));
         let mut said: Option<Started<'_, Vec<Vec<u8>>>> = None;
         while let Some(share) = next.take() {
@@ -131,7 +107,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             if !share.last {
                 next = Some(Started::new(comm.scatter(Route::Feed, Vec::new())));
             }
-            report.rounds += 1;
+            rounds += 1;
             let (mut seconds, mut kept) = (0.0, Vec::new());
             for assignment in share.assignments {
                 let number = assignment.parcel.number;
@@ -150,7 +126,6 @@ impl<S: Source> Dataset<'_, '_, S> {
                 account.compute(|| absorb(number, &item))?;
                 seconds += begin.elapsed().as_secs_f64();
                 next.as_mut().map(Started::test);
-                report.chunks += 1;
             }
             if let Some(earlier) = said.take() {
                 self.job.finish(earlier)?;
@@ -160,8 +135,8 @@ impl<S: Source> Dataset<'_, '_, S> {
         if let Some(last) = said {
             self.job.finish(last)?;
         }
-        account.count(|counters| counters.rounds += report.rounds);
-        Ok(report)
+        account.count(|counters| counters.rounds += rounds);
+        Ok(())
     }
 }
 

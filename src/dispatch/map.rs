@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::dataset::{Dataset, Parcel, Source};
+use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
 use super::message::Assignment;
 use crate::error::{Error, Result};
@@ -59,24 +59,6 @@ impl<S: Source> Dataset<'_, '_, S> {
             let (item, _) = self.obtain(assignment)?;
             account.compute(|| convert(number, &item))
         })
-    }
-
-    /// Chunk `at`: from the table, or the next one of a stream that has not been gone through, which is `worker`'s then.
-    /// None behind the last.
-    fn parcel(&self, at: usize, worker: usize) -> Result<Option<Parcel>> {
-        let mut table = self.table.borrow_mut();
-        if let Some(entry) = table.entries.get(at) {
-            return Ok(Some(entry.parcel.clone()));
-        }
-        if self.listed.get() {
-            return Ok(None);
-        }
-        let parcel = self.job.account.io(|| self.source.borrow_mut().next())?;
-        match &parcel {
-            Some(parcel) => table.push(parcel.clone(), worker),
-            None => self.listed.set(true),
-        }
-        Ok(parcel)
     }
 }
 

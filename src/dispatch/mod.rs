@@ -19,6 +19,5 @@ mod table;
 pub use container::{Corpus, Documents};
 pub use dataset::{Dataset, Parcel, Source};
 pub use farm::farm;
-pub use fold::FoldReport;
 pub use job::Job;
 pub use merge::{Mergeable, merge};

@@ -9,8 +9,7 @@
 use crate::comm::Route;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
-use crate::linalg::fixed::wide;
-use crate::linalg::{Prepared, rows};
+use crate::linalg::Prepared;
 use crate::lsi::model::LsiModel;
 use crate::lsi::operator::Operator;
 use crate::lsi::transform;
@@ -73,7 +72,7 @@ pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus) -> Result<Evaluation> 
     let vectors = deal_out(&operator, loaded, singular_values.len())?;
     let pass = operator.verify(vectors.view(), singular_values.len())?;
     let squares: Vec<f64> = singular_values.iter().map(|s| s * s).collect();
-    let residuals = residuals(job, &vectors, &pass.products, &squares)?;
+    let residuals = pass.residuals(job, &vectors, &squares)?;
     drop(phase);
     let energies = pass.captured.iter().map(|captured| captured / operator.frobenius_squared()).collect();
     Ok(Evaluation { singular_values, residuals, energies })
@@ -94,23 +93,4 @@ fn deal_out(operator: &Operator, model: Option<LsiModel>, topics: usize) -> Resu
     let own: Vec<f32> = bytemuck::pod_collect_to_vec(&job.wait(job.comm.scatter(Route::World, parts))?);
     Array2::from_shape_vec((operator.rows().len(), topics), own)
         .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))
-}
-
-/// ||products - s^2 vectors|| / s^2 of each column, over the rows of all ranks.
-fn residuals(job: &Job, vectors: &Array2<f32>, products: &Array2<f64>, squares: &[f64]) -> Result<Vec<f64>> {
-    let mut sums = vec![0i64; 2 * squares.len()];
-    // In blocks that are the same for any number of ranks, so that each partial sum is rounded alike.
-    for block in rows::blocks(vectors.nrows()) {
-        let mut differences = vec![0f64; squares.len()];
-        for row in block {
-            let pairs = vectors.row(row).into_iter().zip(products.row(row));
-            for ((sum, square), (value, product)) in differences.iter_mut().zip(squares).zip(pairs) {
-                // Relative at once: sums of squares of raw counts would not fit the grid of exact sums.
-                *sum += (product / square - f64::from(*value)).powi(2);
-            }
-        }
-        sums.chunks_exact_mut(2).zip(&differences).for_each(|(pair, value)| wide::add(pair, *value));
-    }
-    let sums = job.wait(job.comm.sum(Route::World, sums))?;
-    Ok(sums.chunks_exact(2).map(|pair| wide::value(pair).sqrt()).collect())
 }

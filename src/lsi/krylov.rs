@@ -172,7 +172,8 @@ impl Worker {
         operator.apply(&mut self.block, used)?;
         self.rounds += 1;
         self.products += used;
-        let factors = orthonormalise(operator.job(), &self.basis, self.recent, &mut self.block, used, operator.grid())?;
+        let factors =
+            orthonormalise(operator.job(), &self.basis, self.recent, &mut self.block, used, operator.grid()?)?;
         self.recent = old;
         let columns = old + used;
         self.h.slice_mut(s![..columns, old..columns]).assign(&factors.c);

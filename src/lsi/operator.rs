@@ -13,7 +13,7 @@ use crate::dispatch::{Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::fixed::{Grid, wide};
 use crate::linalg::kernels::{LANES, documents_times, documents_times_f64, terms_times, terms_times_f64};
-use crate::linalg::rows::RowShares;
+use crate::linalg::rows::{self, RowShares};
 use crate::linalg::{Aligned, Prepared, Simd};
 
 use super::panel::Panel;
@@ -25,6 +25,8 @@ pub struct Operator<'d, 'j, 'c, 's> {
     member: usize,
     grid: Grid,
     frobenius_squared: f64,
+    /// Factor by which products are scaled: see [`unit`].
+    unit: f64,
     /// Large buffers of a round, kept for the next: fresh memory is slow memory.
     buffers: RefCell<Buffers>,
 }
@@ -48,19 +50,18 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
     /// Goes through the corpus once, which brings the chunks to their workers, and learns its norm. Collective.
     pub fn new(dataset: &'d Dataset<'j, 'c, Documents<'s, Prepared>>, terms: u32) -> Result<Self> {
         let job = dataset.job();
-        let mut norm = vec![0i64; 2];
-        dataset.fold(|_, chunk: &Prepared| {
-            wide::add(&mut norm, chunk.frobenius_squared());
+        let mut norms = Vec::new();
+        dataset.fold(|number, chunk: &Prepared| {
+            norms.push([number, chunk.frobenius_squared().to_bits()]);
             count(job, chunk, 0);
             Ok(())
         })?;
-        let frobenius_squared = wide::value(&job.wait(job.comm.sum(Route::World, norm))?);
+        let frobenius_squared = sum_in_order(job, &norms)?;
         if frobenius_squared == 0.0 {
             return Err(Error::failed("the corpus is empty: every document has no terms or no weight"));
         }
-        // |A A^T V| for orthonormal V, and every partial sum of it, is bounded by ||A||_F^2; the slack covers columns
-        // that are orthonormal only to rounding.
-        let grid = Grid::for_bound(1.5 * frobenius_squared)?;
+        // |A A^T V| for orthonormal V, and every partial sum of it, is bounded by ||A||_F^2.
+        let grid = Grid::for_bound(SLACK * frobenius_squared)?;
         let members = Route::Workers.members(job.comm.size());
         Ok(Operator {
             dataset,
@@ -68,6 +69,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             member: job.comm.rank().saturating_sub(members.start),
             grid,
             frobenius_squared,
+            unit: unit(frobenius_squared),
             buffers: RefCell::new(Buffers { v: Aligned::zeros(0), sums: Vec::new(), y: Aligned::zeros(0) }),
         })
     }
@@ -82,9 +84,9 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         self.frobenius_squared
     }
 
-    /// Grid on which products with orthonormal vectors are summed.
-    pub fn grid(&self) -> Grid {
-        self.grid
+    /// Grid for sums over what [`apply`](Self::apply) gives, and overlaps of it with orthonormal vectors.
+    pub fn grid(&self) -> Result<Grid> {
+        Grid::for_bound(SLACK * self.unit * self.frobenius_squared)
     }
 
     /// Rows of the matrix and who owns which.
@@ -97,7 +99,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         if self.job().works() { self.shares.of(self.member) } else { 0..0 }
     }
 
-    /// Replaces V by A A^T V, of whose columns `columns` are in use. Collective; the dispatcher passes an empty panel.
+    /// Replaces V by A A^T V times the unit of the operator, of whose columns `columns` are in use. Collective; the dispatcher passes an empty panel.
     pub fn apply(&self, panel: &mut Panel, columns: usize) -> Result<()> {
         let job = self.job();
         let (width, terms) = (panel.width, self.shares.rows());
@@ -127,7 +129,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         job.account.count(|counters| counters.products += columns as u64);
         let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
         *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), counts))?;
-        let step = 1.0 / self.grid.scale();
+        let step = self.unit / self.grid.scale();
         for (value, sum) in panel.values.iter_mut().zip(&*sums) {
             *value = (*sum as f64 * step) as f32;
         }
@@ -137,14 +139,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
     /// Brings the rows of all workers together, in order.
     fn gather_rows(&self, own: &[u8], all: &mut [u8]) -> Result<()> {
         let job = self.job();
-        let mut rest = all;
-        for part in job.wait(job.comm.all_gather(Route::Workers, own.to_vec()))? {
-            let (rows, tail) =
-                rest.split_at_mut_checked(part.len()).ok_or_else(|| Error::failed("more rows than the matrix has"))?;
-            rows.copy_from_slice(&part);
-            rest = tail;
-        }
-        Ok(())
+        concatenate(&job.wait(job.comm.all_gather(Route::Workers, own.to_vec()))?, all)
     }
 
     /// One pass in f64 with the given vectors (this worker's rows of terms x columns, f32 as they are saved), so that
@@ -162,7 +157,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             if !job.works() {
                 self.dataset.fold(|_, _| Ok(()))?;
                 let total = job.wait(job.comm.sum(Route::World, vec![0; 2 * used]))?;
-                captured.extend(total.chunks_exact(2).map(wide::value));
+                captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
                 continue;
             }
             let mut strip = vec![0f32; rows * width];
@@ -188,14 +183,14 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
                 for row in y[..size].chunks_exact(width) {
                     square.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
                 }
-                squares.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, *value));
+                squares.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, self.unit * value));
                 terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, &mut sums);
                 count(job, chunk, used);
                 Ok(())
             })?;
             job.account.count(|counters| counters.products += used as u64);
             let total = job.wait(job.comm.sum(Route::World, squares))?;
-            captured.extend(total.chunks_exact(2).map(wide::value));
+            captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
             let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
             let own = job.wait(job.comm.sum_scatter(Route::Workers, sums, counts))?;
             for (row, sums) in products.rows_mut().into_iter().zip(own.chunks_exact(width)) {
@@ -204,6 +199,60 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         }
         Ok(Verified { captured, products })
     }
+}
+
+impl Verified {
+    /// ||A A^T u - s^2 u|| / s^2 of each column, given the vectors (this worker's rows) and the s^2. Collective.
+    pub fn residuals(&self, job: &Job, vectors: &ndarray::Array2<f32>, squares: &[f64]) -> Result<Vec<f64>> {
+        let mut sums = vec![0i64; 2 * squares.len()];
+        // In blocks that are the same for any number of ranks, so that each partial sum is rounded alike.
+        for block in rows::blocks(vectors.nrows()) {
+            let mut differences = vec![0f64; squares.len()];
+            for row in block {
+                let pairs = vectors.row(row).into_iter().zip(self.products.row(row));
+                for ((sum, square), (value, product)) in differences.iter_mut().zip(squares).zip(pairs) {
+                    // Relative at once, which makes them fit the grid of exact sums whatever the scale of the corpus.
+                    *sum += (product / square - f64::from(*value)).powi(2);
+                }
+            }
+            sums.chunks_exact_mut(2).zip(&differences).for_each(|(pair, value)| wide::add(pair, *value));
+        }
+        let sums = job.wait(job.comm.sum(Route::World, sums))?;
+        Ok(sums.chunks_exact(2).map(|pair| wide::value(pair).sqrt()).collect())
+    }
+}
+
+/// Covers columns that are orthonormal only to rounding, in bounds that hold for orthonormal ones.
+const SLACK: f64 = 1.5;
+
+/// The power of 4 that brings ||A||_F^2 to between 2^17 and 2^19. Scaled by it, products with orthonormal vectors stay
+/// below 2^19 and their squares below 2^38, where exact sums of numbers of unknown size have their range
+/// ([`wide`]), whatever the scale of the corpus; and scaling a corpus by a power of two changes no bit of its left vectors.
+fn unit(frobenius_squared: f64) -> f64 {
+    let exponent = frobenius_squared.log2().floor() as i32 + 1;
+    f64::from(2 * (19 - exponent).div_euclid(2)).exp2()
+}
+
+/// Sums one number a chunk, (chunk number, bits), in the order of the chunks: the same bits for any owner, and no bound
+/// is needed beforehand. Collective.
+fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
+    let parts = job.wait(job.comm.all_gather(Route::World, bytemuck::cast_slice(own).to_vec()))?;
+    let mut all: Vec<[u64; 2]> =
+        parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, [u64; 2]>(part)).collect();
+    all.sort_unstable();
+    Ok(all.iter().map(|[_, bits]| f64::from_bits(*bits)).sum())
+}
+
+/// Lays parts one after the other.
+pub(super) fn concatenate(parts: &[Vec<u8>], all: &mut [u8]) -> Result<()> {
+    let mut rest = all;
+    for part in parts {
+        let (place, tail) =
+            rest.split_at_mut_checked(part.len()).ok_or_else(|| Error::failed("more rows than the matrix has"))?;
+        place.copy_from_slice(part);
+        rest = tail;
+    }
+    Ok(())
 }
 
 /// Books a chunk that was multiplied with so many vectors, and with them again transposed.

@@ -6,12 +6,10 @@ use crate::comm::Route;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
-use crate::linalg::fixed::wide;
-use crate::linalg::rows;
 
 use super::krylov::{Decomposition, decompose};
 use super::model::LsiModel;
-use super::operator::Operator;
+use super::operator::{Operator, concatenate};
 use super::params::LsiPlan;
 
 /// What training found out beside the model.
@@ -49,14 +47,7 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Op
         return Ok((training, None));
     }
     let mut values = vec![0f32; header.terms as usize * topics];
-    let mut rest = bytemuck::cast_slice_mut::<f32, u8>(&mut values);
-    for part in &parts {
-        let (rows, tail) = rest
-            .split_at_mut_checked(part.len())
-            .ok_or_else(|| Error::failed("more rows of left vectors than the dictionary has terms"))?;
-        rows.copy_from_slice(part);
-        rest = tail;
-    }
+    concatenate(&parts, bytemuck::cast_slice_mut(&mut values))?;
     let left_vectors = Array2::from_shape_vec((header.terms as usize, topics), values)
         .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))?;
     let model = LsiModel {
@@ -87,21 +78,7 @@ pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Resul
     let job = operator.job();
     let pass = operator.verify(vectors.view(), topics)?;
     let squares = &pass.captured;
-    // Squared norms of the residuals, row block by row block.
-    let mut sums = vec![0i64; 2 * topics];
-    for range in rows::blocks(vectors.nrows()) {
-        let mut differences = vec![0f64; topics];
-        for row in range {
-            let pairs = vectors.row(row).into_iter().zip(pass.products.row(row));
-            for ((sum, square), (value, product)) in differences.iter_mut().zip(squares).zip(pairs) {
-                *sum += (product - square * f64::from(*value)).powi(2);
-            }
-        }
-        sums.chunks_exact_mut(2).zip(&differences).for_each(|(pair, value)| wide::add(pair, *value));
-    }
-    let sums = job.wait(job.comm.sum(Route::World, sums))?;
-    let residuals: Vec<f64> =
-        sums.chunks_exact(2).zip(squares).map(|(pair, square)| wide::value(pair).sqrt() / square).collect();
+    let residuals = pass.residuals(job, &vectors, squares)?;
     let mut order: Vec<usize> = (0..topics).collect();
     order.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
     let signs = signs(operator, &vectors, topics)?;

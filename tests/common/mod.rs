@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod corpora;
+pub mod jobs;
 
 use std::ffi::OsStr;
 use std::fs::File;
