@@ -61,7 +61,7 @@ impl Lsi {
         });
         let mut result =
             json!({ "topics": training.topics, "rounds": training.rounds, "largest_residual": training.residual });
-        if let (Some(model), Some(target)) = (model, target) {
+        if job.is_dispatcher() {
             if model.topics() < self.k {
                 log::warn!("the corpus has {} topics above the noise, not the {} asked for", model.topics(), self.k);
             }
@@ -77,11 +77,11 @@ impl Lsi {
                 100.0 * model.energy(),
                 training.residual
             );
-            let provenance = json!({
-                "command": "lsi", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters, "corpus": header.checksum,
-            });
-            job.account.phase("write", || job.account.io(|| model.save(target, &provenance)))?;
         }
+        let provenance = json!({
+            "command": "lsi", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters, "corpus": header.checksum,
+        });
+        job.account.phase("write", || train::save(job, &model, target, &provenance))?;
         Ok(Outcome { output: Some(self.output), parameters, result, accounted: true })
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -45,8 +45,20 @@ impl LsiModel {
 
     /// Writes the model.
     pub fn save(&self, target: Target, provenance: &Value) -> Result<()> {
+        self.save_rows(target, provenance, |sink| sink(self.left_vectors.view()))
+    }
+
+    /// Writes the model with left vectors that come from elsewhere: `rows` hands them on in slabs, in order.
+    pub fn save_rows(
+        &self,
+        target: Target,
+        provenance: &Value,
+        rows: impl FnOnce(&mut dyn FnMut(ArrayView2<f32>) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let mut file = ModelWriter::create(target, Format::Lsi)?;
-        file.table("left_vectors", self.left_vectors.view())?;
+        let mut slabs = file.slabs("left_vectors", self.topics())?;
+        rows(&mut |slab| file.push(&mut slabs, slab))?;
+        file.finish_slabs(slabs)?;
         file.list("singular_values", &self.singular_values)?;
         file.list("residuals", &self.residuals)?;
         file.strings("terms", &self.terms)?;
