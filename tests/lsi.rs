@@ -3,50 +3,17 @@
 mod common;
 
 use common::jobs::job;
-use corpuscle::corpus::chunk::CsrChunk;
-use corpuscle::corpus::container::{CorpusWriter, Values};
+use common::matrices::{oracle, random_matrix, write};
 use corpuscle::dispatch::Corpus;
-use corpuscle::linalg::dense::symmetric_eigen;
 use corpuscle::lsi::model::LsiModel;
 use corpuscle::lsi::params::{LsiParams, TOLERANCE};
 use corpuscle::lsi::train::{Training, save, train};
 use corpuscle::random::Stream;
-use corpuscle::store::atomic::Target;
 use ndarray::Array2;
 use std::path::Path;
 
 fn params(topics: usize) -> LsiParams {
     LsiParams { topics, tolerance: TOLERANCE, block: None, rounds: None, basis: None, seed: 1 }
-}
-
-/// Documents x terms with Zipf-like term frequencies, deterministic.
-fn random_matrix(documents: usize, terms: usize) -> Array2<f32> {
-    let mut matrix = Array2::zeros((documents, terms));
-    for document in 0..documents {
-        let mut stream = Stream::new(7, "test matrix", document as u64);
-        for _ in 0..30 {
-            let term = ((terms as f64).powf(stream.uniform()) - 1.0) as usize;
-            matrix[[document, term.min(terms - 1)]] += stream.uniform() as f32;
-        }
-    }
-    matrix
-}
-
-fn write(path: &Path, matrix: &Array2<f32>) {
-    let terms: Vec<String> = (0..matrix.ncols()).map(|term| format!("term{term}")).collect();
-    let ids: Vec<String> = (0..matrix.nrows()).map(|document| document.to_string()).collect();
-    let mut chunk = CsrChunk { terms: terms.len() as u32, indptr: vec![0], ..CsrChunk::default() };
-    for row in matrix.rows() {
-        for (term, value) in row.iter().enumerate().filter(|(_, value)| **value != 0.0) {
-            chunk.indices.push(term as u32);
-            chunk.data.push(*value);
-        }
-        chunk.indptr.push(chunk.indices.len() as u64);
-    }
-    let target = Target::create(path).expect("target");
-    let mut writer = CorpusWriter::create(target, &terms, Values::Weights("test".into()), false).expect("writer");
-    writer.append(&chunk, &ids, None).expect("append");
-    writer.finish(&serde_json::json!({})).expect("finish");
 }
 
 fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiParams) -> (Training, LsiModel) {
@@ -60,13 +27,6 @@ fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiPar
     });
     let training = results.into_iter().next().expect("rank 0").expect("training");
     (training, LsiModel::load(&saved).expect("a model"))
-}
-
-/// Singular values by a dense eigendecomposition in f64.
-fn oracle(matrix: &Array2<f32>) -> Vec<f64> {
-    let wide = matrix.mapv(f64::from);
-    let gram = if wide.nrows() < wide.ncols() { wide.dot(&wide.t()) } else { wide.t().dot(&wide) };
-    symmetric_eigen(&gram).expect("eigenvalues").0.iter().map(|value| value.max(0.0).sqrt()).collect()
 }
 
 fn check(matrix: &Array2<f32>, model: &LsiModel, tolerance: f64) {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::compression::Compression;
-use crate::corpus::container::{CorpusWriter, Values};
+use crate::corpus::container::{BackgroundWriter, CorpusWriter, Values};
 use crate::corpus::dictionary::{Dictionary, FilterSpec, TermCounts, TermTable};
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
@@ -188,24 +188,22 @@ fn write(
     dataset: &Dataset<'_, '_, Pieces<'_>>,
     convert: &Converter<'_>,
     progress: &Task,
-    mut writer: Option<CorpusWriter>,
+    writer: Option<CorpusWriter>,
     provenance: &Value,
 ) -> Result<Option<u64>> {
     let job = dataset.job();
+    let mut writer = writer.map(BackgroundWriter::start).transpose()?;
     let work = |_, bags: &pieces::Bags| {
         job.account.count(|counters| counters.documents += bags.facts.documents);
         convert.convert(job.pool, bags, &dataset.source().vocabularies())?.encode()
     };
     dataset.map(work, |number, message| {
         let Documents { chunk, ids, labels } = Documents::decode(&message)?;
-        let ids = ids.unwrap_or_else(|| numbers(&chunk));
-        if let Some(writer) = &mut writer {
-            writer.append(&chunk, &ids, labels.as_deref())?;
-        }
         progress.advance(convert.piece_bytes(number), chunk.documents() as u64);
-        Ok(())
+        let ids = ids.unwrap_or_else(|| numbers(&chunk));
+        writer.as_mut().map_or(Ok(()), |writer| writer.append(chunk, ids, labels))
     })?;
-    let header = writer.map(|writer| job.account.io(|| writer.finish(provenance))).transpose()?;
+    let header = writer.map(|writer| job.account.io(|| writer.finish()?.finish(provenance))).transpose()?;
     Ok(header.map(|header| header.nonzeros))
 }
 

@@ -60,9 +60,13 @@ impl TermCounts {
     pub fn resolve(self, vocabulary: &Vocabulary) -> TermTable {
         let mut numbers = (0..self.by_term.len() as u32).collect::<Vec<_>>();
         numbers.retain(|&number| self.by_term[number as usize].document_frequency > 0);
-        numbers.sort_unstable_by_key(|&number| vocabulary.term(number));
+        // Most comparisons are decided by the first bytes, which lie beside each other here and not all over memory.
+        let mut order: Vec<(u64, u32)> = numbers.into_iter().map(|at| (leading(vocabulary.term(at)), at)).collect();
+        order.sort_unstable_by(|&(a, left), &(b, right)| {
+            a.cmp(&b).then_with(|| vocabulary.term(left).cmp(vocabulary.term(right)))
+        });
         let mut table = TermTable::default();
-        for number in numbers {
+        for (_, number) in order {
             table.push(vocabulary.term(number), self.by_term[number as usize]);
         }
         table
@@ -72,6 +76,14 @@ impl TermCounts {
     pub fn bytes(&self) -> u64 {
         (self.by_term.capacity() * size_of::<TermStatistics>()) as u64
     }
+}
+
+/// The first eight bytes of a term, in an order that agrees with that of the terms.
+fn leading(term: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let length = term.len().min(8);
+    bytes[..length].copy_from_slice(&term.as_bytes()[..length]);
+    u64::from_be_bytes(bytes)
 }
 
 /// Statistics by term, ascending by the bytes of the term (which is by code points).

@@ -6,12 +6,11 @@
 //! an error of the order of its square in s; on another corpus only the captured shares say something.
 //! Cost: one pass to learn the norm, then one per 64 topics, each 4 nnz 64 flops in f64.
 
-use crate::comm::Route;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
-use crate::lsi::model::LsiModel;
 use crate::lsi::operator::Operator;
+use crate::lsi::spread::deal_out;
 use crate::lsi::transform;
 use crate::store::file::Format;
 use crate::store::model::ModelReader;
@@ -66,31 +65,16 @@ pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus) -> Result<Evaluation> 
 
     let phase = job.account.enter_phase("read");
     let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
-    let operator = Operator::new(&dataset, corpus.header().terms)?;
+    let operator = Operator::new(&dataset, corpus.header().terms as usize)?;
     drop(phase);
     let phase = job.account.enter_phase("verify");
-    let vectors = deal_out(&operator, loaded, singular_values.len())?;
+    let left_vectors = loaded.map_or_else(|| Array2::zeros((0, singular_values.len())), |model| model.left_vectors);
+    let vectors = deal_out(job, operator.shares(), left_vectors.view(), singular_values.len())?;
+    drop(left_vectors);
     let pass = operator.verify(vectors.view(), singular_values.len())?;
     let squares: Vec<f64> = singular_values.iter().map(|s| s * s).collect();
     let residuals = pass.residuals(job, &vectors, &squares)?;
     drop(phase);
     let energies = pass.captured.iter().map(|captured| captured / operator.frobenius_squared()).collect();
     Ok(Evaluation { singular_values, residuals, energies })
-}
-
-/// Gives each rank its rows of the left vectors (rows x topics); those who do not work get none.
-fn deal_out(operator: &Operator, model: Option<LsiModel>, topics: usize) -> Result<Array2<f32>> {
-    let job = operator.job();
-    let shares = operator.shares();
-    let parts = model.map_or_else(Vec::new, |model| {
-        let workers = Route::Workers.members(job.comm.size());
-        let part = |rank: usize| {
-            let rows = if workers.contains(&rank) { shares.of(rank - workers.start) } else { 0..0 };
-            model.left_vectors.slice(ndarray::s![rows, ..]).iter().flat_map(|value| value.to_le_bytes()).collect()
-        };
-        (0..job.comm.size()).map(part).collect()
-    });
-    let own: Vec<f32> = bytemuck::pod_collect_to_vec(&job.wait(job.comm.scatter(Route::World, parts))?);
-    Array2::from_shape_vec((operator.rows().len(), topics), own)
-        .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))
 }

@@ -31,6 +31,8 @@ use super::params::LsiPlan;
 pub struct Decomposition {
     /// This worker's rows of the left vectors (rows x k).
     pub vectors: Array2<f32>,
+    /// Their singular values, largest first, to the accuracy of f32 products; on workers only.
+    pub singular_values: Vec<f64>,
     /// Triplets found: fewer than asked for when the corpus has no more.
     pub topics: usize,
     /// Rounds taken.
@@ -74,11 +76,12 @@ impl Status {
     }
 }
 
-/// Runs the iteration. Collective.
-pub fn decompose(operator: &Operator, plan: &LsiPlan) -> Result<Decomposition> {
+/// Runs the iteration. Collective. It begins with a random block, or with `start`: this worker's rows of `plan.block`
+/// orthonormal vectors that are expected to be close to the wanted ones.
+pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> Result<Decomposition> {
     let job = operator.job();
     let task = job.is_dispatcher().then(|| job.progress.task("lsi", Unit::Tasks, None));
-    let mut worker = job.works().then(|| Worker::new(operator, plan)).transpose()?;
+    let mut worker = job.works().then(|| Worker::new(operator, plan, start)).transpose()?;
     let width = plan.block.next_multiple_of(LANES);
     let mut rounds = 0;
     loop {
@@ -103,11 +106,12 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan) -> Result<Decomposition> {
             log::debug!("lsi round {rounds}{residual}");
         }
         if status.done {
-            let vectors = match worker {
-                Some(worker) => worker.finish(plan)?,
-                None => Array2::zeros((0, status.topics)),
+            let Status { topics, residual, .. } = status;
+            let (vectors, singular_values) = match worker {
+                Some(worker) => worker.finish(operator, topics)?,
+                None => (Array2::zeros((0, topics)), Vec::new()),
             };
-            return Ok(Decomposition { vectors, topics: status.topics, rounds, residual: status.residual });
+            return Ok(Decomposition { vectors, singular_values, topics, rounds, residual });
         }
     }
 }
@@ -133,7 +137,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(operator: &Operator, plan: &LsiPlan) -> Result<Worker> {
+    fn new(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> Result<Worker> {
         let rows = operator.rows().len();
         let width = plan.block.next_multiple_of(LANES);
         let mut worker = Worker {
@@ -149,7 +153,10 @@ impl Worker {
             longest: 0.0,
             check: Schedule::new(plan),
         };
-        worker.inject(operator, plan)?;
+        match start {
+            Some(start) => (worker.block, worker.used) = (start, plan.block),
+            None => worker.inject(operator, plan)?,
+        }
         Ok(worker)
     }
 
@@ -263,11 +270,11 @@ impl Worker {
         }
     }
 
-    /// The wanted left vectors.
-    fn finish(self, plan: &LsiPlan) -> Result<Array2<f32>> {
-        let topics = self.rank().min(plan.topics);
-        let (_, vectors) = self.ritz.ok_or_else(|| Error::failed("the iteration ended without an answer"))?;
-        Ok(self.basis.combine(vectors.slice(s![.., ..topics])))
+    /// The wanted left vectors and their singular values.
+    fn finish(self, operator: &Operator, topics: usize) -> Result<(Array2<f32>, Vec<f64>)> {
+        let (values, vectors) = self.ritz.ok_or_else(|| Error::failed("the iteration ended without an answer"))?;
+        let singular_values = values.iter().take(topics).map(|value| (value / operator.unit()).sqrt()).collect();
+        Ok((self.basis.combine(vectors.slice(s![.., ..topics])), singular_values))
     }
 }
 

@@ -9,18 +9,19 @@
 use std::cell::RefCell;
 
 use crate::comm::Route;
-use crate::dispatch::{Dataset, Documents, Job};
+use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::linalg::fixed::{Grid, wide};
 use crate::linalg::kernels::{LANES, documents_times, documents_times_f64, terms_times, terms_times_f64};
 use crate::linalg::rows::{self, RowShares};
 use crate::linalg::{Aligned, Prepared, Simd};
 
+use super::chunks::Chunks;
 use super::panel::Panel;
 
 /// A corpus as a matrix, spread over the ranks of a job.
-pub struct Operator<'d, 'j, 'c, 's> {
-    dataset: &'d Dataset<'j, 'c, Documents<'s, Prepared>>,
+pub struct Operator<'d> {
+    chunks: &'d dyn Chunks,
     shares: RowShares,
     member: usize,
     grid: Grid,
@@ -47,12 +48,12 @@ pub struct Verified {
     pub products: ndarray::Array2<f64>,
 }
 
-impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
+impl<'d> Operator<'d> {
     /// Goes through the corpus once, which brings the chunks to their workers, and learns its norm. Collective.
-    pub fn new(dataset: &'d Dataset<'j, 'c, Documents<'s, Prepared>>, terms: u32) -> Result<Self> {
-        let job = dataset.job();
+    pub fn new(chunks: &'d dyn Chunks, terms: usize) -> Result<Self> {
+        let job = chunks.job();
         let mut norms = Vec::new();
-        dataset.fold(|number, chunk: &Prepared| {
+        chunks.each(&mut |number, chunk| {
             norms.push([number, chunk.frobenius_squared().to_bits()]);
             count(job, chunk, 0);
             Ok(())
@@ -65,8 +66,8 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         let grid = Grid::for_bound(SLACK * frobenius_squared)?;
         let members = Route::Workers.members(job.comm.size());
         Ok(Operator {
-            dataset,
-            shares: RowShares::new(terms as usize, members.len()),
+            chunks,
+            shares: RowShares::new(terms, members.len()),
             member: job.comm.rank().saturating_sub(members.start),
             grid,
             frobenius_squared,
@@ -76,8 +77,8 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
     }
 
     /// The job it runs in.
-    pub fn job(&self) -> &'j Job<'c> {
-        self.dataset.job()
+    pub fn job(&self) -> &Job<'_> {
+        self.chunks.job()
     }
 
     /// Sum of the squares of the matrix.
@@ -88,6 +89,11 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
     /// Grid for sums over what [`apply`](Self::apply) gives, and overlaps of it with orthonormal vectors.
     pub fn grid(&self) -> Result<Grid> {
         Grid::for_bound(SLACK * self.unit * self.frobenius_squared)
+    }
+
+    /// The factor by which [`apply`](Self::apply) scales products, and with them their eigenvalues.
+    pub fn unit(&self) -> f64 {
+        self.unit
     }
 
     /// Rows of the matrix and who owns which.
@@ -106,7 +112,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         let job = self.job();
         let (width, terms) = (panel.width, self.shares.rows());
         if !job.works() {
-            self.dataset.fold(|_, _| Ok(()))?;
+            self.chunks.each(&mut |_, _| Ok(()))?;
             return Ok(());
         }
         let mut buffers = self.buffers.borrow_mut();
@@ -116,7 +122,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         sums.clear();
         sums.resize(terms * width, 0);
         let simd = Simd::detect();
-        self.dataset.fold(|_, chunk: &Prepared| {
+        self.chunks.each(&mut |_, chunk| {
             let size = chunk.documents() * width;
             y.resize(size.max(y.len()));
             documents_times(simd, job.pool, chunk, v, width, &mut y[..size]);
@@ -164,7 +170,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             let used = STRIP.min(columns - first);
             let width = used.next_multiple_of(LANES);
             if !job.works() {
-                self.dataset.fold(|_, _| Ok(()))?;
+                self.chunks.each(&mut |_, _| Ok(()))?;
                 let total = job.wait(job.comm.sum(Route::World, vec![0; 2 * used]))?;
                 captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
                 continue;
@@ -181,7 +187,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             sums.clear();
             sums.resize(terms * width, 0);
             let mut squares = vec![0i64; 2 * used];
-            self.dataset.fold(|_, chunk: &Prepared| {
+            self.chunks.each(&mut |_, chunk| {
                 let size = chunk.documents() * width;
                 y.resize(size.max(y.len()));
                 documents_times_f64(simd, job.pool, chunk, &v, width, &mut y[..size]);
@@ -241,7 +247,7 @@ fn unit(frobenius_squared: f64) -> f64 {
 
 /// Sums one number a chunk, (chunk number, bits), in the order of the chunks: the same bits for any owner, and no bound
 /// is needed beforehand. Collective.
-fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
+pub(super) fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
     let parts = job.wait(job.comm.all_gather(Route::World, bytemuck::cast_slice(own).to_vec()))?;
     let mut all: Vec<[u64; 2]> =
         parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, [u64; 2]>(part)).collect();

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use crate::linalg::dense::{multiply, multiply_f64};
 use crate::linalg::fixed::{Grid, wide};
-use crate::linalg::kernels::add_fixed;
+use crate::linalg::kernels::{LANES, add_fixed};
 use crate::linalg::{Aligned, Simd, rows};
 
 /// Some rows of a block of vectors.
@@ -26,6 +26,16 @@ impl Panel {
     /// All zeros.
     pub fn zeros(rows: usize, width: usize) -> Panel {
         Panel { rows, width, values: Aligned::zeros(rows * width) }
+    }
+
+    /// The rows of a matrix.
+    pub fn of(matrix: ArrayView2<f32>) -> Panel {
+        let width = matrix.ncols().next_multiple_of(LANES);
+        let mut panel = Panel::zeros(matrix.nrows(), width);
+        for (to, from) in panel.values.chunks_exact_mut(width.max(1)).zip(matrix.rows()) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+        panel
     }
 
     fn part(&self, range: &std::ops::Range<usize>) -> ArrayView2<'_, f32> {

@@ -45,15 +45,8 @@ impl LsiParams {
     /// Checks the parameters against a corpus.
     pub fn check(&self, documents: u64, terms: u32) -> Result<LsiPlan> {
         let k = self.topics;
+        check_topics(k, documents, terms)?;
         let most = documents.min(u64::from(terms));
-        if k == 0 {
-            return Err(Error::usage("-k 0: at least one topic is needed"));
-        }
-        if k as u64 > most {
-            return Err(Error::usage(format!(
-                "-k {k}: a corpus of {documents} documents and {terms} terms has at most {most} topics"
-            )));
-        }
         if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
             return Err(Error::usage(format!("--tolerance {}: must lie between 0 and 1", self.tolerance)));
         }
@@ -89,6 +82,80 @@ impl LsiParams {
 /// Small blocks need the fewest products, large ones the fewest rounds: about k/8, in whole registers.
 fn default_block(k: usize) -> usize {
     k.div_ceil(8).next_multiple_of(LANES).min(128)
+}
+
+/// Parameters of training in one pass, as given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnePassParams {
+    /// Number of singular triplets wanted.
+    pub topics: usize,
+    /// Documents of a chunk.
+    pub chunk_documents: u64,
+    /// What a chunk makes all earlier documents count for.
+    pub decay: f64,
+    /// Krylov rounds at the end, which read the corpus again.
+    pub polish: usize,
+    /// Read the corpus again for the residuals.
+    pub residuals: bool,
+    /// Seed of the first blocks.
+    pub seed: u64,
+}
+
+/// Parameters of training in one pass that fit the corpus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnePassPlan {
+    /// Number of singular triplets.
+    pub topics: usize,
+    /// Triplets kept until the end.
+    pub width: usize,
+    /// Columns of a block of the decomposition of a chunk.
+    pub block: usize,
+    /// As in [`OnePassParams`].
+    pub chunk_documents: u64,
+    /// As in [`OnePassParams`].
+    pub decay: f64,
+    /// As in [`OnePassParams`].
+    pub polish: usize,
+    /// As in [`OnePassParams`].
+    pub residuals: bool,
+    /// As in [`OnePassParams`].
+    pub seed: u64,
+}
+
+/// Documents of a chunk by default, as in gensim.
+pub const CHUNK_DOCUMENTS: u64 = 20_000;
+
+impl OnePassParams {
+    /// Checks the parameters against all documents, those of an earlier model included.
+    pub fn check(&self, documents: u64, terms: u32) -> Result<OnePassPlan> {
+        let OnePassParams { topics, chunk_documents, decay, polish, residuals, seed } = *self;
+        check_topics(topics, documents, terms)?;
+        if chunk_documents == 0 {
+            return Err(Error::usage("--chunk-documents 0: at least one document is needed"));
+        }
+        if !(decay > 0.0 && decay <= 1.0) {
+            return Err(Error::usage(format!(
+                "--decay {decay}: must lie above 0 and not above 1, which forgets nothing"
+            )));
+        }
+        let width = (2 * topics).min(terms as usize);
+        let block = (topics / 2).next_multiple_of(LANES).max(LANES).min(1024);
+        Ok(OnePassPlan { topics, width, block, chunk_documents, decay, polish, residuals, seed })
+    }
+}
+
+/// Refuses a number of topics that a corpus cannot have.
+fn check_topics(k: usize, documents: u64, terms: u32) -> Result<()> {
+    let most = documents.min(u64::from(terms));
+    if k == 0 {
+        return Err(Error::usage("-k 0: at least one topic is needed"));
+    }
+    if k as u64 > most {
+        return Err(Error::usage(format!(
+            "-k {k}: a corpus of {documents} documents and {terms} terms has at most {most} topics"
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Tall matrices whose rows are spread over the workers, on their way to the dispatcher.
+//! Tall matrices whose rows are spread over the workers, on their way from and to the dispatcher.
 //!
-//! They travel in fixed blocks of rows, the next on its way while one is written: no rank ever holds all of them, and the
-//! dispatcher is done shortly after the last has arrived.
+//! To be written they travel in fixed blocks of rows, the next on its way while one is written: no rank ever holds all of
+//! them, and the dispatcher is done shortly after the last has arrived.
 
 use std::collections::VecDeque;
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use crate::comm::{Route, Started, Tag};
 use crate::dispatch::Job;
@@ -14,6 +14,18 @@ use crate::linalg::rows::{self, RowShares};
 
 /// Blocks a worker has on their way at a time.
 const AHEAD: usize = 2;
+
+/// Gives each worker its rows of the dispatcher's matrix (rows x columns), as `shares` deals them out; those who do not
+/// work get none. Collective; only the dispatcher's `matrix` counts, the others pass one without rows.
+pub fn deal_out(job: &Job, shares: &RowShares, matrix: ArrayView2<f32>, columns: usize) -> Result<Array2<f32>> {
+    let workers = Route::Workers.members(job.comm.size());
+    let rows = |rank: usize| if workers.contains(&rank) { shares.of(rank - workers.start) } else { 0..0 };
+    let part = |rank: usize| matrix.slice(s![rows(rank), ..]).iter().flat_map(|value| value.to_le_bytes()).collect();
+    let parts = if job.is_dispatcher() { (0..job.comm.size()).map(part).collect() } else { Vec::new() };
+    let own: Vec<f32> = bytemuck::pod_collect_to_vec(&job.wait(job.comm.scatter(Route::World, parts))?);
+    Array2::from_shape_vec((rows(job.comm.rank()).len(), columns), own)
+        .map_err(|cause| Error::failed(format!("rows of a matrix do not add up: {cause}")))
+}
 
 /// Gives the dispatcher's `sink` all rows (rows x columns), block by block in their order. `own` are those of this rank, as
 /// [`RowShares`] deals them out. Collective; only the dispatcher's `rows` and `sink` count.

@@ -32,9 +32,10 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Ls
     let header = corpus.header();
     let phase = job.account.enter_phase("read");
     let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
-    let operator = Operator::new(&dataset, header.terms)?;
+    let operator = Operator::new(&dataset, header.terms as usize)?;
     drop(phase);
-    let Decomposition { vectors, topics, rounds, .. } = job.account.phase("krylov", || decompose(&operator, plan))?;
+    let Decomposition { vectors, topics, rounds, .. } =
+        job.account.phase("krylov", || decompose(&operator, plan, None))?;
     if topics == 0 {
         return Err(Error::failed("no singular value stands out of the noise: is the corpus empty?"));
     }
@@ -84,7 +85,7 @@ pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Resul
     let residuals = pass.residuals(job, &vectors, squares)?;
     let mut order: Vec<usize> = (0..topics).collect();
     order.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
-    let signs = signs(operator, &vectors, topics)?;
+    let signs = signs(job, &vectors, topics)?;
     let ordered = Array2::from_shape_fn((vectors.nrows(), topics), |(row, column)| {
         vectors[[row, order[column]]] * signs[order[column]]
     });
@@ -96,8 +97,7 @@ pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Resul
 }
 
 /// The sign of each column's entry of largest magnitude, the first of equals.
-fn signs(operator: &Operator, vectors: &Array2<f32>, topics: usize) -> Result<Vec<f32>> {
-    let job = operator.job();
+pub(super) fn signs(job: &Job, vectors: &Array2<f32>, topics: usize) -> Result<Vec<f32>> {
     let mut largest = vec![0f32; topics];
     for row in vectors.rows() {
         for (largest, value) in largest.iter_mut().zip(row) {

@@ -5,6 +5,7 @@
 
 pub mod corpora;
 pub mod jobs;
+pub mod matrices;
 
 use std::ffi::OsStr;
 use std::fs::File;

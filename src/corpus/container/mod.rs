@@ -15,11 +15,13 @@
 //! Root attribute `values` is "counts" or the code of a weighting, such as "nfc". scipy takes i32 and i64 indices without
 //! a copy, so these are on disk; in memory terms are u32.
 
+mod background;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use background::BackgroundWriter;
 pub use reader::CorpusReader;
 pub use writer::CorpusWriter;
 

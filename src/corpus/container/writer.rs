@@ -4,11 +4,12 @@ use super::{CorpusHeader, MAX_COUNT, Values};
 use crate::corpus::chunk::CsrChunk;
 use crate::error::{Error, Result};
 use crate::store::atomic::Target;
-use crate::store::column::{NumberColumn, StringColumn};
+use crate::store::column::{BLOCK_ELEMENTS, BLOCK_STRINGS, NumberColumn, StringColumn};
 use crate::store::file::{AtFile, Format, ResultFile, cause};
 use crate::store::seal::{self, Value};
 use hdf5::Group;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// Values as they lie on disk.
 enum Data {
@@ -103,15 +104,28 @@ impl CorpusWriter {
     /// numbers from 1 to 2^24, a full disk.
     pub fn append(&mut self, chunk: &CsrChunk, ids: &[String], labels: Option<&[String]>) -> Result<()> {
         self.check(chunk, ids, labels)?;
-        // Document by document, so that the order of blocks in the file does not depend on the size of `chunk`.
-        for row in 0..chunk.documents() {
-            let (terms, values) = chunk.document(row);
-            let label = labels.map(|labels| labels[row].as_str());
-            if let Err(e) = self.push_document(terms, values, &ids[row], label) {
+        let mut row = 0;
+        while row < chunk.documents() {
+            let end = self.next_block(chunk, row);
+            let written = self.push_documents(chunk, row..end, &ids[row..end], labels.map(|labels| &labels[row..end]));
+            if let Err(e) = written {
                 return Err(Error::failed(format!("{}: {}", self.file.path().display(), cause(&e))));
             }
+            row = end;
         }
         Ok(())
+    }
+
+    /// The documents from `row` on up to and including the first that completes a block of some column. Blocks go to the
+    /// file when they are full, so their order in it then does not depend on how the documents were cut into chunks.
+    fn next_block(&self, chunk: &CsrChunk, row: usize) -> usize {
+        let block = BLOCK_ELEMENTS as u64;
+        let nonzeros = chunk.indptr[row] + block - self.nonzeros % block;
+        let by_nonzeros = chunk.indptr.partition_point(|&end| end < nonzeros);
+        let by_strings = row + BLOCK_STRINGS - (self.documents % BLOCK_STRINGS as u64) as usize;
+        // One offset more than documents.
+        let by_offsets = row + (block - (self.documents + 1) % block) as usize;
+        by_nonzeros.min(by_strings).min(by_offsets).min(chunk.documents())
     }
 
     fn check(&self, chunk: &CsrChunk, ids: &[String], labels: Option<&[String]>) -> Result<()> {
@@ -132,7 +146,7 @@ impl CorpusWriter {
         }
         if self.values == Values::Counts
             && let Some(at) =
-                chunk.data.iter().position(|&v| v.fract() != 0.0 || !(1.0..=MAX_COUNT as f32).contains(&v))
+                chunk.data.iter().position(|&v| !(1..=MAX_COUNT).contains(&(v as u32)) || v as u32 as f32 != v)
         {
             let row = chunk.indptr.partition_point(|&begin| begin <= at as u64) as u64 - 1;
             return refuse(format!(
@@ -144,10 +158,19 @@ impl CorpusWriter {
         Ok(())
     }
 
-    fn push_document(&mut self, terms: &[u32], values: &[f32], id: &str, label: Option<&str>) -> hdf5::Result<()> {
+    /// Appends documents of which the last alone may complete a block.
+    fn push_documents(
+        &mut self,
+        chunk: &CsrChunk,
+        rows: Range<usize>,
+        ids: &[String],
+        labels: Option<&[String]>,
+    ) -> hdf5::Result<()> {
+        let first = chunk.indptr[rows.start];
+        let span = first as usize..chunk.indptr[rows.end] as usize;
+        let (terms, values) = (&chunk.indices[span.clone()], &chunk.data[span]);
         // Below 2^31: `terms` was checked against the dictionary.
-        let indices: Vec<i32> = terms.iter().map(|&term| term as i32).collect();
-        self.columns.indices.push(&indices)?;
+        self.columns.indices.push(bytemuck::cast_slice(terms))?;
         match &mut self.columns.data {
             Data::Counts(column) => {
                 let counts: Vec<u32> = values.iter().map(|&count| count as u32).collect();
@@ -161,12 +184,14 @@ impl CorpusWriter {
         for &term in terms {
             self.document_frequency[term as usize] += 1;
         }
-        self.documents += 1;
+        let offsets: Vec<i64> =
+            chunk.indptr[rows.start + 1..=rows.end].iter().map(|end| (self.nonzeros + end - first) as i64).collect();
+        self.columns.indptr.push(&offsets)?;
+        self.documents += rows.len() as u64;
         self.nonzeros += terms.len() as u64;
-        self.columns.indptr.push(&[self.nonzeros as i64])?;
-        self.columns.ids.push(id)?;
-        if let (Some(column), Some(label)) = (&mut self.columns.labels, label) {
-            column.push(label)?;
+        ids.iter().try_for_each(|id| self.columns.ids.push(id))?;
+        if let (Some(column), Some(labels)) = (&mut self.columns.labels, labels) {
+            labels.iter().try_for_each(|label| column.push(label))?;
         }
         Ok(())
     }

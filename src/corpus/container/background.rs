@@ -1,0 +1,74 @@
+//! A corpus written by a thread of its own, so that the dispatcher can receive the next documents meanwhile.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::CorpusWriter;
+use crate::corpus::chunk::CsrChunk;
+use crate::error::{Error, Result};
+
+/// Chunks that may wait for the thread: the memory they take is bounded.
+const WAITING: usize = 2;
+
+/// What one call appends.
+struct Documents {
+    chunk: CsrChunk,
+    ids: Vec<String>,
+    labels: Option<Vec<String>>,
+}
+
+/// A [`CorpusWriter`] at work in the background.
+pub struct BackgroundWriter {
+    sender: Option<SyncSender<Documents>>,
+    thread: Option<JoinHandle<Result<CorpusWriter>>>,
+}
+
+impl BackgroundWriter {
+    /// Starts the thread.
+    pub fn start(writer: CorpusWriter) -> Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || write(writer, &receiver))
+            .map_err(|cause| Error::failed(format!("cannot start a thread that writes the corpus: {cause}")))?;
+        Ok(BackgroundWriter { sender: Some(sender), thread: Some(thread) })
+    }
+
+    /// As [`CorpusWriter::append`], except that an error may be told by a later call.
+    pub fn append(&mut self, chunk: CsrChunk, ids: Vec<String>, labels: Option<Vec<String>>) -> Result<()> {
+        let sent = self.sender.as_ref().map(|sender| sender.send(Documents { chunk, ids, labels }));
+        // The thread is gone: its result says why.
+        if matches!(sent, Some(Ok(()))) { Ok(()) } else { self.join().and(Err(Error::Aborted)) }
+    }
+
+    /// Waits until everything is written and gives the writer back, to be completed.
+    pub fn finish(mut self) -> Result<CorpusWriter> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<CorpusWriter> {
+        self.sender = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            // A panic has been told by the hook.
+            Some(Err(_)) | None => Err(Error::Aborted),
+        }
+    }
+}
+
+impl Drop for BackgroundWriter {
+    /// The unfinished file is gone when this returns.
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn write(mut writer: CorpusWriter, documents: &Receiver<Documents>) -> Result<CorpusWriter> {
+    while let Ok(Documents { chunk, ids, labels }) = documents.recv() {
+        writer.append(&chunk, &ids, labels.as_deref())?;
+    }
+    Ok(writer)
+}
