@@ -30,6 +30,7 @@ fn run(
     update: Option<&Path>,
 ) -> PathBuf {
     let saved = path.with_extension(format!("{ranks}-{threads}-{scatter}.lsi"));
+    let _writing = common::writing();
     let results = job(ranks, threads, scatter, |job| {
         let corpus = Corpus::open(job, path)?;
         let earlier = update.map(|model| Earlier::load(job, model, &corpus)).transpose()?;
@@ -152,6 +153,30 @@ fn an_updated_model_is_that_of_all_documents() {
         matrix.rows().into_iter().enumerate().map(|(row, x)| (&x * weights(row)).insert_axis(Axis(0))).collect();
     let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
     assert!(error(&faded, &oracle(&concatenate(Axis(0), &views).expect("rows"))) < ROUNDING);
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let (folder, path) = corpus(&random_matrix(40, 30));
+    let (_other, foreign) = corpus(&random_matrix(40, 20));
+    let saved = run(&path, 1, 1, false, &params(5, 20), None);
+    let output = folder.path().join("out.h5");
+    let lsi = |corpus: &Path, options: &[&str]| {
+        let paths = [corpus.as_os_str(), "-o".as_ref(), output.as_os_str()];
+        common::alone(["lsi".as_ref()].into_iter().chain(paths).chain(options.iter().map(|option| option.as_ref())))
+    };
+    lsi(&path, &["-k", "5", "--decay", "0.5"]).failed(2, &["--decay", "--one-pass"]);
+    lsi(&path, &["-k", "5", "--one-pass", "--decay", "1.5"]).failed(2, &["--decay 1.5"]);
+    lsi(&path, &["-k", "5", "--one-pass", "--chunk-documents", "0"]).failed(2, &["--chunk-documents 0"]);
+    lsi(&path, &["-k", "31", "--one-pass"]).failed(2, &["-k 31", "30 terms"]);
+    lsi(&path, &["--one-pass", "--rounds", "3"]).failed(2, &["--one-pass", "cannot be used with", "--rounds"]);
+    let saved = saved.to_str().expect("a path of the test");
+    lsi(&foreign, &["--update", saved]).failed(1, &["dictionary is not that of the model"]);
+    lsi(&path, &["--update", path.to_str().expect("a path of the test")]).failed(1, &["where an LSI model is wanted"]);
+    lsi(&path, &["--update", saved, "-k", "31"]).failed(2, &["-k 31"]);
+    assert!(!output.exists());
+    lsi(&path, &["--update", saved]).ok();
+    assert_eq!(LsiModel::load(&output).expect("a model").documents, 80);
 }
 
 #[test]

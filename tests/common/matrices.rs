@@ -32,6 +32,7 @@ pub fn write(path: &Path, matrix: &Array2<f32>) {
         }
         chunk.indptr.push(chunk.indices.len() as u64);
     }
+    let _writing = super::writing();
     let target = Target::create(path).expect("target");
     let mut writer = CorpusWriter::create(target, &terms, Values::Weights("test".into()), false).expect("writer");
     writer.append(&chunk, &ids, None).expect("append");
