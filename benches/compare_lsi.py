@@ -21,13 +21,13 @@ from harness import Bars, corpuscle, dispatcher_cpu, keep, made, median
 HERE = Path(__file__).resolve().parent
 
 
-def peer(python, *arguments):
-    """Runs arpack.py with two threads and returns the JSON object it prints."""
+def peer(python, script, *arguments):
+    """Runs a peer's script with two threads and returns the JSON object it prints."""
     environment = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", MKL_NUM_THREADS="2")
     # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         environment.pop(name, None)
-    command = [python, str(HERE / "arpack.py"), *map(str, arguments)]
+    command = [python, str(HERE / script), *map(str, arguments)]
     return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
 
 
@@ -46,17 +46,17 @@ def main():
     corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", given.docs, output=f"{stem}.corpus.h5"))
     weighted = made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
     reference = Path(f"{stem}.reference-k{given.k}.json")
-    made(reference, lambda: reference.write_text(json.dumps(peer(given.python, "reference", weighted, given.k))))
+    made(reference, lambda: reference.write_text(json.dumps(peer(given.python, "arpack.py", "reference", weighted, given.k))))
     model = Path(f"{stem}.lsi.h5")
 
     ours, theirs = [], []
     for turn in range(given.repeat):
         ours.append(corpuscle(2, "lsi", weighted, "-k", given.k, output=model))
-        theirs.append(peer(given.python, "fit", weighted, given.k))
+        theirs.append(peer(given.python, "arpack.py", "fit", weighted, given.k))
         print(f"run {turn + 1}: corpuscle {ours[-1]['seconds']:.2f} s, ARPACK {theirs[-1]['seconds']:.2f} s", flush=True)
 
     exact = json.loads(reference.read_text())["singular_values"]
-    quality = peer(given.python, "check", weighted, model)
+    quality = peer(given.python, "arpack.py", "check", weighted, model)
 
     def largest_error(values):
         return max(abs(value - true) / true for value, true in zip(values, exact, strict=True))
