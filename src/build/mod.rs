@@ -174,6 +174,12 @@ fn build_on(
         let Some(writer) = writer else { return Ok(None) };
         let provenance = provenance(&parameters, plan, &found.pieces);
         let header = job.account.io(|| writer.finish(&provenance))?;
+        if found.known == 0 && found.unknown > 0 {
+            log::warn!(
+                "no token of the text is a term of {}: were its terms made with other options of tokens?",
+                dictionary.display()
+            );
+        }
         Ok(Some(Built {
             documents: header.documents,
             tokens: found.known + found.unknown,

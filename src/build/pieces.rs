@@ -97,8 +97,7 @@ impl<'a> Pieces<'a> {
             };
             stretches.into_par_iter().map(count).collect()
         };
-        let (checksum, parts) =
-            self.job.pool.install(|| rayon::join(|| *blake3::hash(bytes).as_bytes(), count_all));
+        let (checksum, parts) = self.job.pool.install(|| rayon::join(|| *blake3::hash(bytes).as_bytes(), count_all));
         let (mut parts, unknown): (Vec<BagPiece>, Vec<u64>) =
             parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let mut documents = 0;

@@ -240,12 +240,7 @@ impl Source {
                 let rest = buffer.split_off(end);
                 let body = std::mem::replace(buffer, rest);
                 scanner.restart();
-                let piece = Piece {
-                    offset: *offset,
-                    length: end as u64,
-                    first_line: Some(*line),
-                    ..Piece::default()
-                };
+                let piece = Piece { offset: *offset, length: end as u64, first_line: Some(*line), ..Piece::default() };
                 *offset += end as u64;
                 *line += newlines(&body);
                 let readable = about.compression == Compression::None;

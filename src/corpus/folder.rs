@@ -71,7 +71,8 @@ impl Listing {
             };
             if found.file_type().is_file() {
                 let bytes = found.metadata().at(found.path())?.len();
-                let packed = [".gz", ".bz2", ".zst"].iter().any(|end| found.file_name().as_bytes().ends_with(end.as_bytes()));
+                let packed =
+                    [".gz", ".bz2", ".zst"].iter().any(|end| found.file_name().as_bytes().ends_with(end.as_bytes()));
                 let path = found.path().strip_prefix(root).unwrap_or(found.path()).to_path_buf();
                 entries.push(Entry { path, bytes, packed });
             }
@@ -263,4 +264,115 @@ pub fn split(bytes: &[u8], parts: usize) -> Vec<Range<usize>> {
         }
     }
     stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn write(root: &Path, path: &str, bytes: &[u8]) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn paths(listing: &Listing) -> Vec<&str> {
+        listing.entries().iter().map(|entry| entry.path.to_str().unwrap()).collect()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn files_come_by_the_bytes_of_their_paths_hidden_ones_and_loops_do_not() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = dir.path();
+        // '.' comes before '/', and that before letters.
+        for path in ["a/z", "a.txt", "ab", "B", "é", "a/.hidden", ".git/config", "a/b/c"] {
+            write(root, path, b"x");
+        }
+        write(elsewhere.path(), "there", b"x");
+        symlink(elsewhere.path(), root.join("link")).unwrap();
+        symlink(root.join("ab"), root.join("c")).unwrap();
+        symlink("..", root.join("a/b/up")).unwrap();
+        symlink("nowhere", root.join("a/.lock")).unwrap();
+        let listing = Listing::walk(root).unwrap();
+        assert_eq!(paths(&listing), ["B", "a.txt", "a/b/c", "a/z", "ab", "c", "link/there", "é"]);
+        assert_eq!(listing.loops, [root.join("a/b/up")]);
+        symlink("nowhere", root.join("a/broken")).unwrap();
+        let message = Listing::walk(root).unwrap_err().to_string();
+        assert!(message.contains("a/broken: No such file") && message.contains("leads nowhere"), "{message}");
+    }
+
+    #[test]
+    fn pieces_hold_whole_files_and_are_cut_into_whole_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = |at: usize| vec![b'a' + (at % 26) as u8; at * 37 % 101];
+        for at in 0..60 {
+            write(dir.path(), &format!("{at:02}"), &text(at));
+            write(dir.path(), &format!("{at:02}z.gz"), &gzip(&text(at)));
+        }
+        let listing = Listing::walk(dir.path()).unwrap();
+        assert_eq!(listing.piece_bytes(), None);
+        for piece_bytes in [1, 300, 1 << 20] {
+            let (mut at, mut found) = (0, Vec::new());
+            while at < listing.entries().len() {
+                let (files, length, body) = listing.cut(at, piece_bytes).unwrap();
+                let bytes = listing.read(at..at + files).unwrap();
+                assert_eq!(length, bytes.len() as u64);
+                assert!(body.is_none_or(|body| body == bytes));
+                for parts in [1, 2, 7] {
+                    let stretches = split(&bytes, parts);
+                    assert!(stretches.len() <= parts);
+                    assert_eq!(stretches.iter().map(ExactSizeIterator::len).sum::<usize>(), bytes.len());
+                    let files_in = |stretch: &Range<usize>| frames(&bytes[stretch.clone()]).count();
+                    assert_eq!(stretches.iter().map(files_in).sum::<usize>(), files);
+                }
+                found.extend(frames(&bytes).map(|(path, text)| (path.to_vec(), text.to_vec())));
+                at += files;
+            }
+            assert_eq!(found.len(), 120);
+            for (at, pair) in found.chunks(2).enumerate() {
+                assert_eq!(pair[0], (format!("{at:02}").into_bytes(), text(at)));
+                assert_eq!(pair[1], (format!("{at:02}z.gz").into_bytes(), text(at)));
+            }
+        }
+        assert_eq!(listing.cut(120, 10).unwrap().0, 0);
+    }
+
+    #[test]
+    fn a_folder_that_changes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        (0..40).for_each(|at| write(dir.path(), &format!("{at}"), b"text"));
+        let listing = Listing::walk(dir.path()).unwrap();
+        let digest = listing.digest().unwrap();
+        assert_eq!(Listed::default().get(dir.path(), &digest).unwrap(), &listing);
+        write(dir.path(), "7", b"texts");
+        let message = listing.read(0..40).unwrap_err().to_string();
+        assert!(message.ends_with("7: has changed while it was read: start again"), "{message}");
+        let message = Listed::default().get(dir.path(), &digest).unwrap_err().to_string();
+        assert!(message.contains("has changed"), "{message}");
+        write(dir.path(), "7", b"text");
+        Listed::default().get(dir.path(), &digest).unwrap();
+        write(dir.path(), "0", b"tEXt");
+        Listed::default().get(dir.path(), &digest).unwrap_err();
+    }
+
+    #[test]
+    fn a_damaged_stream_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = gzip(&(0..9000).flat_map(|i: u32| i.to_le_bytes()).collect::<Vec<_>>());
+        write(dir.path(), "a.gz", &whole[..whole.len() / 2]);
+        write(dir.path(), "b.gz", b"plain text under a wrong name");
+        let listing = Listing::walk(dir.path()).unwrap();
+        let message = listing.read(0..1).unwrap_err().to_string();
+        assert!(message.contains("a.gz: the gzip stream is damaged or cut off"), "{message}");
+        assert_eq!(listing.text(1).unwrap(), b"plain text under a wrong name");
+    }
 }

@@ -162,7 +162,9 @@ mod tests {
         let refused = StopWords::parse("elvish").read().unwrap_err();
         assert_eq!(refused.exit_code(), 2);
         let message = refused.to_string();
-        assert!(message.starts_with("--stop-words elvish: neither a file nor a language; languages are: Afrikaans (af)"));
+        assert!(
+            message.starts_with("--stop-words elvish: neither a file nor a language; languages are: Afrikaans (af)")
+        );
         assert!(message.contains("English (en)") && !message.contains('\n'));
     }
 }

@@ -3,8 +3,8 @@
 use crate::corpus::dictionary_file::DictionaryFile;
 use crate::corpus::word_list::text_of;
 use crate::error::{At, Error, Result};
-use crate::store::file::{AtFile, OpenFile};
 use crate::store::column::StringReader;
+use crate::store::file::{AtFile, OpenFile};
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;

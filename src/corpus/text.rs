@@ -184,13 +184,17 @@ impl TextSpec {
     fn check_folders(&self) -> Result<TextPlan> {
         let (path, folder) = DIR_FIELDS;
         if self.text_field.is_some() {
-            return Err(Error::usage("--text-field means nothing for folders, where a document is a file: leave it out"));
+            return Err(Error::usage(
+                "--text-field means nothing for folders, where a document is a file: leave it out",
+            ));
         }
         for (option, given, known) in
             [("--id-field", &self.id_field, path), ("--label-field", &self.label_field, folder)]
         {
             if let Some(field) = given.as_ref().filter(|field| *field != known) {
-                return Err(Error::usage(format!("{option} {field}: for files in a folder it can be \"{known}\" only")));
+                return Err(Error::usage(format!(
+                    "{option} {field}: for files in a folder it can be \"{known}\" only"
+                )));
             }
         }
         if let Some(file) = self.inputs.iter().find(|input| input.exists() && !input.is_dir()) {

@@ -332,7 +332,9 @@ mod tests {
         // The text of before has no say in the next.
         let mut all = Vec::new();
         let tokenizer = Tokenizer::new(&pairs).unwrap();
-        ["aa bb", "cc dd"].map(|text| tokenizer.tokens(text, &mut String::new(), |term| all.push(term.to_owned())));
+        for text in ["aa bb", "cc dd"] {
+            tokenizer.tokens(text, &mut String::new(), |term| all.push(term.to_owned()));
+        }
         assert_eq!(all, ["aa", "bb", "aa bb", "cc", "dd", "cc dd"]);
         assert_eq!(tokenizer.most_terms(100), 100);
     }
