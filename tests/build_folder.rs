@@ -70,7 +70,7 @@ fn the_bytes_do_not_depend_on_how_it_is_run() {
     let output = dir.path().join("corpus.h5");
     for inputs in [vec![text(&input)], vec![text(&mixed), text(&input)]] {
         let built = |count: usize, more: &[&str]| {
-            let fixed = ["-o", text(&output), "--label-field", "folder", "-q"];
+            let fixed = ["-o", text(&output), "--label-field", "folder", "--no-above", "1", "-q"];
             ranks(count, ["build"].iter().chain(&inputs).chain(&fixed).chain(more)).ok();
             digest(&output)
         };
@@ -104,7 +104,7 @@ fn documents_are_those_of_the_files_with_paths_and_labels() {
     write(&dir.path().join("lines.txt"), lines.as_bytes());
     let output = dir.path().join("corpus.h5");
     let built = |input: &Path, more: &[&str]| {
-        alone(["build", text(input), "-o", text(&output), "-q"].iter().chain(more)).ok();
+        alone(["build", text(input), "-o", text(&output), "--no-above", "1", "-q"].iter().chain(more)).ok();
         let (corpus, chunk) = read_corpus(&output);
         let (ids, labels) = (corpus.ids(0, FILES as u64).unwrap(), corpus.labels(0, FILES as u64).unwrap());
         (corpus.terms().unwrap(), chunk, ids, labels)
