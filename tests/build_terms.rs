@@ -129,12 +129,16 @@ fn options_that_make_no_sense_are_refused() {
             (["--ngrams", "2,1"], 2, "--ngrams 2,1"),
             (["--ngrams", "0,1"], 2, "--ngrams 0,1"),
             (["--ngrams", "2"], 2, "such as 1,2"),
-            (["--ngram-separator", "\t"], 2, "--ngram-separator \"\\t\""),
+            (["--ngram-separator", "_"], 2, "not provided"),
+            (["--keep-tokens", " ,"], 2, "at least one term"),
             (["--keep-tokens", &absent], 1, "absent: No such file"),
             (["--remove-most-frequent", "99"], 1, "lower --remove-most-frequent 99"),
         ] {
             ranks(count, ["build", text(&input), "-o", text(&output)].iter().chain(&options)).failed(code, &[says]);
             assert_eq!(names(dir.path()), before);
         }
+        let separated = ["--ngrams", "1,2", "--ngram-separator", "\t"];
+        ranks(count, ["build", text(&input), "-o", text(&output)].iter().chain(&separated))
+            .failed(2, &["--ngram-separator \"\\t\""]);
     }
 }

@@ -76,7 +76,7 @@ pub enum Terms {
 pub struct Built {
     /// Documents of the corpus, empty ones included.
     pub documents: u64,
-    /// Tokens of the text.
+    /// Tokens of the text but for stop words, or the runs of them that were asked for.
     pub tokens: u64,
     /// Distinct terms among them; not counted where the dictionary was given.
     pub distinct_terms: Option<u64>,
@@ -368,7 +368,7 @@ fn numbers(chunk: &CsrChunk) -> Vec<String> {
 }
 
 /// How the corpus was made. Inputs are known by their content: the same text under another name, or compressed, is the
-/// same input. `blake3` is that of the digests of an input's pieces.
+/// same input. `blake3` is that of the digests of an input's pieces; those of a folder hold the paths too.
 fn provenance(parameters: &Value, plan: &TextPlan, pieces: &[PieceFacts]) -> Value {
     let inputs = (0..plan.files.len()).map(|file| {
         let (mut bytes, mut hasher) = (0, blake3::Hasher::new());

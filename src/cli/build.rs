@@ -74,7 +74,14 @@ pub(super) struct Build {
     #[arg(long, value_name = "MIN,MAX", default_value = "1,1", value_parser = parse_range, help_heading = "Tokens")]
     ngrams: Range,
     /// What stands between the tokens of a run [default: a space]
-    #[arg(long, value_name = "TEXT", default_value = " ", hide_default_value = true, help_heading = "Tokens")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "ngrams",
+        default_value = " ",
+        hide_default_value = true,
+        help_heading = "Tokens"
+    )]
     ngram_separator: String,
 
     /// Take all terms, with their numbers, from a corpus, a model, or a text file as gensim's `save_as_text` writes it,
@@ -132,7 +139,10 @@ fn parse_stop_words(text: &str) -> std::result::Result<StopWords, String> {
 }
 
 fn parse_words(text: &str) -> std::result::Result<WordList, String> {
-    Ok(WordList::parse(text))
+    match WordList::parse(text) {
+        WordList::Words(words) if words.is_empty() => Err("at least one term, or @ and a file".to_owned()),
+        list => Ok(list),
+    }
 }
 
 impl Build {

@@ -219,14 +219,14 @@ impl Listed {
     /// # Errors
     /// Those of [`Listing::walk`]; the folder is another one.
     pub fn get(&self, root: &Path, digest: &[u8; 32]) -> Result<&Listing> {
-        if self.0.get().is_none() {
-            let listing = Listing::walk(root)?;
-            if listing.digest()? != *digest {
-                return Err(Error::failed(format!("{}: has changed while it was read: start again", root.display())));
-            }
-            return Ok(self.0.get_or_init(|| listing));
+        if let Some(listing) = self.0.get() {
+            return Ok(listing);
         }
-        self.0.get().ok_or_else(|| Error::failed(format!("{}: has no listing", root.display())))
+        let listing = Listing::walk(root)?;
+        if listing.digest()? != *digest {
+            return Err(Error::failed(format!("{}: has changed while it was read: start again", root.display())));
+        }
+        Ok(self.0.get_or_init(|| listing))
     }
 }
 
