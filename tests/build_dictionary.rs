@@ -149,16 +149,16 @@ fn what_is_no_dictionary_is_refused() {
             build(count, &[]).failed(1, &[says]);
             assert_eq!(names(dir.path()), before);
         }
-        std::fs::write(&list, "ship\nsea\n").unwrap();
-        for filter in [
-            ["--no-below", "2"],
-            ["--no-above", "0.9"],
-            ["--keep-n", "9"],
-            ["--keep-tokens", "a"],
-            ["--remove-most-frequent", "1"],
-        ] {
-            build(count, &filter).failed(2, &["--dictionary <FILE>", filter[0]]);
-        }
+    }
+    std::fs::write(&list, "ship\nsea\n").unwrap();
+    for filter in [
+        ["--no-below", "2"],
+        ["--no-above", "0.9"],
+        ["--keep-n", "9"],
+        ["--keep-tokens", "a"],
+        ["--remove-most-frequent", "1"],
+    ] {
+        build(1, &filter).failed(2, &["--dictionary <FILE>", filter[0]]);
     }
     std::fs::remove_file(&list).unwrap();
     build(1, &[]).failed(1, &["terms: No such file"]);
