@@ -20,7 +20,8 @@ pub(super) struct PieceFacts {
 }
 
 impl PieceFacts {
-    const BYTES: usize = 60;
+    /// Bytes of one, encoded.
+    pub const BYTES: usize = 60;
 
     fn encode(&self, to: &mut Vec<u8>) {
         for number in [self.number, self.bytes, self.documents] {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 use super::census::PieceFacts;
 use super::pieces::Bags;
+use super::reuse::vocabulary;
 
 /// Turns bags into documents.
 pub(super) struct Converter<'a> {
@@ -28,16 +29,12 @@ pub(super) struct Converter<'a> {
 
 impl<'a> Converter<'a> {
     pub fn new(plan: &'a TextPlan, pieces: &'a [PieceFacts], dictionary: &Dictionary) -> Self {
-        let mut lookup = Vocabulary::default();
-        dictionary.terms.iter().for_each(|term| {
-            lookup.intern(term);
-        });
         let begin = |documents: &mut u64, piece: &PieceFacts| {
             *documents += piece.documents;
             Some(*documents - piece.documents)
         };
         let first_document = pieces.iter().scan(0, begin).collect();
-        Converter { plan, pieces, first_document, dictionary: lookup, maps: RefCell::default() }
+        Converter { plan, pieces, first_document, dictionary: vocabulary(&dictionary.terms), maps: RefCell::default() }
     }
 
     /// Length of a piece's text.
@@ -69,11 +66,7 @@ impl<'a> Converter<'a> {
             let threads = maps.par_iter_mut().zip(vocabularies);
             threads.zip(&bags.parts).map(convert).collect::<Vec<Result<CsrChunk>>>()
         });
-        let empty = CsrChunk { first_document, terms, indptr: vec![0], ..CsrChunk::default() };
-        let mut chunks = chunks.into_iter();
-        let mut chunk = chunks.next().unwrap_or(Ok(empty))?;
-        chunks.try_for_each(|next| next.map(|next| chunk.append(&next)))?;
-        Ok(Documents { chunk, ids: strings(bags, |part| &part.ids), labels: strings(bags, |part| &part.labels) })
+        Documents::join(bags, chunks, CsrChunk { first_document, terms, indptr: vec![0], ..CsrChunk::default() })
     }
 }
 
@@ -95,6 +88,14 @@ pub(super) struct Documents {
 }
 
 impl Documents {
+    /// The documents of a piece whose parts have become these chunks; `none` is a chunk without any.
+    pub fn join(bags: &Bags, chunks: Vec<Result<CsrChunk>>, none: CsrChunk) -> Result<Self> {
+        let mut chunks = chunks.into_iter();
+        let mut chunk = chunks.next().unwrap_or(Ok(none))?;
+        chunks.try_for_each(|next| next.map(|next| chunk.append(&next)))?;
+        Ok(Documents { chunk, ids: strings(bags, |part| &part.ids), labels: strings(bags, |part| &part.labels) })
+    }
+
     /// As bytes: length of the chunk (u64), chunk, identifiers and labels as JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let chunk = self.chunk.encode();

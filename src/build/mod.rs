@@ -1,12 +1,13 @@
 //! Raw text to a corpus container, over all ranks.
 //!
-//! Input: files of text, cut into pieces of about 4 MiB that end on record boundaries. Output: dictionary and bags of
+//! Input: files of text or folders of them, cut into pieces of about 4 MiB that end on record boundaries. Output: dictionary and bags of
 //! words (documents x terms), the same bytes for any number of ranks, threads, and for any compression of the input.
 //!
 //! Pass 1, a fold: workers tokenise pieces under term numbers of their own, keep the bags within `--memory`, and count
 //! in how many documents each term is. The counts are merged in a tree (associative, commutative), the dispatcher
 //! filters them to the dictionary and broadcasts it. Pass 2, a map in order: workers turn bags into chunks over the
 //! dictionary's terms, which the dispatcher appends to the container. Bags that were not kept are counted once more.
+//! Where a dictionary is given there is nothing to count, and one pass writes the documents (`reuse`).
 //!
 //! Cost: the text is read once, twice where memory is short; messages are pieces' places (pieces themselves where a
 //! worker cannot read the file), 32 bytes and its letters for each term of each worker, and 8 bytes per nonzero to the
@@ -15,18 +16,23 @@
 mod census;
 mod convert;
 mod pieces;
+mod reuse;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{BackgroundWriter, CorpusWriter, Values};
 use crate::corpus::dictionary::{Dictionary, FilterSpec, TermCounts, TermTable};
+use crate::corpus::stop_words::{self, StopWords};
+use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
+use crate::corpus::word_list::WordList;
 use crate::dispatch::{Dataset, Job, merge};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
@@ -41,12 +47,28 @@ use pieces::Pieces;
 pub struct BuildSpec {
     /// The text.
     pub text: TextSpec,
-    /// How it is cut into tokens.
+    /// How it is cut into terms.
     pub tokenizer: TokenizerSpec,
-    /// Which terms stay.
-    pub filter: FilterSpec,
+    /// Lists of stop words, in addition to those of the tokenizer.
+    pub stop_words: Vec<StopWords>,
+    /// Which terms the corpus has.
+    pub terms: Terms,
     /// The container to be written.
     pub output: PathBuf,
+}
+
+/// The terms of a corpus.
+#[derive(Debug, Clone)]
+pub enum Terms {
+    /// Those of the text that pass a filter.
+    Filtered {
+        /// The filter.
+        filter: FilterSpec,
+        /// Lists of terms that pass it in any case, in addition to its own.
+        keep_tokens: Vec<WordList>,
+    },
+    /// All terms of the dictionary in this file, with their numbers there, and no others.
+    Dictionary(PathBuf),
 }
 
 /// What was built.
@@ -54,11 +76,11 @@ pub struct BuildSpec {
 pub struct Built {
     /// Documents of the corpus, empty ones included.
     pub documents: u64,
-    /// Tokens of the text.
+    /// Tokens of the text but for stop words, or the runs of them that were asked for.
     pub tokens: u64,
-    /// Distinct terms among them.
-    pub distinct_terms: u64,
-    /// Terms that the filters left in the dictionary.
+    /// Distinct terms among them; not counted where the dictionary was given.
+    pub distinct_terms: Option<u64>,
+    /// Terms of the dictionary.
     pub terms: u64,
     /// Tokens that are terms of the dictionary.
     pub tokens_kept: u64,
@@ -75,28 +97,48 @@ pub struct Built {
 /// read or is not what its format says, when no term passes the filters, and when the output cannot be written. The
 /// output is then as it was before.
 pub fn build(job: &Job, spec: &BuildSpec) -> Result<Option<Built>> {
-    let unsendable = |cause| Error::failed(format!("the names of the inputs cannot be sent: {cause}"));
-    let plan = job.share(|| serde_json::to_vec(&spec.check()?).map_err(unsendable))?;
-    let plan: TextPlan = serde_json::from_slice(&plan).map_err(unsendable)?;
-    let tokenizer = Tokenizer::new(&spec.tokenizer)?;
-    let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(&plan));
-    let dataset = Dataset::new(job, Pieces::new(job, &plan, &tokenizer, &progress))?;
+    let unsendable = |cause| Error::failed(format!("the parameters cannot be sent: {cause}"));
+    let mut looked_at = None;
+    let message = job.share(|| serde_json::to_vec(looked_at.insert(spec.check()?)).map_err(unsendable))?;
+    let checked: Checked = match looked_at {
+        Some(checked) => checked,
+        None => serde_json::from_slice(&message).map_err(unsendable)?,
+    };
+    let tokenizer = Tokenizer::new(&checked.tokenizer)?;
+    match (&spec.terms, &checked.filter) {
+        (Terms::Dictionary(path), _) => build_on(job, path, &checked, &tokenizer, &spec.output),
+        (Terms::Filtered { .. }, filter) => {
+            let filter = filter.as_ref().ok_or_else(|| Error::failed("the dispatcher has sent no filter"))?;
+            build_filtered(job, filter, &checked, &tokenizer, &spec.output)
+        }
+    }
+}
+
+/// Builds a corpus over the terms of the text that pass the filter.
+fn build_filtered(
+    job: &Job,
+    filter: &FilterSpec,
+    checked: &Checked,
+    tokenizer: &Tokenizer,
+    output: &Path,
+) -> Result<Option<Built>> {
+    let plan = &checked.plan;
+    let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
+    let dataset = Dataset::new(job, Pieces::new(job, plan, tokenizer, &progress, None))?;
     let census = job.account.phase("count", || count(&dataset))?;
-    let (dictionary, pieces) = job.account.phase("dictionary", || agree(job, &spec.filter, census.as_ref()))?;
-    let parameters = spec.parameters(&plan);
-    let provenance = provenance(&parameters, &plan, &pieces);
+    let (dictionary, pieces) = job.account.phase("dictionary", || agree(job, filter, census.as_ref()))?;
+    let parameters = checked.parameters(("filter", json!(filter)));
+    let provenance = provenance(&parameters, plan, &pieces);
     progress.stage("build: write", Some(pieces.iter().map(|piece| piece.bytes).sum()));
-    let convert = Converter::new(&plan, &pieces, &dictionary);
+    let convert = Converter::new(plan, &pieces, &dictionary);
     let nonzeros = job.account.phase("write", || {
-        let labelled = plan.fields.label.is_some();
-        let create = |target| CorpusWriter::create(target, &dictionary.terms, Values::Counts, labelled);
-        let writer = job.target(&spec.output)?.map(create).transpose()?;
+        let writer = checked.writer(job, &dictionary.terms, output)?;
         write(&dataset, &convert, &progress, writer, &provenance)
     })?;
     Ok(census.zip(nonzeros).map(|(census, nonzeros)| Built {
         documents: pieces.iter().map(|piece| piece.documents).sum(),
         tokens: census.terms.iter().map(|(_, term)| term.collection_frequency).sum(),
-        distinct_terms: census.terms.len() as u64,
+        distinct_terms: Some(census.terms.len() as u64),
         terms: dictionary.len() as u64,
         tokens_kept: dictionary.collection_frequency.iter().sum(),
         nonzeros,
@@ -104,39 +146,150 @@ pub fn build(job: &Job, spec: &BuildSpec) -> Result<Option<Built>> {
     }))
 }
 
+/// Builds a corpus over the terms of a dictionary.
+fn build_on(
+    job: &Job,
+    dictionary: &Path,
+    checked: &Checked,
+    tokenizer: &Tokenizer,
+    output: &Path,
+) -> Result<Option<Built>> {
+    let plan = &checked.plan;
+    let (terms, known) = job.account.phase("dictionary", || {
+        let message = job.share(|| Ok(Dictionary::of_terms(term_list::of_dictionary(dictionary)?).encode()))?;
+        let terms = Dictionary::decode(&message)?.terms;
+        let known = reuse::vocabulary(&terms);
+        Ok((terms, known))
+    })?;
+    let mut hasher = blake3::Hasher::new();
+    terms.iter().for_each(|term| {
+        hasher.update(&(term.len() as u64).to_le_bytes()).update(term.as_bytes());
+    });
+    let digest = json!({ "terms": terms.len(), "blake3": hasher.finalize().to_hex().as_str() });
+    let parameters = checked.parameters(("dictionary", digest));
+    let progress = job.progress.task("build: write", Unit::Bytes, text_bytes(job, plan));
+    job.account.phase("write", || {
+        let writer = checked.writer(job, &terms, output)?;
+        let (writer, found) = reuse::write(job, plan, tokenizer, &progress, &known, writer)?;
+        let Some(writer) = writer else { return Ok(None) };
+        let provenance = provenance(&parameters, plan, &found.pieces);
+        let header = job.account.io(|| writer.finish(&provenance))?;
+        if found.known == 0 && found.unknown > 0 {
+            log::warn!(
+                "no token of the text is a term of {}: were its terms made with other options of tokens?",
+                dictionary.display()
+            );
+        }
+        Ok(Some(Built {
+            documents: header.documents,
+            tokens: found.known + found.unknown,
+            distinct_terms: None,
+            terms: terms.len() as u64,
+            tokens_kept: found.known,
+            nonzeros: header.nonzeros,
+            parameters: parameters.clone(),
+        }))
+    })
+}
+
+/// A [`BuildSpec`] found to make sense, with all that had to be read for it: made on the dispatcher, the same on every
+/// rank.
+#[derive(Debug, Serialize, Deserialize)]
+struct Checked {
+    plan: TextPlan,
+    /// With all stop words.
+    tokenizer: TokenizerSpec,
+    /// With all terms to keep; none where a dictionary is given.
+    filter: Option<FilterSpec>,
+}
+
 impl BuildSpec {
     /// Looks for everything that can be wrong before the first piece is read.
-    fn check(&self) -> Result<TextPlan> {
-        self.filter.check()?;
-        Tokenizer::new(&self.tokenizer)?;
+    fn check(&self) -> Result<Checked> {
+        let mut tokenizer = self.tokenizer.clone();
+        Tokenizer::new(&tokenizer)?;
+        tokenizer.stop_words.extend(stop_words::read_all(&self.stop_words)?);
+        let filter = match &self.terms {
+            Terms::Dictionary(_) => None,
+            Terms::Filtered { filter, keep_tokens } => {
+                filter.check()?;
+                let mut filter = filter.clone();
+                for list in keep_tokens {
+                    filter.keep_tokens.extend(list.read()?.iter().map(|word| tokenizer.in_case(word)));
+                }
+                filter.keep_tokens.sort_unstable();
+                filter.keep_tokens.dedup();
+                Some(filter)
+            }
+        };
         let plan = self.text.check()?;
-        refuse_inputs_as_output(plan.files.iter().map(|file| file.path.as_path()), &self.output)?;
+        self.check_output(&plan)?;
+        Ok(Checked { plan, tokenizer, filter })
+    }
+
+    fn check_output(&self, plan: &TextPlan) -> Result<()> {
+        let dictionary = match &self.terms {
+            Terms::Dictionary(path) => Some(path.as_path()),
+            Terms::Filtered { .. } => None,
+        };
+        refuse_inputs_as_output(plan.files.iter().map(|file| file.path.as_path()).chain(dictionary), &self.output)?;
+        if plan.format == InputFormat::Dir
+            && let Ok(output) = std::path::absolute(&self.output)
+            && let Some(place) = output.parent().and_then(|folder| folder.canonicalize().ok())
+            && let Some(input) =
+                plan.files.iter().find(|file| file.path.canonicalize().is_ok_and(|root| place.starts_with(root)))
+        {
+            return Err(Error::usage(format!(
+                "{}: lies in the input {}, whose next reader would take it for a document: name another output",
+                self.output.display(),
+                input.path.display()
+            )));
+        }
         // Only to learn that it can be made. Were it left there, it would stay when a worker meets damaged text and ends
         // the job.
         Target::create(&self.output)?;
-        Ok(plan)
-    }
-
-    /// The parameters as they took effect.
-    fn parameters(&self, plan: &TextPlan) -> Value {
-        let fields = match plan.format {
-            InputFormat::Lines => Value::Null,
-            _ => json!({ "text": plan.fields.text, "id": plan.fields.id, "label": plan.fields.label }),
-        };
-        json!({
-            "input_format": plan.format,
-            "fields": fields,
-            "invalid_utf8": plan.invalid_utf8,
-            "tokenizer": self.tokenizer,
-            "filter": self.filter,
-        })
+        Ok(())
     }
 }
 
-/// Bytes of text that will be read, where that is known beforehand.
-fn text_bytes(plan: &TextPlan) -> Option<u64> {
-    let plain = plan.files.iter().all(|file| file.compression == Compression::None);
-    plain.then(|| plan.files.iter().map(|file| file.bytes.saturating_sub(file.data_offset)).sum())
+impl Checked {
+    /// The parameters as they took effect; `terms` says which terms there are.
+    fn parameters(&self, terms: (&str, Value)) -> Value {
+        let fields = match self.plan.format {
+            InputFormat::Lines => Value::Null,
+            _ => {
+                let fields = &self.plan.fields;
+                json!({ "text": fields.text, "id": fields.id, "label": fields.label })
+            }
+        };
+        json!({
+            "input_format": self.plan.format,
+            "fields": fields,
+            "invalid_utf8": self.plan.invalid_utf8,
+            "tokenizer": self.tokenizer,
+            terms.0: terms.1,
+        })
+    }
+
+    /// The container over these terms, on the dispatcher. Collective.
+    fn writer(&self, job: &Job, terms: &[String], output: &Path) -> Result<Option<CorpusWriter>> {
+        let labelled = self.plan.fields.label.is_some();
+        let create = |target| CorpusWriter::create(target, terms, Values::Counts, labelled);
+        job.target(output)?.map(create).transpose()
+    }
+}
+
+/// Bytes of text that will be read, where that is known beforehand; the dispatcher shows it.
+fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
+    if !job.is_dispatcher() {
+        return None;
+    }
+    let bytes = plan.files.iter().map(|file| match (plan.format, file.compression) {
+        (InputFormat::Dir, _) => file.listing().ok()?.piece_bytes(),
+        (_, Compression::None) => Some(file.bytes.saturating_sub(file.data_offset)),
+        _ => None,
+    });
+    bytes.sum()
 }
 
 /// Pass 1: counts terms and pieces. The dispatcher gets the total.
@@ -213,7 +366,7 @@ fn numbers(chunk: &CsrChunk) -> Vec<String> {
 }
 
 /// How the corpus was made. Inputs are known by their content: the same text under another name, or compressed, is the
-/// same input. `blake3` is that of the digests of an input's pieces.
+/// same input. `blake3` is that of the digests of an input's pieces; those of a folder hold the paths too.
 fn provenance(parameters: &Value, plan: &TextPlan, pieces: &[PieceFacts]) -> Value {
     let inputs = (0..plan.files.len()).map(|file| {
         let (mut bytes, mut hasher) = (0, blake3::Hasher::new());

@@ -8,11 +8,12 @@ use crate::corpus::bag::{self, BagPiece};
 use crate::corpus::chunk::Footprint;
 use crate::corpus::compression::Compression;
 use crate::corpus::cutter::{Cutter, Piece};
+use crate::corpus::folder;
 use crate::corpus::records::{newlines, split};
 use crate::corpus::reread::Rereader;
-use crate::corpus::text::TextPlan;
+use crate::corpus::text::{InputFormat, TextPlan};
 use crate::corpus::tokenizer::Tokenizer;
-use crate::corpus::vocabulary::Vocabulary;
+use crate::corpus::vocabulary::{Known, Numbering, Vocabulary};
 use crate::dispatch::{Job, Parcel, Source};
 use crate::error::{Error, Result};
 use crate::report::progress::Task;
@@ -25,6 +26,8 @@ pub(super) struct Bags {
     pub parts: Vec<BagPiece>,
     /// What the piece was found to hold.
     pub facts: PieceFacts,
+    /// Terms of the text that a given dictionary does not have; they are in no bag.
+    pub unknown: u64,
 }
 
 impl Footprint for Bags {
@@ -43,11 +46,19 @@ pub(super) struct Pieces<'a> {
     rereader: RefCell<Rereader>,
     /// The terms each thread has met.
     vocabularies: RefCell<Vec<Vocabulary>>,
+    /// The only terms that count, with their numbers, where a dictionary is given.
+    known: Option<&'a Vocabulary>,
 }
 
 impl<'a> Pieces<'a> {
-    pub fn new(job: &'a Job<'a>, plan: &'a TextPlan, tokenizer: &'a Tokenizer, progress: &'a Task) -> Self {
-        let threads = if job.works() { job.pool.current_num_threads() } else { 0 };
+    pub fn new(
+        job: &'a Job<'a>,
+        plan: &'a TextPlan,
+        tokenizer: &'a Tokenizer,
+        progress: &'a Task,
+        known: Option<&'a Vocabulary>,
+    ) -> Self {
+        let threads = if job.works() && known.is_none() { job.pool.current_num_threads() } else { 0 };
         Pieces {
             job,
             plan,
@@ -56,6 +67,7 @@ impl<'a> Pieces<'a> {
             cutter: Cutter::new(plan),
             rereader: RefCell::default(),
             vocabularies: RefCell::new(vec![Vocabulary::default(); threads]),
+            known,
         }
     }
 
@@ -66,32 +78,59 @@ impl<'a> Pieces<'a> {
 
     fn count(&self, piece: &Piece, bytes: &[u8]) -> Result<Bags> {
         let vocabularies = &mut *self.vocabularies.borrow_mut();
-        let (plan, tokenizer) = (self.plan, self.tokenizer);
-        let stretches = split(bytes, plan.format.delimiter(), vocabularies.len());
-        let (checksum, parts) = self.job.pool.install(|| {
-            let count = |(vocabulary, stretch): (&mut Vocabulary, std::ops::Range<usize>)| {
-                let before = &bytes[..stretch.start];
-                let part = Piece {
-                    offset: piece.offset + stretch.start as u64,
-                    length: stretch.len() as u64,
-                    first_line: piece.first_line.map(|line| line + newlines(before)),
-                    ..piece.clone()
-                };
-                bag::tokenise(tokenizer, vocabulary, plan, &part, &bytes[stretch])
+        let threads = self.job.pool.current_num_threads();
+        let (counter, known) = (Counter { plan: self.plan, tokenizer: self.tokenizer, piece, bytes }, self.known);
+        let stretches = match self.plan.format {
+            InputFormat::Dir => folder::split(bytes, threads),
+            format => split(bytes, format.delimiter(), threads),
+        };
+        // All results before the first error is looked for: which one is told does not depend on the threads.
+        let count_all = || -> Vec<Result<(BagPiece, u64)>> {
+            let Some(known) = known else {
+                let stretches = vocabularies.par_iter_mut().zip(stretches);
+                return stretches.map(|(numbers, stretch)| Ok((counter.count(numbers, stretch)?, 0))).collect();
             };
-            // All results before the first error is looked for: which one is told does not depend on the threads.
-            let count_all = || vocabularies.par_iter_mut().zip(stretches).map(count).collect::<Vec<Result<BagPiece>>>();
-            rayon::join(|| *blake3::hash(bytes).as_bytes(), count_all)
-        });
-        let mut parts = parts.into_iter().collect::<Result<Vec<BagPiece>>>()?;
+            let count = |stretch| {
+                let mut numbers = Known::new(known);
+                let part = counter.count(&mut numbers, stretch)?;
+                Ok((part, numbers.unknown))
+            };
+            stretches.into_par_iter().map(count).collect()
+        };
+        let (checksum, parts) = self.job.pool.install(|| rayon::join(|| *blake3::hash(bytes).as_bytes(), count_all));
+        let (mut parts, unknown): (Vec<BagPiece>, Vec<u64>) =
+            parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let mut documents = 0;
         for part in &mut parts {
-            // A document has a newline, and a piece fewer than 2^32 bytes: see MAX_RECORD_BYTES.
+            // A document has a newline or a frame, and a piece fewer than 2^32 bytes: see MAX_RECORD_BYTES.
             part.first_row = documents as u32;
             documents += part.documents() as u64;
         }
         let facts = PieceFacts { number: piece.number, file: piece.file, bytes: piece.length, documents, checksum };
-        Ok(Bags { parts, facts })
+        Ok(Bags { parts, facts, unknown: unknown.iter().sum() })
+    }
+}
+
+/// A piece that threads count stretches of.
+struct Counter<'a> {
+    plan: &'a TextPlan,
+    tokenizer: &'a Tokenizer,
+    piece: &'a Piece,
+    bytes: &'a [u8],
+}
+
+impl Counter<'_> {
+    fn count<N: Numbering>(&self, numbers: &mut N, stretch: std::ops::Range<usize>) -> Result<BagPiece> {
+        let before = &self.bytes[..stretch.start];
+        let part = Piece {
+            number: self.piece.number,
+            file: self.piece.file,
+            offset: self.piece.offset + stretch.start as u64,
+            length: stretch.len() as u64,
+            first_line: self.piece.first_line.map(|line| line + newlines(before)),
+            ..Piece::default()
+        };
+        bag::tokenise(self.tokenizer, numbers, self.plan, &part, &self.bytes[stretch])
     }
 }
 
@@ -118,13 +157,15 @@ impl Source for Pieces<'_> {
         }))
     }
 
-    /// Workers read plain files themselves. A compressed one is decompressed once, by the dispatcher.
+    /// Workers read plain files and folders themselves. A compressed file is decompressed once, by the dispatcher.
     fn visible(&self) -> bool {
         self.plan.files.iter().all(|file| file.compression == Compression::None) && self.plan.readable_here()
     }
 
     fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
-        self.rereader.borrow_mut().read(self.plan, &piece_of(parcel)?)
+        let (plan, piece) = (self.plan, piece_of(parcel)?);
+        let rereader = &mut *self.rereader.borrow_mut();
+        self.job.pool.install(|| rereader.read(plan, &piece))
     }
 
     fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<Bags> {

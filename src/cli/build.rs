@@ -6,10 +6,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Outcome, Printing};
-use crate::build::{BuildSpec, build};
+use crate::build::{BuildSpec, Terms, build};
 use crate::corpus::dictionary::FilterSpec;
+use crate::corpus::ngrams::NgramSpec;
+use crate::corpus::stop_words::StopWords;
 use crate::corpus::text::{InputFormat, InvalidUtf8, TextSpec};
 use crate::corpus::tokenizer::TokenizerSpec;
+use crate::corpus::word_list::WordList;
 use crate::dispatch::Job;
 use crate::error::Result;
 use crate::report::output::{Cell, Column, Table};
@@ -18,25 +21,30 @@ use crate::report::output::{Cell, Column, Table};
 ///
 /// Inputs may be compressed by gzip, bzip2 or Zstandard, which is found out from their content. The defaults of tokens
 /// and dictionary are those of gensim's `simple_preprocess` and `filter_extremes`.
+///
+/// Of a folder, each file in it or below is a document: compressed ones too, hidden ones not, through symbolic links, in
+/// the order of the bytes of their paths.
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// Files of text, in the order their documents will have
+    /// Files of text, or folders of them, in the order their documents will have
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// The corpus to be written
     #[arg(short, long, value_name = "CORPUS")]
     output: PathBuf,
 
-    /// How documents lie in the inputs [default: by their names; a document per line where they say nothing]
+    /// How documents lie in the inputs [default: dir for folders; else by their names, lines where they say nothing]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Input")]
     input_format: Option<InputFormat>,
     /// Field or column with the text [default: text, or the only column]
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     text_field: Option<String>,
-    /// Field or column with a document's identifier [default: documents are numbered from 0]
+    /// Field or column with a document's identifier [default: documents are numbered from 0; of a file in a folder, its
+    /// path below the folder]
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     id_field: Option<String>,
-    /// Field or column with a document's label [default: documents have no labels]
+    /// Field or column with a document's label; in a folder, `folder`: the name of the first sub-folder on a file's path
+    /// [default: documents have no labels]
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     label_field: Option<String>,
     /// What to do about bytes that are not UTF-8
@@ -58,7 +66,33 @@ pub(super) struct Build {
     /// Longest token, in characters
     #[arg(long, value_name = "N", default_value_t = TokenizerSpec::default().max_length, help_heading = "Tokens")]
     max_length: usize,
+    /// Tokens to leave out: those of a language (its English name or ISO 639-1 code), or of a file with one a line; may
+    /// be given several times
+    #[arg(long, value_name = "LANGUAGE|FILE", value_parser = parse_stop_words, help_heading = "Tokens")]
+    stop_words: Vec<StopWords>,
+    /// Runs of MIN to MAX neighbouring tokens, stop words left out, are the terms: 1,2 for tokens and pairs
+    #[arg(long, value_name = "MIN,MAX", default_value = "1,1", value_parser = parse_range, help_heading = "Tokens")]
+    ngrams: Range,
+    /// What stands between the tokens of a run [default: a space]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "ngrams",
+        default_value = " ",
+        hide_default_value = true,
+        help_heading = "Tokens"
+    )]
+    ngram_separator: String,
 
+    /// Take all terms, with their numbers, from a corpus, a model, or a text file as gensim's `save_as_text` writes it,
+    /// and drop all other tokens
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["no_below", "no_above", "keep_n", "keep_tokens", "remove_most_frequent"],
+        help_heading = "Dictionary"
+    )]
+    dictionary: Option<PathBuf>,
     /// Leave out terms that are in fewer documents than this
     #[arg(long, value_name = "N", default_value_t = FilterSpec::default().no_below, help_heading = "Dictionary")]
     no_below: u64,
@@ -68,6 +102,13 @@ pub(super) struct Build {
     /// Of the rest, keep this many that are in most documents, or all
     #[arg(long, value_name = "N|all", default_value = "100000", value_parser = parse_keep, help_heading = "Dictionary")]
     keep_n: Keep,
+    /// Terms that the three rules above never leave out: separated by commas, or @ and a file with one a line; may be
+    /// given several times
+    #[arg(long, value_name = "TERMS|@FILE", value_parser = parse_words, help_heading = "Dictionary")]
+    keep_tokens: Vec<WordList>,
+    /// Before all that, leave out this many terms that are in most documents
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Dictionary")]
+    remove_most_frequent: usize,
 
     #[command(flatten)]
     printing: Printing,
@@ -81,6 +122,26 @@ fn parse_keep(text: &str) -> std::result::Result<Keep, String> {
     match text {
         "all" => Ok(Keep(None)),
         number => number.parse().map(|n| Keep(Some(n))).map_err(|_| "a number of terms, or all".to_owned()),
+    }
+}
+
+/// Tokens of the shortest and of the longest run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range(u8, u8);
+
+fn parse_range(text: &str) -> std::result::Result<Range, String> {
+    let numbers = text.split_once(',').and_then(|(min, max)| Some((min.parse().ok()?, max.parse().ok()?)));
+    numbers.map(|(min, max)| Range(min, max)).ok_or_else(|| "two numbers up to 255, such as 1,2".to_owned())
+}
+
+fn parse_stop_words(text: &str) -> std::result::Result<StopWords, String> {
+    Ok(StopWords::parse(text))
+}
+
+fn parse_words(text: &str) -> std::result::Result<WordList, String> {
+    match WordList::parse(text) {
+        WordList::Words(words) if words.is_empty() => Err("at least one term, or @ and a file".to_owned()),
+        list => Ok(list),
     }
 }
 
@@ -100,20 +161,32 @@ impl Build {
             lowercase: self.lowercase || !self.no_lowercase,
             min_length: self.min_length,
             max_length: self.max_length,
+            stop_words: Vec::new(),
+            ngrams: NgramSpec { min: self.ngrams.0, max: self.ngrams.1, separator: self.ngram_separator },
         };
-        let filter = FilterSpec { no_below: self.no_below, no_above: self.no_above, keep_n: self.keep_n.0 };
-        let spec = BuildSpec { text, tokenizer, filter, output: self.output };
+        let filter = FilterSpec {
+            no_below: self.no_below,
+            no_above: self.no_above,
+            keep_n: self.keep_n.0,
+            keep_tokens: Vec::new(),
+            remove_most_frequent: self.remove_most_frequent,
+        };
+        let terms = match self.dictionary {
+            Some(dictionary) => Terms::Dictionary(dictionary),
+            None => Terms::Filtered { filter, keep_tokens: self.keep_tokens },
+        };
+        let spec = BuildSpec { text, tokenizer, stop_words: self.stop_words, terms, output: self.output };
         let Some(built) = build(job, &spec)? else { return Ok(Outcome { accounted: true, ..Outcome::default() }) };
         let figures = [
-            ("documents", built.documents),
-            ("tokens", built.tokens),
+            ("documents", Some(built.documents)),
+            ("tokens", Some(built.tokens)),
             ("distinct_terms", built.distinct_terms),
-            ("terms", built.terms),
-            ("tokens_kept", built.tokens_kept),
-            ("nonzeros", built.nonzeros),
+            ("terms", Some(built.terms)),
+            ("tokens_kept", Some(built.tokens_kept)),
+            ("nonzeros", Some(built.nonzeros)),
         ];
         let mut table = Table::new(figures.iter().map(|(name, _)| Column::integer(name)).collect());
-        table.push(figures.iter().map(|&(_, figure)| Cell::from(figure)).collect());
+        table.push(figures.iter().map(|&(_, figure)| figure.map_or(Cell::Missing, Cell::from)).collect());
         table.print(self.printing.format)?;
         let result = figures.iter().map(|&(name, figure)| (name.to_owned(), json!(figure))).collect();
         Ok(Outcome { output: Some(spec.output), parameters: built.parameters, result, accounted: true })

@@ -71,6 +71,9 @@ impl Info {
     }
 }
 
+/// Entries of a list that are shown.
+const LIST_SHOWN: usize = 8;
+
 /// A ratio as people read it; the numbers it is made of are printed too.
 fn four_digits(ratio: f64) -> Cell {
     format!("{ratio:.3e}").parse::<f64>().ok().into()
@@ -131,6 +134,11 @@ impl Rows {
             Json::Null => self.push(path, Cell::Missing),
             Json::Number(number) if number.is_u64() => self.push(path, number.as_u64()),
             Json::Number(number) => self.push(path, number.as_f64()),
+            // Such as stop words: a table as wide as all of them is of no use.
+            Json::Array(list) if list.len() > LIST_SHOWN => {
+                let (first, last) = (Json::from(&list[..LIST_SHOWN - 1]), &list[list.len() - 1]);
+                self.push(path, format!("{} entries: {first} ... {last}", list.len()));
+            }
             Json::Bool(_) | Json::Array(_) => self.push(path, value.to_string()),
         }
     }

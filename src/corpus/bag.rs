@@ -7,7 +7,7 @@ use crate::corpus::cutter::Piece;
 use crate::corpus::readers;
 use crate::corpus::text::TextPlan;
 use crate::corpus::tokenizer::Tokenizer;
-use crate::corpus::vocabulary::Vocabulary;
+use crate::corpus::vocabulary::{Numbering, Vocabulary};
 use crate::error::{Error, Result};
 
 /// In a map from local to global terms: the term is not in the dictionary.
@@ -86,34 +86,34 @@ impl BagPiece {
     }
 }
 
-/// Reads, tokenises and counts a piece. `bytes` are those of the piece; new terms are added to the vocabulary.
+/// Reads, tokenises and counts a piece. `bytes` are those of the piece; terms have the numbers that `numbers` gives.
 ///
 /// # Errors
 /// Those of [`readers::documents`], and a vocabulary or piece too large for 32-bit numbers.
-pub fn tokenise(
+pub fn tokenise<N: Numbering>(
     tokenizer: &Tokenizer,
-    vocabulary: &mut Vocabulary,
+    numbers: &mut N,
     plan: &TextPlan,
     piece: &Piece,
     bytes: &[u8],
 ) -> Result<BagPiece> {
-    // Lower case has at most a character per byte of text, and a token at least one: one check serves all tokens.
-    if vocabulary.len() + bytes.len() > Vocabulary::MAX_TERMS {
+    // One check serves all terms of the piece.
+    if numbers.len().saturating_add(tokenizer.most_terms(bytes.len())) > Vocabulary::MAX_TERMS {
         return Err(Error::failed(format!(
             "{} terms on one rank are too many: is this text, and the token pattern right? If so, use more ranks",
-            vocabulary.len()
+            numbers.len()
         )));
     }
     let mut bag = BagPiece { number: piece.number, indptr: vec![0], ..BagPiece::default() };
     bag.ids = plan.fields.id.as_ref().map(|_| Vec::new());
     bag.labels = plan.fields.label.as_ref().map(|_| Vec::new());
     // Where a term was last pushed to `terms`; it belongs to the document at hand if it still stands there.
-    let mut places = vec![0_u32; vocabulary.len()];
+    let mut places = vec![0_u32; numbers.len()];
     let mut scratch = String::new();
     readers::documents(plan, piece, bytes, &mut |document| {
         let begin = bag.terms.len();
         tokenizer.tokens(&document.text, &mut scratch, |token| {
-            let term = vocabulary.intern(token);
+            let Some(term) = numbers.number(token) else { return };
             if term as usize == places.len() {
                 places.push(0);
             }
@@ -165,7 +165,7 @@ mod tests {
         }
         assert!(bags.len() > 5);
         let expected = include_str!("../../tests/fixtures/text/tokens.txt").lines().collect::<Vec<_>>();
-        let rules = FilterSpec { no_below: 2, no_above: 0.3, keep_n: None };
+        let rules = FilterSpec { no_below: 2, no_above: 0.3, keep_n: None, ..FilterSpec::default() };
         let dictionary = counts.resolve(&vocabulary).filter(&rules, expected.len() as u64).unwrap();
         let map = dictionary.map(&vocabulary);
         let mut document = 0;

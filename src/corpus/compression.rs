@@ -2,7 +2,7 @@
 //! name.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -50,12 +50,16 @@ impl Compression {
         if self == Compression::None {
             return Ok(Box::new(file));
         }
-        let compressed = BufReader::with_capacity(READ_BYTES, file);
+        self.decoder(BufReader::with_capacity(READ_BYTES, file)).at(path)
+    }
+
+    /// The stream of decompressed bytes of a compressed one.
+    pub fn decoder<'a>(self, compressed: impl BufRead + Send + 'a) -> std::io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
-            Compression::None => unreachable!("returned above"),
+            Compression::None => Box::new(compressed),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
             Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(compressed)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(compressed).at(path)?),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(compressed)?),
         })
     }
 

@@ -7,7 +7,7 @@
 //! What it costs the dispatcher: plain lines are not read but for a few bytes around each boundary. Plain CSV is read
 //! once and scanned for quotes, since a newline may lie inside a field. Of both only the place of a piece has to
 //! travel; whoever sees the file reads it with [`read_piece`]. Compressed files are decompressed here and travel as
-//! bytes.
+//! bytes. Of a folder, whole files are the records ([`folder`](crate::corpus::folder)).
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -26,25 +26,27 @@ const BLOCK_BYTES: u64 = 256 << 10;
 const PROBE_BYTES: usize = 16 << 10;
 
 /// Consecutive records of one file: the unit of work in `build`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Piece {
     /// Number among all pieces of the inputs.
     pub number: u64,
     /// Index into [`TextPlan::files`].
     pub file: u32,
-    /// Where it begins in the decompressed file, in bytes.
+    /// Where it begins in the decompressed file, in bytes; of a folder, its first file.
     pub offset: u64,
     /// Its length in decompressed bytes.
     pub length: u64,
     /// Line it begins on, counted from 1, where the cutter came to know it.
     pub first_line: Option<u64>,
+    /// How many files of a folder it holds; 0 if it is a stretch of one file.
+    pub files: u32,
     /// Its bytes, if it cannot be read by seeking.
     pub body: Option<Vec<u8>>,
 }
 
 impl Piece {
     /// Bytes of [`Piece::encode`].
-    pub const ENCODED_BYTES: usize = 36;
+    pub const ENCODED_BYTES: usize = 40;
 
     /// All but the body, as bytes.
     pub fn encode(&self) -> [u8; Self::ENCODED_BYTES] {
@@ -54,19 +56,22 @@ impl Piece {
         bytes[16..24].copy_from_slice(&self.length.to_le_bytes());
         // Lines count from 1, which leaves 0 for the unknown.
         bytes[24..32].copy_from_slice(&self.first_line.unwrap_or(0).to_le_bytes());
-        bytes[32..].copy_from_slice(&self.file.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.file.to_le_bytes());
+        bytes[36..].copy_from_slice(&self.files.to_le_bytes());
         bytes
     }
 
     /// The inverse of [`Piece::encode`]; the body is put in by the caller.
     pub fn decode(bytes: &[u8; Self::ENCODED_BYTES]) -> Self {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let half = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         Piece {
             number: word(0),
             offset: word(8),
             length: word(16),
             first_line: Some(word(24)).filter(|&line| line > 0),
-            file: u32::from_le_bytes(std::array::from_fn(|i| bytes[32 + i])),
+            file: half(32),
+            files: half(36),
             body: None,
         }
     }
@@ -75,18 +80,24 @@ impl Piece {
 /// The bytes of a piece: its body, or what its place in the file holds.
 ///
 /// # Errors
-/// The file cannot be read, or has become shorter since it was looked at.
+/// The file cannot be read, or is not as long as when it was looked at.
 pub fn read_piece<'a>(plan: &TextPlan, piece: &'a Piece) -> Result<Cow<'a, [u8]>> {
     if let Some(body) = &piece.body {
         return Ok(Cow::Borrowed(body));
     }
     let path = &plan.files[piece.file as usize].path;
-    let mut file = File::open(path).at(path)?;
-    file.seek(SeekFrom::Start(piece.offset)).at(path)?;
-    let mut bytes = Vec::with_capacity(piece.length as usize);
-    file.take(piece.length).read_to_end(&mut bytes).at(path)?;
+    let bytes = if plan.format == InputFormat::Dir {
+        let first = piece.offset as usize;
+        plan.files[piece.file as usize].listing()?.read(first..first + piece.files as usize)?
+    } else {
+        let mut file = File::open(path).at(path)?;
+        file.seek(SeekFrom::Start(piece.offset)).at(path)?;
+        let mut bytes = Vec::with_capacity(piece.length as usize);
+        file.take(piece.length).read_to_end(&mut bytes).at(path)?;
+        bytes
+    };
     if bytes.len() as u64 != piece.length {
-        return Err(Error::failed(format!("{}: has become shorter while it was read: start again", path.display())));
+        return Err(Error::failed(format!("{}: has changed while it was read: start again", path.display())));
     }
     Ok(Cow::Owned(bytes))
 }
@@ -105,6 +116,8 @@ pub struct Cutter {
 enum Source {
     /// Plain lines: only boundaries are looked at.
     Seek { file: File, offset: u64 },
+    /// A folder: only lengths are looked at, unless files are compressed.
+    Folder { next: usize },
     /// Everything else: all bytes pass through `buffer`, which begins with the next piece.
     Stream {
         stream: Box<dyn Read + Send>,
@@ -149,6 +162,9 @@ impl Cutter {
 
 impl Source {
     fn open(file: &TextFile, format: InputFormat) -> Result<Self> {
+        if format == InputFormat::Dir {
+            return Ok(Source::Folder { next: 0 });
+        }
         let line_is_record = format.delimiter().is_none();
         if file.compression == Compression::None && line_is_record {
             return Ok(Source::Seek { file: File::open(&file.path).at(&file.path)?, offset: file.data_offset });
@@ -190,7 +206,13 @@ impl Source {
                 let end = end_of_line(file, wanted, about, max_record_bytes)?.ok_or_else(|| too_long(wanted))?;
                 *offset = end;
                 let first_line = (begin == about.data_offset).then_some(about.data_line);
-                Ok(Some(Piece { number: 0, file: 0, offset: begin, length: end - begin, first_line, body: None }))
+                Ok(Some(Piece { offset: begin, length: end - begin, first_line, ..Piece::default() }))
+            }
+            Source::Folder { next } => {
+                let (files, length, body) = about.listing()?.cut(*next, piece_bytes)?;
+                let piece = Piece { offset: *next as u64, length, files: files as u32, body, ..Piece::default() };
+                *next += files;
+                Ok((files > 0).then_some(piece))
             }
             Source::Stream { stream, ended, buffer, scanner, offset, line } => {
                 let wanted = usize::try_from(piece_bytes).map_err(|_| too_long(*offset))?;
@@ -218,14 +240,7 @@ impl Source {
                 let rest = buffer.split_off(end);
                 let body = std::mem::replace(buffer, rest);
                 scanner.restart();
-                let piece = Piece {
-                    number: 0,
-                    file: 0,
-                    offset: *offset,
-                    length: end as u64,
-                    first_line: Some(*line),
-                    body: None,
-                };
+                let piece = Piece { offset: *offset, length: end as u64, first_line: Some(*line), ..Piece::default() };
                 *offset += end as u64;
                 *line += newlines(&body);
                 let readable = about.compression == Compression::None;
@@ -304,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_piece_header_survives_its_encoding() {
-        let piece = Piece { number: 7, file: 3, offset: 1 << 40, length: 99, first_line: None, body: None };
+        let piece = Piece { number: 7, file: 3, offset: 1 << 40, length: 99, files: 5, ..Piece::default() };
         assert_eq!(Piece::decode(&piece.encode()), piece);
         let piece = Piece { first_line: Some(12), ..piece };
         assert_eq!(Piece::decode(&piece.encode()), piece);

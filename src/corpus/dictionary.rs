@@ -2,8 +2,8 @@
 //!
 //! Every worker counts its own terms ([`TermCounts`]); with their strings they become a [`TermTable`], and merging
 //! tables is associative and commutative, so that the total does not depend on who counted what. Filtering the total
-//! gives the [`Dictionary`], equal to that of gensim's `Dictionary.filter_extremes` for the same tokens, numbers of the
-//! terms included.
+//! gives the [`Dictionary`], equal to that of gensim's `Dictionary.filter_n_most_frequent` and `filter_extremes` for the
+//! same tokens, numbers of the terms included.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -213,7 +213,7 @@ impl TermTable {
     }
 
     /// The dictionary of the corpus: the terms that pass, numbered as gensim numbers them, by the first document that
-    /// holds them and within one by code points. `documents` is the size of the corpus, empty documents included.
+    /// holds them and within one by code points. The most frequent go first, then the others are judged. `documents` is the size of the corpus, empty documents included.
     ///
     /// # Errors
     /// No term passes; the message says how many each rule took and what to change.
@@ -221,18 +221,29 @@ impl TermTable {
         rules.check()?;
         // Truncated as gensim does it: int(no_above * num_docs).
         let most = (rules.no_above * documents as f64) as u64;
-        // Original numbers first: ties at the cut of `keep_n` go to the lower one. Terms are sorted already, so that a
-        // stable sort by document leaves them by code points within each.
+        // Original numbers first: ties at a cut go to the lower one. Terms are sorted already, so that a stable sort by
+        // document leaves them by code points within each.
         let mut kept = (0..self.len()).collect::<Vec<_>>();
         let frequency = |at: usize| self.statistics[at].document_frequency;
-        kept.retain(|&at| (rules.no_below..=most).contains(&frequency(at)));
+        let keep_tokens = rules.keep_tokens.iter().map(String::as_str).collect::<HashSet<_>>();
+        let is_safe = |at: usize| !keep_tokens.is_empty() && keep_tokens.contains(self.term(at));
+        let passes = |at: usize| (rules.no_below..=most).contains(&frequency(at)) || is_safe(at);
+        if rules.remove_most_frequent > 0 {
+            kept.sort_by_key(|&at| self.statistics[at].first);
+            kept.sort_by_key(|&at| std::cmp::Reverse(frequency(at)));
+            kept.drain(..rules.remove_most_frequent.min(kept.len()));
+            kept.sort_unstable();
+        }
+        kept.retain(|&at| passes(at));
         kept.sort_by_key(|&at| self.statistics[at].first);
         if let Some(keep_n) = rules.keep_n
             && keep_n < kept.len()
         {
             let mut by_frequency = kept.clone();
-            by_frequency.sort_by_key(|&at| std::cmp::Reverse(frequency(at)));
-            let stays = by_frequency[..keep_n].iter().copied().collect::<HashSet<_>>();
+            by_frequency.sort_by_key(|&at| std::cmp::Reverse((is_safe(at), frequency(at))));
+            // Where there are more words to be kept than places for terms, they stay nevertheless.
+            let safe = by_frequency.iter().take_while(|&&at| is_safe(at)).count();
+            let stays = by_frequency[..keep_n.max(safe)].iter().copied().collect::<HashSet<_>>();
             kept.retain(|at| stays.contains(at));
         }
         if kept.is_empty() {
@@ -252,6 +263,13 @@ impl TermTable {
         if self.is_empty() {
             return Error::failed(format!(
                 "no tokens in {documents} documents: is this the right text field, and the token pattern right?"
+            ));
+        }
+        if rules.remove_most_frequent >= self.len() {
+            return Error::failed(format!(
+                "no term is left of {}: lower --remove-most-frequent {}",
+                self.len(),
+                rules.remove_most_frequent
             ));
         }
         let rare = self.statistics.iter().filter(|s| s.document_frequency < rules.no_below).count();
@@ -274,11 +292,23 @@ pub struct FilterSpec {
     pub no_above: f64,
     /// Of those, the most that stay, the most frequent by documents; `None` for all.
     pub keep_n: Option<usize>,
+    /// Terms that pass all of these rules if they occur at all. They are counted in `keep_n` and come first there.
+    #[serde(default)]
+    pub keep_tokens: Vec<String>,
+    /// So many terms, of those in most documents, are left out before anything else, also of `keep_tokens`.
+    #[serde(default)]
+    pub remove_most_frequent: usize,
 }
 
 impl Default for FilterSpec {
     fn default() -> Self {
-        FilterSpec { no_below: 5, no_above: 0.5, keep_n: Some(100_000) }
+        FilterSpec {
+            no_below: 5,
+            no_above: 0.5,
+            keep_n: Some(100_000),
+            keep_tokens: Vec::new(),
+            remove_most_frequent: 0,
+        }
     }
 }
 
@@ -313,6 +343,12 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
+    /// Terms of which nothing else is known.
+    pub fn of_terms(terms: Vec<String>) -> Self {
+        let zeros = vec![0; terms.len()];
+        Dictionary { terms, document_frequency: zeros.clone(), collection_frequency: zeros }
+    }
+
     /// Number of terms.
     pub fn len(&self) -> usize {
         self.terms.len()
@@ -424,12 +460,40 @@ mod tests {
             ((3, 1.0, Some(5)), include_str!("../../tests/fixtures/text/dictionary-3-1.0-5.tsv")),
         ] {
             let (no_below, no_above, keep_n) = rules;
-            let found = table.filter(&FilterSpec { no_below, no_above, keep_n }, documents).unwrap();
+            let spec = FilterSpec { no_below, no_above, keep_n, ..FilterSpec::default() };
+            let found = table.filter(&spec, documents).unwrap();
             let rows = found.terms.iter().zip(&found.document_frequency).zip(&found.collection_frequency).enumerate();
             let rows =
                 rows.map(|(number, ((term, df), cf))| format!("{number}\t{term}\t{df}\t{cf}\n")).collect::<String>();
             assert_eq!(rows, expected, "{rules:?}");
         }
+    }
+
+    #[test]
+    fn terms_to_keep_and_most_frequent_ones_are_gensims() {
+        let (tables, documents) = tables(2, 5);
+        let table = total(tables);
+        for (remove_most_frequent, no_below, no_above, keep_n, keep, expected) in [
+            (3, 1, 1.0, None, "", include_str!("../../tests/fixtures/text/choice-most.tsv")),
+            (2, 2, 0.5, Some(6), "", include_str!("../../tests/fixtures/text/choice-most-and-few.tsv")),
+            (0, 3, 0.3, None, "river brown été absent", include_str!("../../tests/fixtures/text/choice-keep.tsv")),
+            (0, 2, 0.3, Some(4), "river brown été", include_str!("../../tests/fixtures/text/choice-keep-few.tsv")),
+            (1, 2, 0.5, Some(7), "river brown stone", include_str!("../../tests/fixtures/text/choice-all.tsv")),
+        ] {
+            let keep_tokens = keep.split_whitespace().map(String::from).collect();
+            let rules = FilterSpec { no_below, no_above, keep_n, keep_tokens, remove_most_frequent };
+            let found = table.filter(&rules, documents).unwrap();
+            let rows = found.terms.iter().zip(&found.document_frequency).enumerate();
+            let rows = rows.map(|(number, (term, df))| format!("{number}\t{term}\t{df}\n")).collect::<String>();
+            assert_eq!(rows, expected, "{rules:?}");
+        }
+        // Here gensim goes back on its word and keeps one of the two.
+        let keep_tokens = ["brown", "fox"].map(String::from).to_vec();
+        let rules = FilterSpec { keep_n: Some(1), keep_tokens, ..FilterSpec::default() };
+        assert_eq!(table.filter(&rules, documents).unwrap().terms, ["brown", "fox"]);
+        let rules = FilterSpec { remove_most_frequent: 1000, ..FilterSpec::default() };
+        let message = table.filter(&rules, documents).unwrap_err().to_string();
+        assert!(message.contains("lower --remove-most-frequent 1000"), "{message}");
     }
 
     #[test]

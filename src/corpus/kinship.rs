@@ -14,8 +14,8 @@ pub fn same_terms(model: &Path, known: &[String], corpus: &Path, given: &[String
         None => format!("{} terms and not {}", given.len(), known.len()),
     };
     Err(Error::failed(format!(
-        "{}: its dictionary is not that of the model {} ({difference}); `corpuscle split` one corpus \
-         before training, or `corpuscle import` the other with the --dictionary of the model",
+        "{}: its dictionary is not that of the model {} ({difference}); make it again with `corpuscle build \
+         --dictionary` and the model, or `corpuscle split` one corpus before training",
         corpus.display(),
         model.display()
     )))

@@ -30,6 +30,7 @@ impl Rereader {
     pub fn read(&mut self, plan: &TextPlan, piece: &Piece) -> Result<Vec<u8>> {
         let file = &plan.files[piece.file as usize];
         if file.compression == Compression::None {
+            // Folders are such, and decompress their files themselves.
             return Ok(read_piece(plan, &Piece { body: None, ..piece.clone() })?.into_owned());
         }
         let mut forward = match self.open.take() {

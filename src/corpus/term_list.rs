@@ -1,46 +1,29 @@
 //! The dictionary beside a matrix: which term each column stands for.
 
+use crate::corpus::dictionary_file::DictionaryFile;
+use crate::corpus::word_list::text_of;
 use crate::error::{At, Error, Result};
+use crate::store::column::StringReader;
+use crate::store::file::{AtFile, OpenFile};
+use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 
-/// Reads the terms of a matrix with `columns` columns from a file of one of two formats:
+/// Reads the terms of a matrix with `columns` columns from a file of one of two formats, plain or compressed:
 ///
 /// - a term a line, the first for column 0;
-/// - gensim's `Dictionary.save_as_text`: a line with the number of documents, then `id<TAB>term<TAB>document frequency`
-///   in any order; older files leave out the first line.
+/// - gensim's text format ([`DictionaryFile`]).
 ///
 /// Terms beyond the columns are kept: the last ones of a dictionary may occur in no document.
 ///
-/// Errors name the line: fewer terms than columns, an id twice or missing, an empty term, no UTF-8.
+/// Errors: fewer terms than columns, an empty term, no UTF-8; those of [`DictionaryFile::parse`].
 pub fn read(path: &Path, columns: u32) -> Result<Vec<String>> {
-    let text = std::fs::read(path).at(path)?;
-    let text = String::from_utf8(text).map_err(|e| {
-        let line = memchr::memchr_iter(b'\n', &e.as_bytes()[..e.utf8_error().valid_up_to()]).count() + 1;
-        Error::failed(format!("{}:{line}: is not UTF-8; convert the dictionary first", path.display()))
-    })?;
-    let refuse = |line: usize, what: String| Err(Error::failed(format!("{}:{}: {what}", path.display(), line + 1)));
-    let lines: Vec<&str> = text.lines().collect();
-    let has_count = lines.first().is_some_and(|line| line.trim().parse::<u64>().is_ok());
-    let first = usize::from(has_count && lines.get(1).is_some_and(|line| numbered(line).is_some()));
-    let mut terms: Vec<String> = Vec::new();
-    if lines.get(first).is_some_and(|line| numbered(line).is_some()) {
-        let count = lines.len() - first;
-        let mut slots = vec![None; count];
-        for (number, line) in lines.iter().enumerate().skip(first) {
-            match numbered(line) {
-                None => return refuse(number, "expected an id, a term and a frequency, separated by tabs".into()),
-                Some((id, _)) if id >= count => {
-                    return refuse(number, format!("id {id} in a dictionary of {count} terms: ids must have no gaps"));
-                }
-                Some((id, _)) if slots[id].is_some() => return refuse(number, format!("id {id} is given twice")),
-                Some((id, term)) => slots[id] = Some(term.to_string()),
-            }
-        }
-        // As many distinct ids below the count as there are lines: none is missing.
-        terms.extend(slots.into_iter().flatten());
+    let text = text_of(path)?;
+    let terms = if DictionaryFile::recognises(&text) {
+        DictionaryFile::parse(&text, path)?.terms
     } else {
-        terms.extend(lines.iter().map(|line| line.to_string()));
-    }
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
     if let Some(empty) = terms.iter().position(String::is_empty) {
         return Err(Error::failed(format!("{}: the term of column {empty} is empty", path.display())));
     }
@@ -51,12 +34,35 @@ pub fn read(path: &Path, columns: u32) -> Result<Vec<String>> {
     Ok(terms)
 }
 
-/// Id and term of a line of gensim's format.
-fn numbered(line: &str) -> Option<(usize, &str)> {
-    let (id, rest) = line.split_once('\t')?;
-    let (term, frequency) = rest.rsplit_once('\t')?;
-    frequency.trim_end().parse::<u64>().ok()?;
-    Some((id.parse().ok()?, term))
+/// The terms of a dictionary that is to be used again: of one of our files that has one, or of a text file as
+/// [`read`] takes it. Each occurs once.
+///
+/// Errors: a file without a dictionary, a term twice; those of [`read`].
+pub fn of_dictionary(path: &Path) -> Result<Vec<String>> {
+    let refuse = |what: String| Err(Error::failed(format!("{}: {what}", path.display())));
+    let mut head = Vec::new();
+    if !path.is_dir() {
+        std::fs::File::open(path).at(path)?.take(4).read_to_end(&mut head).at(path)?;
+    }
+    let terms = match head[..] {
+        [0x89, b'H', b'D', b'F'] => {
+            let open = OpenFile::open(path)?;
+            if !open.file.link_exists("terms") {
+                return refuse(format!("holds {}, which come without a dictionary", open.format.description()));
+            }
+            let terms = || StringReader::open(&open.file, path, "terms").and_then(|terms| terms.read(0, terms.len()));
+            terms().at_file(path)?
+        }
+        // The protocols of Python's pickle that gensim has used.
+        [0x80, 2..=5, ..] => return refuse("a pickled Dictionary; write it with gensim's save_as_text".into()),
+        _ => read(path, 0)?,
+    };
+    let mut met = HashSet::with_capacity(terms.len());
+    match terms.iter().find(|&term| !met.insert(term)) {
+        _ if terms.is_empty() => refuse("holds no terms".into()),
+        Some(term) => refuse(format!("the dictionary has the term {term:?} twice")),
+        None => Ok(terms),
+    }
 }
 
 /// Terms for a matrix that comes without a dictionary.
@@ -84,6 +90,22 @@ mod tests {
         assert_eq!(parse("1\tb\t2\n0\ta\t2\n", 2).unwrap(), ["a", "b"]);
         // A plain list may begin with a number.
         assert_eq!(parse("2024\nyear\n", 2).unwrap(), ["2024", "year"]);
+    }
+
+    #[test]
+    fn a_dictionary_has_terms_and_each_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d");
+        let terms = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            of_dictionary(&path).map_err(|e| e.to_string())
+        };
+        assert_eq!(terms(b"5\n1\tb\t2\n0\ta\t2\n").unwrap(), ["a", "b"]);
+        assert!(terms(b"a\nb\na\n").unwrap_err().contains("the term \"a\" twice"));
+        assert!(terms(b"").unwrap_err().contains("holds no terms"));
+        assert!(terms(b"\x80\x04\x95rest").unwrap_err().contains("save_as_text"));
+        assert!(terms(b"\x89HDF\r\n\x1a\nrest").unwrap_err().contains("damaged"));
+        assert!(of_dictionary(folder.path()).unwrap_err().to_string().contains("is a folder"));
     }
 
     #[test]

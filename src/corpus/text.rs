@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::compression::Compression;
+use crate::corpus::folder::{Listed, Listing};
 use crate::corpus::records::{RecordScanner, newlines};
 use crate::error::{At, Error, Result};
 
@@ -34,7 +35,12 @@ pub enum InputFormat {
     Csv,
     /// Tab-separated values under a header, quoted as in CSV.
     Tsv,
+    /// A folder: a document per file.
+    Dir,
 }
+
+/// Names of the fields of a document that is a file: its path within the folder, and the first folder on it.
+const DIR_FIELDS: (&str, &str) = ("path", "folder");
 
 impl InputFormat {
     /// The format a file's name promises, under the ending of a compressor: lines unless it says otherwise.
@@ -54,7 +60,7 @@ impl InputFormat {
         match self {
             InputFormat::Csv => Some(b','),
             InputFormat::Tsv => Some(b'\t'),
-            InputFormat::Lines | InputFormat::Jsonl => None,
+            InputFormat::Lines | InputFormat::Jsonl | InputFormat::Dir => None,
         }
     }
 
@@ -65,6 +71,7 @@ impl InputFormat {
             InputFormat::Jsonl => "jsonl",
             InputFormat::Csv => "csv",
             InputFormat::Tsv => "tsv",
+            InputFormat::Dir => "dir",
         }
     }
 }
@@ -83,15 +90,15 @@ pub enum InvalidUtf8 {
 /// Raw text as the user described it.
 #[derive(Debug, Clone)]
 pub struct TextSpec {
-    /// Files in the order of their documents.
+    /// Files, or folders, in the order of their documents.
     pub inputs: Vec<PathBuf>,
-    /// How documents lie in them; by their names if left out.
+    /// How documents lie in them; if left out, `Dir` for folders and by the names of files.
     pub format: Option<InputFormat>,
     /// Field or column with the text: `text` if left out, or the only column of a CSV.
     pub text_field: Option<String>,
-    /// Field or column with the document's identifier; without it documents have none.
+    /// Field or column with the document's identifier; without it documents have none. Of a file in a folder, its path.
     pub id_field: Option<String>,
-    /// Field or column with the document's label; without it documents have none.
+    /// Field or column with the document's label; without it documents have none. `folder` for files in a folder.
     pub label_field: Option<String>,
     /// Decompressed bytes of text handed out at a time. Pieces end on record boundaries.
     pub piece_bytes: u64,
@@ -130,6 +137,7 @@ impl TextSpec {
         }
         let format = match self.format {
             Some(format) => format,
+            None if first.is_dir() => InputFormat::Dir,
             None => {
                 let format = InputFormat::of_name(first);
                 if let Some(other) = self.inputs.iter().find(|path| InputFormat::of_name(path) != format) {
@@ -144,6 +152,9 @@ impl TextSpec {
                 format
             }
         };
+        if format == InputFormat::Dir {
+            return self.check_folders();
+        }
         let fields =
             [("--text-field", &self.text_field), ("--id-field", &self.id_field), ("--label-field", &self.label_field)];
         if format == InputFormat::Lines
@@ -164,6 +175,44 @@ impl TextSpec {
             files: files.collect::<Result<_>>()?,
             format,
             fields,
+            piece_bytes: self.piece_bytes,
+            invalid_utf8: self.invalid_utf8,
+        })
+    }
+
+    /// As [`check`](Self::check), where a document is a file in a folder.
+    fn check_folders(&self) -> Result<TextPlan> {
+        let (path, folder) = DIR_FIELDS;
+        if self.text_field.is_some() {
+            return Err(Error::usage(
+                "--text-field means nothing for folders, where a document is a file: leave it out",
+            ));
+        }
+        for (option, given, known) in
+            [("--id-field", &self.id_field, path), ("--label-field", &self.label_field, folder)]
+        {
+            if let Some(field) = given.as_ref().filter(|field| *field != known) {
+                return Err(Error::usage(format!(
+                    "{option} {field}: for files in a folder it can be \"{known}\" only"
+                )));
+            }
+        }
+        if let Some(file) = self.inputs.iter().find(|input| input.exists() && !input.is_dir()) {
+            return Err(Error::usage(format!(
+                "{}: is a file among folders: name folders only, or files only",
+                file.display()
+            )));
+        }
+        let files = self.inputs.iter().map(|input| TextFile::look_at_folder(input, self.label_field.is_some()));
+        Ok(TextPlan {
+            files: files.collect::<Result<_>>()?,
+            format: InputFormat::Dir,
+            fields: Fields {
+                text: "text".into(),
+                text_was_named: false,
+                id: Some(path.into()),
+                label: self.label_field.clone(),
+            },
             piece_bytes: self.piece_bytes,
             invalid_utf8: self.invalid_utf8,
         })
@@ -202,18 +251,21 @@ impl TextPlan {
     /// Whether this rank sees every file as the dispatcher does, by content and not by name, and so may read pieces
     /// itself.
     pub fn readable_here(&self) -> bool {
-        self.files.iter().all(|file| fingerprint(&file.path).is_ok_and(|seen| seen == file.fingerprint))
+        self.files.iter().all(|file| match self.format {
+            InputFormat::Dir => file.listing().is_ok(),
+            _ => fingerprint(&file.path).is_ok_and(|seen| seen == file.fingerprint),
+        })
     }
 }
 
-/// One file of a [`TextPlan`].
+/// One file of a [`TextPlan`], or one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextFile {
     /// Its name as given.
     pub path: PathBuf,
-    /// Its length on disk in bytes.
+    /// Its length on disk in bytes; of a folder, of all its files.
     pub bytes: u64,
-    /// How it is compressed.
+    /// How it is compressed; nothing is said here about the files of a folder.
     pub compression: Compression,
     /// Offset of the first record in the decompressed stream: behind a byte order mark and the header.
     pub data_offset: u64,
@@ -221,8 +273,11 @@ pub struct TextFile {
     pub data_line: u64,
     /// Columns of a CSV or TSV.
     pub columns: Option<Columns>,
-    /// [`fingerprint`] of the file.
+    /// [`fingerprint`] of the file, [`Listing::digest`] of the folder.
     pub fingerprint: [u8; 32],
+    /// What is in the folder.
+    #[serde(skip)]
+    pub listed: Listed,
 }
 
 /// Where the fields lie in the records of a CSV.
@@ -243,7 +298,7 @@ impl TextFile {
         let meta = std::fs::metadata(path).at(path)?;
         let refuse = |why: &str| Err(Error::failed(format!("{}: {why}", path.display())));
         if meta.is_dir() {
-            return refuse("is a folder: name the files in it");
+            return refuse("is a folder: say --input-format dir to make each file in it a document, or name the files");
         }
         if !meta.is_file() {
             return refuse("is not a regular file: write what it delivers to a file first");
@@ -263,6 +318,7 @@ impl TextFile {
             data_line: 1,
             columns: None,
             fingerprint: fingerprint(path)?,
+            listed: Listed::default(),
         };
         let mut buffer = Vec::new();
         read_more(&mut stream, &mut buffer, BOM.len() as u64, &file)?;
@@ -280,6 +336,41 @@ impl TextFile {
             file.read_header(&mut stream, buffer, delimiter, fields, invalid_utf8)?;
         }
         Ok(file)
+    }
+
+    fn look_at_folder(path: &Path, labelled: bool) -> Result<Self> {
+        std::fs::metadata(path).at(path)?;
+        let listing = Listing::walk(path)?;
+        if listing.entries().is_empty() {
+            return Err(Error::failed(format!("{}: holds no files, but for hidden ones", path.display())));
+        }
+        for link in &listing.loops {
+            log::warn!("{}: passed over: the link leads back to a folder that it lies in", link.display());
+        }
+        if labelled && let Some(entry) = listing.entries().iter().find(|entry| entry.path.components().count() < 2) {
+            return Err(Error::failed(format!(
+                "{}: lies in no folder that could be its label: move it into one, or leave out --label-field",
+                path.join(&entry.path).display()
+            )));
+        }
+        Ok(TextFile {
+            path: path.to_path_buf(),
+            bytes: listing.entries().iter().map(|entry| entry.bytes).sum(),
+            compression: Compression::None,
+            data_offset: 0,
+            data_line: 1,
+            columns: None,
+            fingerprint: listing.digest()?,
+            listed: listing.into(),
+        })
+    }
+
+    /// The files of a folder.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not the one that was looked at.
+    pub fn listing(&self) -> Result<&Listing> {
+        self.listed.get(&self.path, &self.fingerprint)
     }
 
     /// Reads the first record that is not blank as the header; data begin behind it.
@@ -431,8 +522,9 @@ mod tests {
         assert!(message(&[("a.csv", b"text\n"), ("b.tsv", b"text\n")]).contains("say which with --input-format"));
         let missing = TextSpec::new(vec![dir.path().join("missing")]).check().unwrap_err();
         assert!(missing.exit_code() == 1 && missing.to_string().contains("missing: "), "{missing}");
-        let folder = TextSpec::new(vec![dir.path().into()]).check().unwrap_err().to_string();
-        assert!(folder.contains("is a folder"), "{folder}");
+        let folder = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![dir.path().into()]) };
+        let folder = folder.check().unwrap_err().to_string();
+        assert!(folder.contains("is a folder: say --input-format dir"), "{folder}");
     }
 
     #[test]

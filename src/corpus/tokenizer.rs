@@ -4,12 +4,18 @@
 //! `\w` without `\d`, kept if they are 2 to 15 characters long and do not begin with an underscore. Python's classes,
 //! by Unicode general category: `\w` without `\d` is L*, Nl, No and the underscore; marks are not in it, so that a
 //! combining mark ends a token. Given a pattern, tokens are its matches instead.
+//!
+//! Then, as scikit-learn's `CountVectorizer` goes about it, stop words are left out and runs of the tokens that remain
+//! become terms.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use crate::corpus::ngrams::{NgramSpec, Runs};
 use crate::error::{Error, Result, one_line};
 
 /// How text is cut into tokens.
@@ -24,11 +30,31 @@ pub struct TokenizerSpec {
     pub min_length: usize,
     /// Longest token in characters.
     pub max_length: usize,
+    /// Tokens that are left out; put into lower case if the text is.
+    #[serde(default)]
+    pub stop_words: Vec<String>,
+    /// Which runs of the remaining tokens are terms.
+    #[serde(default)]
+    pub ngrams: NgramSpec,
 }
 
 impl Default for TokenizerSpec {
     fn default() -> Self {
-        TokenizerSpec { token_pattern: None, lowercase: true, min_length: 2, max_length: 15 }
+        TokenizerSpec {
+            token_pattern: None,
+            lowercase: true,
+            min_length: 2,
+            max_length: 15,
+            stop_words: Vec::new(),
+            ngrams: NgramSpec::default(),
+        }
+    }
+}
+
+impl TokenizerSpec {
+    /// A word as it stands in the text once that is in lower case, where it is to be.
+    pub fn in_case(&self, word: &str) -> String {
+        if self.lowercase { word.to_lowercase() } else { word.to_owned() }
     }
 }
 
@@ -39,6 +65,9 @@ pub struct Tokenizer {
     lowercase: bool,
     min_length: usize,
     max_length: usize,
+    stop_words: HashSet<String, FxBuildHasher>,
+    /// None where single tokens are the terms.
+    ngrams: Option<NgramSpec>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +81,7 @@ impl Tokenizer {
     /// Checks the parameters and compiles the pattern.
     ///
     /// # Errors
-    /// `Usage` for lengths that admit no token and for a pattern that is no regular expression.
+    /// `Usage` for lengths that admit no token or no run of tokens, and for a pattern that is no regular expression.
     pub fn new(spec: &TokenizerSpec) -> Result<Self> {
         if spec.min_length == 0 || spec.min_length > spec.max_length {
             return Err(Error::usage(format!(
@@ -60,6 +89,7 @@ impl Tokenizer {
                 spec.min_length, spec.max_length
             )));
         }
+        spec.ngrams.check()?;
         let pattern = spec.token_pattern.as_deref().map(|pattern| match Regex::new(pattern) {
             Ok(regex) => Ok(Pattern { group: usize::from(regex.captures_len() > 1), regex }),
             Err(cause) => Err(Error::usage(format!("token pattern \"{pattern}\": {}", one_line(&cause)))),
@@ -69,10 +99,20 @@ impl Tokenizer {
             lowercase: spec.lowercase,
             min_length: spec.min_length,
             max_length: spec.max_length,
+            stop_words: spec.stop_words.iter().map(|word| spec.in_case(word)).collect(),
+            ngrams: (spec.ngrams.max > 1).then(|| spec.ngrams.clone()),
         })
     }
 
-    /// Calls `each` with every token of a text, in order. `scratch` is overwritten; reuse it over documents.
+    /// Most terms that a text of so many bytes can give.
+    pub fn most_terms(&self, bytes: usize) -> usize {
+        // Lower case has at most a character per byte of text, and tokens do not overlap.
+        let tokens = bytes / self.min_length;
+        self.ngrams.as_ref().map_or(tokens, |ngrams| ngrams.most_terms(tokens))
+    }
+
+    /// Calls `each` with every term of a text: its tokens but for stop words, in order, or the runs of them that are
+    /// asked for. `scratch` is overwritten; reuse it over documents.
     pub fn tokens(&self, text: &str, scratch: &mut String, each: impl FnMut(&str)) {
         let text = if self.lowercase {
             lower_case(text, scratch);
@@ -80,10 +120,31 @@ impl Tokenizer {
         } else {
             text
         };
+        if self.stop_words.is_empty() && self.ngrams.is_none() {
+            self.all_tokens(text, each);
+        } else {
+            self.chosen_terms(text, &mut { each });
+        }
+    }
+
+    fn all_tokens(&self, text: &str, each: impl FnMut(&str)) {
         match &self.pattern {
             None => self.word_runs(text, each),
             Some(pattern) => self.matches(pattern, text, each),
         }
+    }
+
+    /// Terms where not every token is one. Through `dyn`, so that the code of the usual case is made once.
+    fn chosen_terms(&self, text: &str, each: &mut dyn FnMut(&str)) {
+        let mut runs = self.ngrams.as_ref().map(Runs::new);
+        self.all_tokens(text, |token| {
+            if !self.stop_words.contains(token) {
+                match &mut runs {
+                    None => each(token),
+                    Some(runs) => runs.push(token, each),
+                }
+            }
+        });
     }
 
     fn matches(&self, pattern: &Pattern, text: &str, mut each: impl FnMut(&str)) {
@@ -257,6 +318,25 @@ mod tests {
     fn lengths_count_characters_and_are_inclusive() {
         let spec = TokenizerSpec { min_length: 3, max_length: 4, ..TokenizerSpec::default() };
         assert_eq!(tokens(&spec, "ab abc abcd abcde éé ééé éééé ééééé"), ["abc", "abcd", "ééé", "éééé"]);
+    }
+
+    #[test]
+    fn stop_words_go_first_and_runs_are_of_what_remains() {
+        let stop_words = ["The", "of"].map(String::from).to_vec();
+        let spec = TokenizerSpec { stop_words, ..TokenizerSpec::default() };
+        assert_eq!(tokens(&spec, "THE King of the Hill"), ["king", "hill"]);
+        let pairs = TokenizerSpec { ngrams: NgramSpec { max: 2, ..NgramSpec::default() }, ..spec.clone() };
+        assert_eq!(tokens(&pairs, "the King of the Hill"), ["king", "hill", "king hill"]);
+        let as_written = TokenizerSpec { lowercase: false, ..spec };
+        assert_eq!(tokens(&as_written, "The the of"), ["the"]);
+        // The text of before has no say in the next.
+        let mut all = Vec::new();
+        let tokenizer = Tokenizer::new(&pairs).unwrap();
+        for text in ["aa bb", "cc dd"] {
+            tokenizer.tokens(text, &mut String::new(), |term| all.push(term.to_owned()));
+        }
+        assert_eq!(all, ["aa", "bb", "aa bb", "cc", "dd", "cc dd"]);
+        assert_eq!(tokenizer.most_terms(100), 100);
     }
 
     #[test]

@@ -89,6 +89,58 @@ impl Vocabulary {
     }
 }
 
+/// Gives terms their numbers.
+pub trait Numbering {
+    /// The number of a term, or none if it is to be passed over. A new number is the one that [`len`](Self::len) was.
+    fn number(&mut self, term: &str) -> Option<u32>;
+    /// How many numbers there are.
+    fn len(&self) -> usize;
+    /// Whether there is none yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// New terms are added.
+impl Numbering for Vocabulary {
+    #[inline]
+    fn number(&mut self, term: &str) -> Option<u32> {
+        Some(self.intern(term))
+    }
+
+    fn len(&self) -> usize {
+        Vocabulary::len(self)
+    }
+}
+
+/// The terms of a vocabulary that does not grow.
+#[derive(Debug)]
+pub struct Known<'a> {
+    vocabulary: &'a Vocabulary,
+    /// How many of the terms asked for were not in it.
+    pub unknown: u64,
+}
+
+impl<'a> Known<'a> {
+    /// Nothing has been asked for yet.
+    pub fn new(vocabulary: &'a Vocabulary) -> Self {
+        Known { vocabulary, unknown: 0 }
+    }
+}
+
+impl Numbering for Known<'_> {
+    #[inline]
+    fn number(&mut self, term: &str) -> Option<u32> {
+        let number = self.vocabulary.get(term);
+        self.unknown += u64::from(number.is_none());
+        number
+    }
+
+    fn len(&self) -> usize {
+        self.vocabulary.len()
+    }
+}
+
 fn hash(term: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(term);
@@ -116,5 +168,8 @@ mod tests {
             assert_eq!((vocabulary.term(number as u32), vocabulary.get(term)), (term.as_str(), Some(number as u32)));
         }
         assert_eq!(vocabulary.get("never met"), None);
+        let mut known = Known::new(&vocabulary);
+        let numbers = [expected[7].as_str(), "never met", &expected[0]].map(|term| known.number(term));
+        assert_eq!((numbers, known.unknown, known.len()), ([Some(7), None, Some(0)], 1, expected.len()));
     }
 }

@@ -1,6 +1,7 @@
 //! The documents of a piece of raw text: a format per file.
 
 mod csv;
+mod folder;
 mod jsonl;
 mod lines;
 
@@ -24,6 +25,9 @@ pub struct RawDocument<'a> {
     pub label: Option<Cow<'a, str>>,
 }
 
+const BINARY: &str = "a NUL byte: the file is binary or UTF-16, expected text in UTF-8: convert it first";
+const NOT_UTF8: &str = "not UTF-8: convert the file, or give --invalid-utf8 replace to read U+FFFD there";
+
 /// Calls `each` with every document of a piece, in order. `bytes` are those of the piece
 /// ([`read_piece`](crate::corpus::cutter::read_piece)).
 ///
@@ -36,17 +40,18 @@ pub fn documents(
     bytes: &[u8],
     each: &mut dyn FnMut(RawDocument<'_>) -> Result<()>,
 ) -> Result<()> {
+    if plan.format == InputFormat::Dir {
+        return folder::documents(&Source { plan, piece, bytes }, each);
+    }
     if let Some(at) = memchr(0, bytes) {
-        let what = "a NUL byte: the file is binary or UTF-16, expected text in UTF-8: convert it first";
-        return Err(Source { plan, piece, bytes }.error(at, what));
+        return Err(Source { plan, piece, bytes }.error(at, BINARY));
     }
     // Replacing adds and removes no newline, delimiter or quote: records stay what they were, lines too.
     let text = match (std::str::from_utf8(bytes), plan.invalid_utf8) {
         (Ok(text), _) => Cow::Borrowed(text),
         (Err(_), InvalidUtf8::Replace) => String::from_utf8_lossy(bytes),
         (Err(broken), InvalidUtf8::Refuse) => {
-            let what = "not UTF-8: convert the file, or give --invalid-utf8 replace to read U+FFFD there";
-            return Err(Source { plan, piece, bytes }.error(broken.valid_up_to(), what));
+            return Err(Source { plan, piece, bytes }.error(broken.valid_up_to(), NOT_UTF8));
         }
     };
     let source = Source { plan, piece, bytes: text.as_bytes() };
@@ -54,6 +59,7 @@ pub fn documents(
         InputFormat::Lines => lines::documents(&text, each),
         InputFormat::Jsonl => jsonl::documents(&source, &text, each),
         InputFormat::Csv | InputFormat::Tsv => csv::documents(&source, each),
+        InputFormat::Dir => unreachable!("returned above"),
     }
 }
 
