@@ -6,10 +6,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Common, Outcome};
+use crate::corpus::container::WEIGHTING;
 use crate::dispatch::{Corpus, Job};
 use crate::error::Result;
 use crate::lsi::params::{LsiParams, TOLERANCE};
 use crate::lsi::train;
+use crate::store::provenance::{self, Input};
+use crate::store::section::Section;
 
 /// Latent semantic indexing: the k leading singular triplets of a corpus
 ///
@@ -77,10 +80,10 @@ impl Lsi {
                 100.0 * model.energy(),
                 training.residual
             );
-            let provenance = json!({
-                "command": "lsi", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters, "corpus": header.checksum,
-            });
-            job.account.phase("write", || job.account.io(|| model.save(target, &provenance)))?;
+            let file = corpus.reader()?.file();
+            let provenance = provenance::of("lsi", parameters.clone(), &[("corpus", Input::result(file)?)]);
+            let weighting = Section::open(file, WEIGHTING)?;
+            job.account.phase("write", || job.account.io(|| model.save(target, &provenance, weighting.as_ref())))?;
         }
         Ok(Outcome { output: Some(self.output), parameters, result, accounted: true })
     }

@@ -1,17 +1,20 @@
 //! A saved LSI model.
 //!
 //! Datasets: `left_vectors` (terms x k, f32), `singular_values` (k, f64), `residuals` (k, f64), `terms` (strings);
-//! attributes `documents`, `values` (what the corpus held: "counts" or a weighting's code), `frobenius_squared`.
+//! attributes `documents`, `values` (what the corpus held: "counts" or a weighting's code), `frobenius_squared`;
+//! section `weighting`: how the corpus was weighted, if it was by us.
 
 use std::path::Path;
 
 use ndarray::Array2;
 use serde_json::Value;
 
+use crate::corpus::container::WEIGHTING;
 use crate::error::{Error, Result};
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::{ModelReader, ModelWriter};
+use crate::store::section::Section;
 
 /// The k leading singular triplets of a terms x documents matrix, without the right vectors.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +46,8 @@ impl LsiModel {
         self.singular_values.iter().map(|s| s * s).sum::<f64>() / self.frobenius_squared
     }
 
-    /// Writes the model.
-    pub fn save(&self, target: Target, provenance: &Value) -> Result<()> {
+    /// Writes the model, with the weighting of the corpus it was made from.
+    pub fn save(&self, target: Target, provenance: &Value, weighting: Option<&Section>) -> Result<()> {
         let mut file = ModelWriter::create(target, Format::Lsi)?;
         file.table("left_vectors", self.left_vectors.view())?;
         file.list("singular_values", &self.singular_values)?;
@@ -53,6 +56,9 @@ impl LsiModel {
         file.attribute("documents", self.documents)?;
         file.attribute("values", self.values.as_str())?;
         file.attribute("frobenius_squared", self.frobenius_squared)?;
+        if let Some(weighting) = weighting {
+            file.section(WEIGHTING)?.copy(weighting)?;
+        }
         file.finish(provenance).map(drop)
     }
 

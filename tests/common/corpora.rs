@@ -70,5 +70,5 @@ pub fn model(terms: u32, topics: usize, values: &str) -> LsiModel {
 pub fn write_model(path: &Path, model: &LsiModel) {
     let _writing = writing();
     let target = Target::create(path).expect("a target");
-    model.save(target, &serde_json::json!({ "made by": "a test" })).expect("a complete model");
+    model.save(target, &serde_json::json!({ "made by": "a test" }), None).expect("a complete model");
 }
