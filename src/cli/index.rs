@@ -1,6 +1,6 @@
 //! `corpuscle index`: document vectors -> an index to be queried.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -38,8 +38,7 @@ impl Index {
             refuse_inputs_as_output(inputs.map(PathBuf::as_path), &self.output)?;
         }
         let target = job.target(&self.output)?;
-        let make = |target| make(job, &self.vectors, self.model.as_deref().map(Path::new), target);
-        let header = target.map(make).transpose()?;
+        let header = target.map(|target| make(job, &self.vectors, self.model.as_deref(), target)).transpose()?;
         let result = header.map(|header| {
             json!({ "documents": header.documents, "columns": header.columns, "zero_vectors": header.zero_vectors })
         });

@@ -68,12 +68,13 @@ pub fn make(job: &Job, vectors: &Path, model: Option<&Path>, target: Target) -> 
         copy_strings(&vectors, &mut file, name)?;
     }
     file.attribute("zero_vectors", zero_vectors)?;
-    let mut inputs = vec![("vectors", Input::result(vectors.file())?)];
+    // The model is told among the inputs of the vectors.
+    let inputs = [("vectors", Input::result(vectors.file())?)];
     if let Some(steps) = &steps {
         steps.write(&mut file)?;
-        inputs.push(("model", steps.input()?));
     }
-    let checksum = job.account.io(|| file.finish(&provenance::of("index", json!({}), &inputs)))?;
+    let checksum =
+        job.account.io(|| file.finish(&provenance::of("index", json!({ "text": steps.is_some() }), &inputs)))?;
     Ok(Header {
         documents: vectors.documents() as u64,
         columns: vectors.columns(),

@@ -21,7 +21,7 @@ use crate::lsi::model::LsiModel;
 use crate::lsi::projection::Projection;
 use crate::store::file::{Format, OpenFile};
 use crate::store::model::{ModelReader, ModelWriter};
-use crate::store::provenance::{self, Input};
+use crate::store::provenance;
 use crate::weight::model;
 use crate::weight::tfidf::TfidfModel;
 
@@ -78,11 +78,6 @@ impl Steps {
         }
         let scaled = made["parameters"]["scaled"] == true;
         Ok(Steps { tokenizer, scaled, model, file })
-    }
-
-    /// The model as an input of the index.
-    pub fn input(&self) -> Result<Input> {
-        Input::result(self.file.file())
     }
 
     /// Writes what the steps need into an index.
