@@ -5,8 +5,9 @@
 
 mod common;
 
-use corpuscle::comm::{Comm, Launch, Route, Started, Tag, abort_on_panic, start, wait};
+use corpuscle::comm::{Comm, Launch, Local, Route, Started, Tag, Threads, abort_on_panic, start, wait};
 use corpuscle::error::Result;
+use corpuscle::linalg::Aligned;
 
 fn word(rank: usize) -> Vec<u8> {
     vec![rank as u8; rank * 77]
@@ -35,8 +36,19 @@ fn collectives(comm: &dyn Comm) -> Result<()> {
         let first: usize = counts[..me].iter().sum();
         let own = wait(comm.sum_scatter(route, values, counts.clone()))?;
         assert_eq!(own, (first..first + counts[me]).map(|value| value as i64 * n).collect::<Vec<_>>());
+        let stretch = |member: usize| vec![member as f32 + 0.5; counts[member]];
+        let (own, all) = (aligned(&stretch(me)), Aligned::zeros(counts.iter().sum()));
+        let (own, all) = wait(comm.all_gather_stretches(route, own, all, counts.clone()))?;
+        assert_eq!(*own, stretch(me));
+        assert_eq!(*all, (0..count).flat_map(stretch).collect::<Vec<_>>());
     }
     Ok(())
+}
+
+fn aligned(values: &[f32]) -> Aligned<f32> {
+    let mut copy = Aligned::zeros(values.len());
+    copy.copy_from_slice(values);
+    copy
 }
 
 /// Messages between two ranks keep their order, whatever their lengths, while a collective is under way.
@@ -110,15 +122,28 @@ fn main() {
     {
         return rank(task);
     }
-    if !common::has_mpi() {
-        return;
-    }
-    assert_eq!(Launch::from_environment().ranks, None, "run this test without a launcher");
     let mut passed = 0;
     let mut done = |name: &str| {
         println!("test {name} ... ok");
         passed += 1;
     };
+    collectives(&Local::new()).expect("collectives");
+    done("collectives_of_one_rank_alone");
+    for ranks in [1, 2, 3, 5, 7, 16] {
+        Threads::run(ranks, |comm| collectives(comm).and_then(|()| messages(comm)))
+            .into_iter()
+            .for_each(|result| result.expect("collectives"));
+        done(&format!("collectives_of_{ranks}_ranks_as_threads"));
+    }
+    if common::has_mpi() {
+        with_launcher(&mut done);
+    }
+    println!("test result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+}
+
+/// The same between processes, and what only they can do.
+fn with_launcher(done: &mut dyn FnMut(&str)) {
+    assert_eq!(Launch::from_environment().ranks, None, "run this test without a launcher");
     for ranks in [1, 2, 3, 5, 8] {
         common::launch_self(ranks, "collectives").ok();
         done(&format!("collectives_of_{ranks}_ranks"));
@@ -140,5 +165,4 @@ fn main() {
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert!(run.messages()[0].contains("the launcher started 4 ranks but"), "{}", run.stderr);
     done("singletons_are_refused");
-    println!("test result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }

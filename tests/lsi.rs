@@ -7,9 +7,9 @@ use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::{CorpusWriter, Values};
 use corpuscle::dispatch::Corpus;
 use corpuscle::linalg::dense::symmetric_eigen;
-use corpuscle::lsi::model::LsiModel;
+use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::lsi::params::{LsiParams, TOLERANCE};
-use corpuscle::lsi::train::{Training, train};
+use corpuscle::lsi::train::{Training, save, train};
 use corpuscle::random::Stream;
 use corpuscle::store::atomic::Target;
 use ndarray::Array2;
@@ -50,13 +50,16 @@ fn write(path: &Path, matrix: &Array2<f32>) {
 }
 
 fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiParams) -> (Training, LsiModel) {
+    let saved = path.with_extension("lsi");
     let results = job(ranks, threads, scatter, |job| {
         let corpus = Corpus::open(job, path)?;
         let plan = params.check(corpus.header().documents, corpus.header().terms)?;
-        train(job, &corpus, &plan)
+        let (training, model) = train(job, &corpus, &plan)?;
+        save(job, &model, job.target(&saved)?, &Origin::default())?;
+        Ok(training)
     });
-    let (training, model) = results.into_iter().next().expect("rank 0").expect("training");
-    (training, model.expect("the dispatcher gets the model"))
+    let training = results.into_iter().next().expect("rank 0").expect("training");
+    (training, LsiModel::load(&saved).expect("a model"))
 }
 
 /// Singular values by a dense eigendecomposition in f64.
@@ -140,6 +143,38 @@ fn multiple_values_and_low_rank_are_found_out() {
     let (training, model) = run(&path, 2, 1, false, &params(10));
     assert_eq!(training.topics, 3);
     check(&factors, &model, 1e-4);
+}
+
+#[test]
+fn rounds_beyond_the_whole_space_do_no_harm() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    // The rank, 60, is used up after five rounds of 16 columns, of which the first does not count: it is random.
+    let matrix = random_matrix(60, 500);
+    write(&path, &matrix);
+    for rounds in 5..14 {
+        let (training, model) = run(&path, 1, 1, false, &LsiParams { rounds: Some(rounds), ..params(20) });
+        assert_eq!(training.topics, 20);
+        check(&matrix, &model, 1e-5);
+    }
+}
+
+#[test]
+fn singular_values_of_many_sizes_are_found() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    // Each column of the random matrix counts for less than the one before it: squares down to 1e-5 of the largest.
+    let mut matrix = random_matrix(300, 200);
+    for (term, mut column) in matrix.columns_mut().into_iter().enumerate() {
+        column.mapv_inplace(|value| value * 0.93f32.powi(term as i32));
+    }
+    write(&path, &matrix);
+    for rounds in [None, Some(12), Some(16)] {
+        let (training, model) = run(&path, 1, 1, false, &LsiParams { rounds, ..params(40) });
+        assert_eq!(training.topics, 40);
+        assert!(model.singular_values[39] < 1e-2 * model.singular_values[0], "{:?}", model.singular_values);
+        check(&matrix, &model, 1e-4);
+    }
 }
 
 #[test]

@@ -6,13 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Common, Outcome};
-use crate::corpus::container::WEIGHTING;
 use crate::dispatch::{Corpus, Job};
 use crate::error::Result;
+use crate::lsi::model::Origin;
 use crate::lsi::params::{LsiParams, TOLERANCE};
 use crate::lsi::train;
-use crate::store::provenance::{self, Input};
-use crate::store::section::Section;
 
 /// Latent semantic indexing: the k leading singular triplets of a corpus
 ///
@@ -64,7 +62,7 @@ impl Lsi {
         });
         let mut result =
             json!({ "topics": training.topics, "rounds": training.rounds, "largest_residual": training.residual });
-        if let (Some(model), Some(target)) = (model, target) {
+        if job.is_dispatcher() {
             if model.topics() < self.k {
                 log::warn!("the corpus has {} topics above the noise, not the {} asked for", model.topics(), self.k);
             }
@@ -80,11 +78,14 @@ impl Lsi {
                 100.0 * model.energy(),
                 training.residual
             );
-            let file = corpus.reader()?.file();
-            let provenance = provenance::of("lsi", parameters.clone(), &[("corpus", Input::result(file)?)]);
-            let weighting = Section::open(file, WEIGHTING)?;
-            job.account.phase("write", || job.account.io(|| model.save(target, &provenance, weighting.as_ref())))?;
         }
+        // Only the dispatcher surely sees the corpus, and it is the one that writes.
+        let origin = if job.is_dispatcher() {
+            Origin::of(corpus.reader()?.file(), parameters.clone())?
+        } else {
+            Origin::default()
+        };
+        job.account.phase("write", || train::save(job, &model, target, &origin))?;
         Ok(Outcome { output: Some(self.output), parameters, result, accounted: true })
     }
 }

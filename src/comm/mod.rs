@@ -23,6 +23,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::error::Result;
+use crate::linalg::Aligned;
 
 pub use launch::{Launch, abort_on_panic, start};
 pub use local::Local;
@@ -68,12 +69,14 @@ pub enum Tag {
     Progress = 3,
     /// A partial sum on its way up a tree of ranks.
     Merge = 4,
+    /// Rows of a tall matrix on their way to the dispatcher.
+    Rows = 5,
     /// Collectives carried by point-to-point messages, one tag a lane.
-    World = 5,
+    World = 6,
     /// As `World`, for the feed lane.
-    Feed = 6,
+    Feed = 7,
     /// As `World`, for the workers' lane.
-    Workers = 7,
+    Workers = 8,
 }
 
 impl From<Route> for Tag {
@@ -114,7 +117,21 @@ pub trait Comm {
     /// Collects one part from each member at the root, in the order of members; the others get none.
     fn gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>>;
     /// Collects one part from each member at every member.
-    fn all_gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>>;
+    fn all_gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>> {
+        Box::pin(async move {
+            let parts = self.gather(route, part).await?;
+            tree::unpack(&self.broadcast(route, tree::pack(&parts)).await?)
+        })
+    }
+    /// Collects the stretches of one vector at every member: `all` becomes the `own` of each member, one after the other,
+    /// where `counts` are the stretches' lengths. Both buffers come back, so that they can be used again.
+    fn all_gather_stretches(
+        &self,
+        route: Route,
+        own: Aligned<f32>,
+        all: Aligned<f32>,
+        counts: Vec<usize>,
+    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)>;
     /// Elementwise sum over the members, at every member. All pass the same number of values.
     fn sum(&self, route: Route, values: Vec<i64>) -> Pending<'_, Vec<i64>>;
     /// Elementwise sum over the members, of which member i gets the i-th stretch; `counts` are the stretches' lengths.

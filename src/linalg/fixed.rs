@@ -38,7 +38,12 @@ impl Grid {
 
     /// A number of the grid as a float.
     pub fn float(self, fixed: i64) -> f64 {
-        fixed as f64 / self.scale()
+        fixed as f64 * self.step()
+    }
+
+    /// 2^-shift: the distance of neighbours on the grid.
+    pub fn step(self) -> f64 {
+        (f64::from(-self.shift)).exp2()
     }
 }
 

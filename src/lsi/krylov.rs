@@ -46,6 +46,10 @@ const MOST_PRODUCTS_PER_TOPIC: usize = 60;
 /// Eigenvalues of H below this share of the largest are rounding noise of the f32 products, not values of the corpus.
 const NOISE: f64 = 1e-6;
 
+/// What of a product is shorter than this share of the longest product seen, about the largest eigenvalue, is rounding
+/// noise of f32: a space that leaves no more than that is invariant.
+const ROUNDING: f64 = 1e-7;
+
 /// What a worker tells the dispatcher after a round.
 #[derive(Debug, Clone, Copy)]
 struct Status {
@@ -123,6 +127,8 @@ struct Worker {
     fresh: u64,
     /// The next product overlaps with the columns before this one only by rounding.
     recent: usize,
+    /// Squared length of the longest product so far.
+    longest: f64,
     check: Schedule,
 }
 
@@ -140,6 +146,7 @@ impl Worker {
             products: 0,
             fresh: 0,
             recent: 0,
+            longest: 0.0,
             check: Schedule::new(plan),
         };
         worker.inject(operator, plan)?;
@@ -160,7 +167,7 @@ impl Worker {
         self.fresh += 1;
         // The sums of a random block of numbers below 1 are bounded by the number of rows.
         let grid = crate::linalg::fixed::Grid::for_bound(operator.shares().rows() as f64)?;
-        let factors = orthonormalise(operator.job(), &self.basis, 0, &mut self.block, used, grid)?;
+        let factors = orthonormalise(operator.job(), &self.basis, 0, &mut self.block, used, grid, 0.0)?;
         self.used = factors.b.nrows();
         Ok(())
     }
@@ -172,8 +179,9 @@ impl Worker {
         operator.apply(&mut self.block, used)?;
         self.rounds += 1;
         self.products += used;
-        let factors =
-            orthonormalise(operator.job(), &self.basis, self.recent, &mut self.block, used, operator.grid()?)?;
+        let (job, grid, noise) = (operator.job(), operator.grid()?, ROUNDING * ROUNDING * self.longest);
+        let factors = orthonormalise(job, &self.basis, self.recent, &mut self.block, used, grid, noise)?;
+        self.longest = self.longest.max(factors.size);
         self.recent = old;
         let columns = old + used;
         self.h.slice_mut(s![..columns, old..columns]).assign(&factors.c);
@@ -264,17 +272,17 @@ impl Worker {
 }
 
 /// When to solve the projected problem: it costs about (columns)^3, so it is solved only when it may show an end. The
-/// residual falls about geometrically with the columns; after two solutions the third can be foreseen.
+/// residual falls about geometrically with the columns, at first as it did on other corpora; after two solutions the
+/// rate of this one is known.
 struct Schedule {
     next: usize,
-    step: usize,
     seen: Option<(usize, f64)>,
 }
 
 impl Schedule {
     fn new(plan: &LsiPlan) -> Schedule {
         // No corpus seen so far was done before three columns a topic.
-        Schedule { next: 3 * plan.topics, step: (plan.topics / 2).max(plan.block), seen: None }
+        Schedule { next: 3 * plan.topics, seen: None }
     }
 
     fn due(&self, columns: usize) -> bool {
@@ -282,16 +290,21 @@ impl Schedule {
     }
 
     fn learn(&mut self, columns: usize, residual: f64, plan: &LsiPlan) {
-        let ahead = match self.seen {
+        // Columns a topic in which residuals fell by a factor e between 3 k columns and 4e-3: 0.34 to 0.65 on three
+        // corpora with k from 50 to 200.
+        const USUAL: f64 = 0.45;
+        let topics = plan.topics as f64;
+        let (rate, most) = match self.seen {
+            // The fall quickens towards the end: twice the rate seen is expected.
             Some((before, earlier)) if columns > before && residual < earlier && residual > 0.0 => {
-                let rate = (earlier / residual).ln() / (columns - before) as f64;
-                // The fall quickens towards the end: a rate twice as high is expected, and nothing beyond the step.
-                ((0.5 * (residual / plan.tolerance).ln() / rate).max(1.0) as usize).min(self.step)
+                (2.0 * (earlier / residual).ln() / (columns - before) as f64, 0.5 * topics)
             }
-            _ => self.step,
+            Some(_) => (0.0, 0.5 * topics),
+            None => (1.0 / (USUAL * topics), 1.25 * topics),
         };
+        let ahead = ((residual / plan.tolerance).ln() / rate).clamp(1.0, most.max(plan.block as f64));
         self.seen = Some((columns, residual));
-        self.next = columns + ahead;
+        self.next = columns + ahead as usize;
     }
 
     fn restarted(&mut self) {

@@ -1,7 +1,8 @@
 //! Latent semantic indexing: the truncated singular value decomposition of a terms x documents matrix.
 //!
 //! [`params`] checks what is asked for, [`train`](train::train) runs the whole, [`krylov`] iterates, [`operator`]
-//! multiplies by A A^T over the ranks, [`orthogonal`] and [`panel`] keep the basis, [`model`] is what is saved.
+//! multiplies by A A^T over the ranks, [`orthogonal`] and [`panel`] keep the basis, [`spread`] brings its rows to the
+//! dispatcher, [`model`] is what is saved.
 //! What a model is for: [`topics`] shows it, [`projection`] and [`transform`] bring documents into its space,
 //! [`evaluate`] says how good it is.
 
@@ -13,6 +14,7 @@ pub mod orthogonal;
 pub mod panel;
 pub mod params;
 pub mod projection;
+pub mod spread;
 pub mod topics;
 pub mod train;
 pub mod transform;

@@ -32,6 +32,7 @@ pub struct Operator<'d, 'j, 'c, 's> {
 }
 
 /// V of all terms, the sums of A Y, and Y of a chunk.
+#[derive(Default)]
 struct Buffers {
     v: Aligned<f32>,
     sums: Vec<i64>,
@@ -70,7 +71,7 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
             grid,
             frobenius_squared,
             unit: unit(frobenius_squared),
-            buffers: RefCell::new(Buffers { v: Aligned::zeros(0), sums: Vec::new(), y: Aligned::zeros(0) }),
+            buffers: RefCell::default(),
         })
     }
 
@@ -99,7 +100,8 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         if self.job().works() { self.shares.of(self.member) } else { 0..0 }
     }
 
-    /// Replaces V by A A^T V times the unit of the operator, of whose columns `columns` are in use. Collective; the dispatcher passes an empty panel.
+    /// Replaces V by A A^T V times the unit of the operator, of whose columns `columns` are in use. Collective; the
+    /// dispatcher passes an empty panel.
     pub fn apply(&self, panel: &mut Panel, columns: usize) -> Result<()> {
         let job = self.job();
         let (width, terms) = (panel.width, self.shares.rows());
@@ -109,27 +111,22 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         }
         let mut buffers = self.buffers.borrow_mut();
         let Buffers { v, sums, y } = &mut *buffers;
-        if v.len() != terms * width {
-            *v = Aligned::zeros(terms * width);
-        }
-        self.gather_rows(bytemuck::cast_slice(&panel.values), bytemuck::cast_slice_mut(v))?;
+        v.resize(terms * width);
+        self.gather_rows(&mut panel.values, v, width)?;
         sums.clear();
         sums.resize(terms * width, 0);
         let simd = Simd::detect();
         self.dataset.fold(|_, chunk: &Prepared| {
             let size = chunk.documents() * width;
-            if y.len() < size {
-                *y = Aligned::zeros(size);
-            }
+            y.resize(size.max(y.len()));
             documents_times(simd, job.pool, chunk, v, width, &mut y[..size]);
             terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, sums);
             count(job, chunk, columns);
             Ok(())
         })?;
         job.account.count(|counters| counters.products += columns as u64);
-        let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
-        *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), counts))?;
-        let step = self.unit / self.grid.scale();
+        *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), self.counts(width)))?;
+        let step = self.unit * self.grid.step();
         for (value, sum) in panel.values.iter_mut().zip(&*sums) {
             *value = (*sum as f64 * step) as f32;
         }
@@ -137,9 +134,17 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
     }
 
     /// Brings the rows of all workers together, in order.
-    fn gather_rows(&self, own: &[u8], all: &mut [u8]) -> Result<()> {
+    fn gather_rows(&self, own: &mut Aligned<f32>, all: &mut Aligned<f32>, width: usize) -> Result<()> {
         let job = self.job();
-        concatenate(&job.wait(job.comm.all_gather(Route::Workers, own.to_vec()))?, all)
+        let buffers = (std::mem::take(own), std::mem::take(all));
+        (*own, *all) =
+            job.wait(job.comm.all_gather_stretches(Route::Workers, buffers.0, buffers.1, self.counts(width)))?;
+        Ok(())
+    }
+
+    /// How many numbers each worker has of a matrix of this width that is spread by rows.
+    fn counts(&self, width: usize) -> Vec<usize> {
+        self.shares.counts().into_iter().map(|rows| rows * width).collect()
     }
 
     /// One pass in f64 with the given vectors (this worker's rows of terms x columns, f32 as they are saved), so that
@@ -151,6 +156,10 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
         let mut captured = Vec::with_capacity(columns);
         let mut products = ndarray::Array2::zeros((rows, columns));
         let simd = Simd::detect();
+        let terms = self.shares.rows();
+        let mut strip = Aligned::<f32>::default();
+        let (mut v, mut y) = (Aligned::<f64>::default(), Aligned::<f64>::default());
+        let Buffers { v: narrow, sums, .. } = &mut *self.buffers.borrow_mut();
         for first in (0..columns).step_by(STRIP) {
             let used = STRIP.min(columns - first);
             let width = used.next_multiple_of(LANES);
@@ -160,41 +169,38 @@ impl<'d, 'j, 'c, 's> Operator<'d, 'j, 'c, 's> {
                 captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
                 continue;
             }
-            let mut strip = vec![0f32; rows * width];
+            strip.resize(rows * width);
+            strip.fill(0.0);
             for (row, values) in strip.chunks_exact_mut(width).zip(own.rows()) {
                 row[..used].iter_mut().zip(values.iter().skip(first)).for_each(|(to, from)| *to = *from);
             }
-            let terms = self.shares.rows();
-            let mut narrow = Aligned::<f32>::zeros(terms * width);
-            self.gather_rows(bytemuck::cast_slice(&strip), bytemuck::cast_slice_mut(&mut narrow))?;
-            let mut v = Aligned::<f64>::zeros(terms * width);
+            narrow.resize(terms * width);
+            self.gather_rows(&mut strip, narrow, width)?;
+            v.resize(terms * width);
             v.iter_mut().zip(narrow.iter()).for_each(|(to, from)| *to = f64::from(*from));
-            drop(narrow);
-            let mut sums = vec![0i64; terms * width];
+            sums.clear();
+            sums.resize(terms * width, 0);
             let mut squares = vec![0i64; 2 * used];
-            let mut y = Aligned::<f64>::zeros(0);
             self.dataset.fold(|_, chunk: &Prepared| {
                 let size = chunk.documents() * width;
-                if y.len() < size {
-                    y = Aligned::zeros(size);
-                }
+                y.resize(size.max(y.len()));
                 documents_times_f64(simd, job.pool, chunk, &v, width, &mut y[..size]);
                 let mut square = vec![0f64; width];
                 for row in y[..size].chunks_exact(width) {
                     square.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
                 }
                 squares.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, self.unit * value));
-                terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, &mut sums);
+                terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, sums);
                 count(job, chunk, used);
                 Ok(())
             })?;
             job.account.count(|counters| counters.products += used as u64);
             let total = job.wait(job.comm.sum(Route::World, squares))?;
             captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
-            let counts = self.shares.counts().into_iter().map(|rows| rows * width).collect();
-            let own = job.wait(job.comm.sum_scatter(Route::Workers, sums, counts))?;
-            for (row, sums) in products.rows_mut().into_iter().zip(own.chunks_exact(width)) {
-                row.into_iter().skip(first).zip(&sums[..used]).for_each(|(to, sum)| *to = self.grid.float(*sum));
+            *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), self.counts(width)))?;
+            let step = self.grid.step();
+            for (row, sums) in products.rows_mut().into_iter().zip(sums.chunks_exact(width)) {
+                row.into_iter().skip(first).zip(&sums[..used]).for_each(|(to, sum)| *to = *sum as f64 * step);
             }
         }
         Ok(Verified { captured, products })
@@ -241,18 +247,6 @@ fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
         parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, [u64; 2]>(part)).collect();
     all.sort_unstable();
     Ok(all.iter().map(|[_, bits]| f64::from_bits(*bits)).sum())
-}
-
-/// Lays parts one after the other.
-pub(super) fn concatenate(parts: &[Vec<u8>], all: &mut [u8]) -> Result<()> {
-    let mut rest = all;
-    for part in parts {
-        let (place, tail) =
-            rest.split_at_mut_checked(part.len()).ok_or_else(|| Error::failed("more rows than the matrix has"))?;
-        place.copy_from_slice(part);
-        rest = tail;
-    }
-    Ok(())
 }
 
 /// Books a chunk that was multiplied with so many vectors, and with them again transposed.

@@ -6,7 +6,8 @@
 //! unlike Cholesky finds the rank: directions below `RANK` of the block's size are rounding noise and are dropped. The
 //! second projection shares its sum with the first Gram matrix by Pythagoras: the Gram matrix of W - Q C is that of W
 //! less C^T C. The product of a Krylov step overlaps with the last two blocks alone but for rounding, so the first
-//! projection takes those only, and the second takes all.
+//! projection takes those only, and the second takes all. What is left of W after the projections carries their rounding
+//! errors, which grow when a small remainder is brought to unit length: then a third projection follows.
 //! Cost: 4 terms (c + 2 b) b flops for the projections, 3 sums over the workers of 2 b^2, c b + 2 b^2 and b^2 numbers.
 
 use ndarray::{Array2, s};
@@ -21,6 +22,9 @@ use super::panel::{Basis, Panel};
 
 /// Directions of a block smaller than this share of its largest column are noise of the f32 products.
 const RANK: f64 = 1e-5;
+/// A remainder smaller than this share of the block before projection is projected once more: 2^-24 / 1e-2 is the
+/// overlap with the basis that rounding may have left.
+const SMALL: f64 = 1e-2;
 
 /// What orthonormalisation found: W = Q c + V b.
 pub struct Factors {
@@ -28,11 +32,14 @@ pub struct Factors {
     pub c: Array2<f64>,
     /// Coupling to the new block (rank x block columns).
     pub b: Array2<f64>,
+    /// Squared length of the longest column of W.
+    pub size: f64,
 }
 
 /// Turns the first `used` columns of W into orthonormal V, orthogonal to the basis. V has as many columns as `b` has
 /// rows; the panel's other columns are zero. The overlaps with basis columns before `recent` must be small compared
-/// with W: the first projection leaves them to the second. Collective over the workers.
+/// with W: the first projection leaves them to the second. Directions whose squared length is not above `noise` are
+/// dropped like dependent ones. Collective over the workers.
 pub fn orthonormalise(
     job: &Job,
     basis: &Basis,
@@ -40,11 +47,13 @@ pub fn orthonormalise(
     w: &mut Panel,
     used: usize,
     grid: Grid,
+    noise: f64,
 ) -> Result<Factors> {
     let (columns, width) = (basis.columns(), w.width);
     let sum = |sums: Vec<i64>| job.wait(job.comm.sum(Route::Workers, sums));
     let matrix = |sums: &[i64], grid: Grid| {
-        Array2::from_shape_fn((sums.len() / width, width), |(i, j)| grid.float(sums[i * width + j]))
+        let step = grid.step();
+        Array2::from_shape_fn((sums.len() / width, width), |(i, j)| sums[i * width + j] as f64 * step)
     };
     let gram =
         |sums: &[i64]| Array2::from_shape_fn((width, width), |(i, j)| wide::value(&sums[2 * (i * width + j)..][..2]));
@@ -73,7 +82,8 @@ pub fn orthonormalise(
     let sums = sum(sums)?;
     let mut c = matrix(&sums[..all], grid);
     let inner = gram(&sums[all..]) - c.t().dot(&c);
-    let (t, mut b) = whiten(&inner, used, RANK * RANK * size)?;
+    let (t, mut b) = whiten(&inner, used, noise.max(RANK * RANK * size))?;
+    let shortest = b.rows().into_iter().map(|row| row.dot(&row)).fold(f64::INFINITY, f64::min);
     job.account.compute(|| {
         basis.subtract(0, &c, w);
         w.transform(&t);
@@ -81,16 +91,24 @@ pub fn orthonormalise(
     let mut near = c.slice_mut(s![recent.., ..]);
     near += &first;
 
+    let grid = Grid::for_bound(4.0)?;
+    if shortest < SMALL * SMALL * size {
+        let mut products = vec![0i64; all];
+        job.account.compute(|| basis.overlaps(0, w, grid, &mut products));
+        let left = matrix(&sum(products)?, grid);
+        job.account.compute(|| basis.subtract(0, &left, w));
+        c += &left.slice(s![.., ..b.nrows()]).dot(&b);
+    }
+
     // Once more, for the last digits; nothing is dropped now.
     if b.nrows() > 0 {
-        let grid = Grid::for_bound(4.0)?;
         let mut squares = vec![0i64; width * width];
         job.account.compute(|| w.gram_single(grid, &mut squares));
         let (t, more) = whiten(&matrix(&sum(squares)?, grid), b.nrows(), 0.0)?;
         job.account.compute(|| w.transform(&t));
         b = more.slice(s![.., ..b.nrows()]).dot(&b);
     }
-    Ok(Factors { c: c.slice(s![.., ..used]).to_owned(), b: b.slice(s![.., ..used]).to_owned() })
+    Ok(Factors { c: c.slice(s![.., ..used]).to_owned(), b: b.slice(s![.., ..used]).to_owned(), size })
 }
 
 /// T (width x width, columns beyond the rank zero) that makes W T orthonormal, and its pseudo-inverse

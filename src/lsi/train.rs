@@ -1,6 +1,6 @@
-//! Training: decompose, verify in f64, fix signs and order, bring the model together.
+//! Training: decompose, verify in f64, fix signs and order, write the model.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::comm::Route;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
@@ -8,9 +8,11 @@ use crate::error::{Error, Result};
 use crate::linalg::Prepared;
 
 use super::krylov::{Decomposition, decompose};
-use super::model::LsiModel;
-use super::operator::{Operator, concatenate};
+use super::model::{LsiModel, Origin};
+use super::operator::Operator;
 use super::params::LsiPlan;
+use super::spread::collect_rows;
+use crate::store::atomic::Target;
 
 /// What training found out beside the model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,8 +25,9 @@ pub struct Training {
     pub residual: f64,
 }
 
-/// Trains a model. Collective; the model is given to the dispatcher.
-pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Option<LsiModel>)> {
+/// Trains a model. Collective. Each rank gets the model with its own rows of the left vectors (none on a dispatcher that
+/// does not work), and the dispatcher alone gets the terms: see [`save`].
+pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, LsiModel)> {
     let header = corpus.header();
     let phase = job.account.enter_phase("read");
     let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
@@ -34,32 +37,31 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Op
     if topics == 0 {
         return Err(Error::failed("no singular value stands out of the noise: is the corpus empty?"));
     }
-    let phase = job.account.enter_phase("verify");
-    let verified = verify(&operator, vectors, topics)?;
-    drop(phase);
-    let _phase = job.account.enter_phase("collect");
-    let own: Vec<u8> =
-        bytemuck::cast_slice(verified.vectors.as_standard_layout().as_slice().unwrap_or_default()).to_vec();
-    let parts = job.wait(job.comm.gather(Route::World, own))?;
-    let residual = verified.residuals.iter().copied().fold(0.0, f64::max);
-    let training = Training { topics, rounds, residual };
-    if !job.is_dispatcher() {
-        return Ok((training, None));
-    }
-    let mut values = vec![0f32; header.terms as usize * topics];
-    concatenate(&parts, bytemuck::cast_slice_mut(&mut values))?;
-    let left_vectors = Array2::from_shape_vec((header.terms as usize, topics), values)
-        .map_err(|cause| Error::failed(format!("left vectors do not add up: {cause}")))?;
+    let _phase = job.account.enter_phase("verify");
+    let Quality { vectors, singular_values, residuals } = verify(&operator, vectors, topics)?;
+    let residual = residuals.iter().copied().fold(0.0, f64::max);
     let model = LsiModel {
-        left_vectors,
-        singular_values: verified.singular_values,
-        residuals: verified.residuals,
-        terms: corpus.reader()?.terms()?,
+        left_vectors: vectors,
+        singular_values,
+        residuals,
+        terms: if job.is_dispatcher() { job.account.io(|| corpus.reader()?.terms())? } else { Vec::new() },
         documents: header.documents,
         values: header.values.name().to_owned(),
         frobenius_squared: operator.frobenius_squared(),
     };
-    Ok((training, Some(model)))
+    Ok((Training { topics, rounds, residual }, model))
+}
+
+/// Writes a model as [`train`] gave it: the rows of the left vectors come to the dispatcher, which has the target, block
+/// by block and go straight to the file. Collective.
+pub fn save(job: &Job, model: &LsiModel, target: Option<Target>, origin: &Origin) -> Result<()> {
+    let collect = |sink: &mut dyn FnMut(ArrayView2<f32>) -> Result<()>| {
+        collect_rows(job, model.terms.len(), model.left_vectors.view(), sink)
+    };
+    match target {
+        Some(target) => model.save_rows(target, origin, |sink| collect(&mut |rows| job.account.io(|| sink(rows)))),
+        None => collect(&mut |_| Ok(())),
+    }
 }
 
 /// Left vectors with what one exact pass says of them.

@@ -11,7 +11,9 @@ use std::cell::Cell;
 use ::mpi::ffi;
 
 use super::request::{Communicator, Request, check, from, into};
+use crate::comm::tree::check_stretches;
 use crate::error::{Error, Result};
+use crate::linalg::Aligned;
 
 /// Bytes of the datatype that byte strings travel in.
 const UNIT: usize = 64;
@@ -218,57 +220,47 @@ impl Lane {
         Ok(split(&x.receive, &x.offsets, &lengths))
     }
 
-    pub(super) async fn all_gather(&self, part: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+    /// Straight from one buffer of the caller into the other: no copy, no length to be told first.
+    pub(super) async fn all_gather_stretches(
+        &self,
+        own: Aligned<f32>,
+        all: Aligned<f32>,
+        counts: &[usize],
+    ) -> Result<(Aligned<f32>, Aligned<f32>)> {
+        check_stretches(counts, self.member, self.members, own.len(), all.len())?;
+        struct Stretches {
+            own: Aligned<f32>,
+            all: Aligned<f32>,
+            counts: Vec<i32>,
+            offsets: Vec<i32>,
+        }
         let raw = self.comm.raw();
-        let unit = self.unit;
-        let (_, lengths) = Request::start(
-            "MPI_Iallgather",
-            (Box::new(part.len() as u64), vec![0u64; self.members]),
-            |(own, lengths), request| {
-                // SAFETY: see the head of the file.
-                unsafe {
-                    ffi::MPI_Iallgather(
-                        (&raw const **own).cast(),
-                        1,
-                        ffi::RSMPI_UINT64_T,
-                        into(lengths),
-                        1,
-                        ffi::RSMPI_UINT64_T,
-                        raw,
-                        request,
-                    )
-                }
-            },
-        )?
+        let offset = |member: usize| counts[..member].iter().sum::<usize>() as i32;
+        let x = Stretches {
+            counts: counts.iter().map(|&count| count as i32).collect(),
+            offsets: (0..self.members).map(offset).collect(),
+            own,
+            all,
+        };
+        let x = Request::start("MPI_Iallgatherv", x, |x, request| {
+            // SAFETY: see the head of the file; the caller has seen that all offsets fit.
+            unsafe {
+                ffi::MPI_Iallgatherv(
+                    from(&x.own),
+                    x.counts[self.member],
+                    ffi::RSMPI_FLOAT,
+                    into(&mut x.all),
+                    x.counts.as_ptr(),
+                    x.offsets.as_ptr(),
+                    ffi::RSMPI_FLOAT,
+                    raw,
+                    request,
+                )
+            }
+        })?
         .complete()
         .await?;
-        let (counts, offsets, total) = layout(&lengths)?;
-        let count = units(part.len());
-        let mut send = part;
-        send.resize(count * UNIT, 0);
-        let x = Request::start(
-            "MPI_Iallgatherv",
-            Exchange { send, receive: vec![0; total], counts, offsets },
-            |x, request| {
-                // SAFETY: see the head of the file.
-                unsafe {
-                    ffi::MPI_Iallgatherv(
-                        from(&x.send),
-                        count as i32,
-                        unit,
-                        into(&mut x.receive),
-                        x.counts.as_ptr(),
-                        x.offsets.as_ptr(),
-                        unit,
-                        raw,
-                        request,
-                    )
-                }
-            },
-        )?
-        .complete()
-        .await?;
-        Ok(split(&x.receive, &x.offsets, &lengths))
+        Ok((x.own, x.all))
     }
 
     pub(super) async fn sum(&self, values: Vec<i64>) -> Result<Vec<i64>> {

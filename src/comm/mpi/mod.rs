@@ -13,6 +13,7 @@ use ::mpi::traits::{AsRaw, Communicator};
 use self::collectives::Lane;
 use super::{Comm, Pending, Route, Tag, Traffic, tree};
 use crate::error::{Error, Result};
+use crate::linalg::Aligned;
 
 /// Ends the MPI job this process is in, if it is in one.
 pub(super) fn abort(code: i32) {
@@ -144,13 +145,23 @@ impl Comm for Mpi {
         })
     }
 
-    fn all_gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>> {
+    fn all_gather_stretches(
+        &self,
+        route: Route,
+        own: Aligned<f32>,
+        all: Aligned<f32>,
+        counts: Vec<usize>,
+    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)> {
+        // Offsets are i32 in MPI: beyond them the same exchange goes as bytes.
+        if i32::try_from(all.len()).is_err() {
+            return tree::all_gather_stretches(self, route, own, all, counts);
+        }
         Box::pin(async move {
             let lane = self.lane(route)?;
-            let own = part.len();
-            let parts = lane.all_gather(part).await?;
-            self.traffic.collective(own * (parts.len() - 1), parts.iter().map(Vec::len).sum::<usize>() - own);
-            Ok(parts)
+            let (own, all) = lane.all_gather_stretches(own, all, &counts).await?;
+            let bytes = |values: usize| values * size_of::<f32>();
+            self.traffic.collective(bytes(own.len()) * (counts.len() - 1), bytes(all.len() - own.len()));
+            Ok((own, all))
         })
     }
 
