@@ -119,14 +119,9 @@ impl TfidfModel {
         &self.statistics
     }
 
-    /// A checksum of all that decides the weights: two models of one fingerprint weigh alike.
+    /// A checksum of all of the model: two models of one fingerprint weigh alike.
     pub fn fingerprint(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.code.to_string().as_bytes());
-        hasher.update(&self.slope.to_le_bytes());
-        hasher.update(&self.pivot.unwrap_or(f64::NAN).to_le_bytes());
-        hasher.update(bytemuck::cast_slice(&self.idf));
-        hasher.finalize().to_hex().to_string()
+        blake3::hash(&self.to_bytes()).to_hex().to_string()
     }
 
     /// Number of terms of the dictionary.
