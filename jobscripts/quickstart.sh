@@ -5,8 +5,8 @@
 #     CORPUSCLE_OUT=/scratch/first bash jobscripts/quickstart.sh     # results elsewhere than ./quickstart
 #
 # Sets up, builds, takes the ~63,000 package descriptions of the Debian archive (without apt: the sample in data/), and
-# runs build -> tfidf -> lsi -> transform. The topics and the accounting table of the LSI run come last. What is up to
-# date is not made again.
+# runs build -> tfidf -> lsi -> transform -> index. The topics, the documents nearest to a text and the accounting table of
+# the LSI run come last. What is up to date is not made again.
 set -euo pipefail
 caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,13 +19,13 @@ out=${CORPUSCLE_OUT:-$PWD/quickstart}
 [[ $out == /* ]] || out=$caller/$out
 mkdir -p "$out"
 
-text=$out/debian.jsonl k=200 no_below=5
+text=$out/debian.jsonl k=200 no_below=5 question="play music from the command line"
 bash data/debian-descriptions.sh "$text" || {
     status=$?
     # 3: not to be had on this machine. Anything else is an error.
     ((status == 3)) || exit "$status"
     echo "quickstart: taking the sample corpus instead"
-    text=data/sample.jsonl k=6 no_below=2
+    text=data/sample.jsonl k=6 no_below=2 question="a telescope for faint stars and dust"
 }
 
 # A result belongs to the program that made it, not only to the version number.
@@ -58,11 +58,15 @@ step "$out/corpus.h5" "$text" build "$text" --text-field text --id-field id --la
 step "$out/tfidf.h5" "$out/corpus.h5" tfidf "$out/corpus.h5"
 step "$out/lsi.h5" "$out/tfidf.h5" lsi "$out/tfidf.h5" -k "$k"
 step "$out/vectors.h5" "$out/lsi.h5" transform "$out/lsi.h5" "$out/tfidf.h5"
+step "$out/index.h5" "$out/vectors.h5" index "$out/vectors.h5" --model "$out/lsi.h5"
 
-# These read one small file: no launcher needed.
+# These read one file: no launcher needed.
 echo
 corpuscle info "$out/lsi.h5"
 echo
 corpuscle topics "$out/lsi.h5" -n 20 --words 10
+echo
+echo "Nearest to \"$question\":"
+corpuscle query "$out/index.h5" --text "$question" --top 5 --quiet
 echo
 sed -n '/^Accounting of lsi/,$p' "$out/lsi.h5.log"

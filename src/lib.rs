@@ -11,6 +11,7 @@
 //! convert    corpora made of something else than text: import, generate, split
 //! lsi        the model: training, projection, quality
 //! weight     tf-idf and its relatives
+//! similarity the nearest of many vectors: index and query
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
 //! comm       the only rooms that know MPI
 //! corpus, linalg, store, report     used by all of the above
@@ -34,5 +35,6 @@ pub mod linalg;
 pub mod lsi;
 pub mod random;
 pub mod report;
+pub mod similarity;
 pub mod store;
 pub mod weight;

@@ -206,8 +206,8 @@ fn what_it_prints_is_what_it_wrote() {
     assert_eq!(about["result"]["nonzeros"], header.nonzeros);
     // Neither where the text was nor where the corpus went is in it.
     let provenance = corpus.file().provenance().unwrap();
-    assert_eq!(provenance["inputs"].as_array().unwrap().len(), FILES);
-    assert_eq!(provenance["inputs"][3]["bytes"], text(3).len());
+    assert_eq!(provenance["inputs"]["text"].as_array().unwrap().len(), FILES);
+    assert_eq!(provenance["inputs"]["text"][3]["bytes"], text(3).len());
     assert!(!provenance.to_string().contains("text3"), "{provenance}");
 }
 

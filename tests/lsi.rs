@@ -5,7 +5,7 @@ mod common;
 use common::jobs::job;
 use common::matrices::{oracle, random_matrix, write};
 use corpuscle::dispatch::Corpus;
-use corpuscle::lsi::model::LsiModel;
+use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::lsi::params::{LsiParams, TOLERANCE};
 use corpuscle::lsi::train::{Training, save, train};
 use corpuscle::random::Stream;
@@ -22,7 +22,7 @@ fn run(path: &Path, ranks: usize, threads: usize, scatter: bool, params: &LsiPar
         let corpus = Corpus::open(job, path)?;
         let plan = params.check(corpus.header().documents, corpus.header().terms)?;
         let (training, model) = train(job, &corpus, &plan)?;
-        save(job, &model, job.target(&saved)?, &serde_json::json!({}))?;
+        save(job, &model, job.target(&saved)?, &Origin::default())?;
         Ok(training)
     });
     let training = results.into_iter().next().expect("rank 0").expect("training");

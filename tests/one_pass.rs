@@ -5,7 +5,7 @@ mod common;
 use common::jobs::job;
 use common::matrices::{oracle, random_matrix, write};
 use corpuscle::dispatch::Corpus;
-use corpuscle::lsi::model::LsiModel;
+use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::lsi::one_pass::{Earlier, train};
 use corpuscle::lsi::params::OnePassParams;
 use corpuscle::lsi::train::save;
@@ -37,7 +37,7 @@ fn run(
         let documents = corpus.header().documents + earlier.as_ref().map_or(0, Earlier::documents);
         let plan = params.check(documents, corpus.header().terms)?;
         let (_, model) = train(job, &corpus, &plan, earlier)?;
-        save(job, &model, job.target(&saved)?, &serde_json::json!({}))
+        save(job, &model, job.target(&saved)?, &Origin::default())
     });
     results.into_iter().for_each(|result| result.expect("training"));
     saved

@@ -44,7 +44,7 @@ fn the_default_is_tf_times_log_idf_over_the_euclidean_norm() {
     assert_eq!(reader.labels(0, 500), input.labels(0, 500));
     let provenance = reader.file().provenance().expect("provenance");
     assert_eq!(provenance["parameters"]["smart"], "nfc");
-    assert_eq!(provenance["corpus"], input.header().checksum.as_str());
+    assert_eq!(provenance["inputs"]["corpus"]["checksum"], input.header().checksum.as_str());
     reader.verify().expect("an intact file");
 }
 
@@ -101,7 +101,7 @@ fn a_saved_model_weights_other_documents() {
     let (reader, weighted) = read_corpus(&three);
     assert_eq!(weighted, fitted.apply(&other).unwrap());
     assert!(reader.header().labelled);
-    assert!(reader.file().provenance().expect("provenance")["model"].is_string());
+    assert!(reader.file().provenance().expect("provenance")["inputs"]["model"]["checksum"].is_string());
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn vectors_are_the_products_with_the_left_vectors() {
         assert_eq!(reader.all_strings("labels").map(Some), input.labels(0, 600));
         let provenance = reader.file().provenance().expect("provenance");
         assert_eq!(provenance["parameters"]["scaled"], scaled);
-        assert_eq!(provenance["corpus"], input.header().checksum.as_str());
+        assert_eq!(provenance["inputs"]["corpus"]["checksum"], input.header().checksum.as_str());
     }
 }
 

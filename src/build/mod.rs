@@ -37,6 +37,7 @@ use crate::dispatch::{Dataset, Job, merge};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
+use crate::store::provenance::{self, Input};
 
 use census::{Census, PieceFacts};
 use convert::{Converter, Documents};
@@ -366,7 +367,7 @@ fn numbers(chunk: &CsrChunk) -> Vec<String> {
 }
 
 /// How the corpus was made. Inputs are known by their content: the same text under another name, or compressed, is the
-/// same input. `blake3` is that of the digests of an input's pieces; those of a folder hold the paths too.
+/// same input. A checksum is the BLAKE3 of the digests of an input's pieces; those of a folder hold the paths too.
 fn provenance(parameters: &Value, plan: &TextPlan, pieces: &[PieceFacts]) -> Value {
     let inputs = (0..plan.files.len()).map(|file| {
         let (mut bytes, mut hasher) = (0, blake3::Hasher::new());
@@ -374,12 +375,7 @@ fn provenance(parameters: &Value, plan: &TextPlan, pieces: &[PieceFacts]) -> Val
             bytes += piece.bytes;
             hasher.update(&piece.checksum);
         }
-        json!({ "bytes": bytes, "blake3": hasher.finalize().to_hex().as_str() })
+        (bytes, hasher.finalize().to_hex().to_string())
     });
-    json!({
-        "command": "build",
-        "version": env!("CARGO_PKG_VERSION"),
-        "parameters": parameters,
-        "inputs": inputs.collect::<Vec<_>>(),
-    })
+    provenance::of("build", parameters.clone(), &[("text", Input::files(inputs))])
 }

@@ -39,7 +39,8 @@ impl Info {
     }
 
     fn describe(&self) -> Result<Table> {
-        let mut table = Rows(Table::new(vec![Column::text("property"), Column::text("value")]));
+        let table = Table::new(vec![Column::text("property"), Column::text("value")]);
+        let mut table = Rows { table, told: BTreeSet::new() };
         let open = OpenFile::open(&self.file)?;
         table.push("format", open.format.name());
         table.push("format version", FORMAT_VERSION);
@@ -67,7 +68,7 @@ impl Info {
             table.push(&format!("dataset {}", dataset.name), format!("{} {}", shape.join(" x "), dataset.element));
         }
         table.json("provenance", &open.provenance()?);
-        Ok(table.0)
+        Ok(table.table)
     }
 }
 
@@ -89,11 +90,15 @@ fn cell(value: Value) -> Cell {
 }
 
 /// Properties and their values.
-struct Rows(Table);
+struct Rows {
+    table: Table,
+    /// Checksums of inputs of which it was said how they were made.
+    told: BTreeSet<String>,
+}
 
 impl Rows {
     fn push(&mut self, property: &str, value: impl Into<Cell>) {
-        self.0.push(vec![property.into(), value.into()]);
+        self.table.push(vec![property.into(), value.into()]);
     }
 
     fn corpus(&mut self, corpus: &CorpusReader) -> Result<()> {
@@ -124,11 +129,19 @@ impl Rows {
         Ok(())
     }
 
-    /// A row for each leaf, under its dotted path.
+    /// A row for each leaf, under its dotted path. How an input was made is told once, and under the name of the input.
     fn json(&mut self, path: &str, value: &Json) {
         match value {
             Json::Object(members) => {
-                members.iter().for_each(|(name, inner)| self.json(&format!("{path}.{name}"), inner));
+                let told =
+                    members.get("checksum").and_then(Json::as_str).is_some_and(|sum| !self.told.insert(sum.into()));
+                for (name, inner) in members {
+                    match (name.as_str(), inner) {
+                        ("provenance", _) if told => {}
+                        ("inputs" | "provenance", Json::Object(_)) => self.json(path, inner),
+                        _ => self.json(&format!("{path}.{name}"), inner),
+                    }
+                }
             }
             Json::String(text) => self.push(path, text.as_str()),
             Json::Null => self.push(path, Cell::Missing),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
-use crate::lsi::model::LsiModel;
+use crate::lsi::model::{LsiModel, Origin};
 use crate::lsi::one_pass::{self, Earlier};
 use crate::lsi::params::{CHUNK_DOCUMENTS, LsiParams, OnePassParams, TOLERANCE};
 use crate::lsi::train::{self, Training};
@@ -67,7 +67,6 @@ impl Lsi {
     pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         let target = job.target(&self.output)?;
         let corpus = job.account.phase("read", || Corpus::open(job, &self.corpus))?;
-        let header = corpus.header();
         let (k, training, model, parameters) = if self.one_pass || self.update.is_some() {
             self.train_once(job, &corpus, common.seed)?
         } else {
@@ -93,10 +92,13 @@ impl Lsi {
             let (topics, energy) = (training.topics, 100.0 * model.energy());
             log::info!("{topics} topics in {effort} hold {energy:.1} % of the squared norm; {quality}");
         }
-        let provenance = json!({
-            "command": "lsi", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters, "corpus": header.checksum,
-        });
-        job.account.phase("write", || train::save(job, &model, target, &provenance))?;
+        // Only the dispatcher surely sees the corpus, and it is the one that writes.
+        let origin = if job.is_dispatcher() {
+            Origin::of(corpus.reader()?.file(), parameters.clone())?
+        } else {
+            Origin::default()
+        };
+        job.account.phase("write", || train::save(job, &model, target, &origin))?;
         Ok(Outcome { output: Some(self.output), parameters, result, accounted: true })
     }
 

@@ -5,8 +5,10 @@ mod common;
 mod evaluate;
 mod generate;
 mod import;
+mod index;
 mod info;
 mod lsi;
+mod query;
 mod run;
 mod signals;
 mod split;
@@ -47,6 +49,8 @@ enum Command {
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
     Transform(transform::Transform),
+    Index(index::Index),
+    Query(query::Query),
     Evaluate(evaluate::Evaluate),
 }
 
@@ -63,6 +67,8 @@ impl Command {
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
+            Command::Index(_) => "index",
+            Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
         }
     }
@@ -79,6 +85,8 @@ impl Command {
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
+            Command::Index(command) => command.run(job),
+            Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
         }
     }

@@ -24,7 +24,7 @@ use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
-use crate::store::provenance;
+use crate::store::provenance::{self, Input};
 
 /// What to import.
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ struct Inputs {
     terms: Vec<String>,
     assumptions: Assumptions,
     /// By role, for the provenance.
-    checksums: Vec<(&'static str, String)>,
+    checksums: Vec<(&'static str, Input)>,
     /// Present until the first pass begins to write.
     target: Option<Target>,
 }
@@ -177,7 +177,7 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn finish(mut self, checksums: &[(&str, String)]) -> Result<CorpusHeader> {
+    fn finish(mut self, checksums: &[(&str, Input)]) -> Result<CorpusHeader> {
         let before = self.documents.writer.documents();
         self.assembler.finish(&mut |chunk| self.documents.append(&chunk))?;
         let Documents { writer, ids, labels, progress: _ } = self.documents;

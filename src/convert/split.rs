@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::corpus::chunk::{ChunkSpan, CsrChunk};
-use crate::corpus::container::{CorpusHeader, CorpusReader, CorpusWriter};
+use crate::corpus::container::{CorpusHeader, CorpusReader, CorpusWriter, WEIGHTING};
 use crate::corpus::split::assignment;
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
-use crate::store::provenance;
+use crate::store::provenance::{self, Input};
+use crate::store::section::Section;
 
 /// Documents whose labels are read at a time.
 const LABELS_AT_A_TIME: u64 = 65_536;
@@ -65,10 +66,16 @@ pub fn split(job: &Job, spec: &SplitSpec) -> Result<Option<[CorpusHeader; 2]>> {
         job.account.count(|counters| counters.documents += span.documents);
         progress.advance(span.documents, span.documents);
     }
-    let finish = |writer: CorpusWriter, part: &str| {
+    let weighting = Section::open(reader.file(), WEIGHTING)?;
+    let finish = |mut writer: CorpusWriter, part: &str| {
         let parameters = json!({"test": spec.test, "seed": spec.seed, "part": part});
-        let inputs = [("corpus", header.checksum.clone())];
-        job.account.io(|| writer.finish(&provenance::of("split", parameters, &inputs)))
+        let inputs = [("corpus", Input::result(reader.file())?)];
+        job.account.io(|| {
+            if let Some(weighting) = &weighting {
+                writer.section(WEIGHTING)?.copy(weighting)?;
+            }
+            writer.finish(&provenance::of("split", parameters, &inputs))
+        })
     };
     let [train, test] = writers;
     Ok(Some([finish(train, "train")?, finish(test, "test")?]))

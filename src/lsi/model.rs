@@ -1,17 +1,21 @@
 //! A saved LSI model.
 //!
 //! Datasets: `left_vectors` (terms x k, f32), `singular_values` (k, f64), `residuals` (k, f64), `terms` (strings);
-//! attributes `documents`, `values` (what the corpus held: "counts" or a weighting's code), `frobenius_squared`.
+//! attributes `documents`, `values` (what the corpus held: "counts" or a weighting's code), `frobenius_squared`;
+//! section `weighting`: how the corpus was weighted, if it was by us.
 
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
+use crate::corpus::container::WEIGHTING;
 use crate::error::{Error, Result};
 use crate::store::atomic::Target;
-use crate::store::file::Format;
+use crate::store::file::{Format, OpenFile};
 use crate::store::model::{ModelReader, ModelWriter};
+use crate::store::provenance::{self, Input};
+use crate::store::section::Section;
 
 /// The k leading singular triplets of a terms x documents matrix, without the right vectors.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +36,23 @@ pub struct LsiModel {
     pub frobenius_squared: f64,
 }
 
+/// What a model was made from, as its file tells it.
+#[derive(Default)]
+pub struct Origin {
+    /// All steps from raw text on.
+    pub provenance: Value,
+    /// How the corpus was weighted, if it was by us.
+    pub weighting: Option<Section>,
+}
+
+impl Origin {
+    /// A model made from this corpus with these parameters.
+    pub fn of(corpus: &OpenFile, parameters: Value) -> Result<Origin> {
+        let provenance = provenance::of("lsi", parameters, &[("corpus", Input::result(corpus)?)]);
+        Ok(Origin { provenance, weighting: Section::open(corpus, WEIGHTING)? })
+    }
+}
+
 impl LsiModel {
     /// Number of topics.
     pub fn topics(&self) -> usize {
@@ -44,15 +65,15 @@ impl LsiModel {
     }
 
     /// Writes the model.
-    pub fn save(&self, target: Target, provenance: &Value) -> Result<()> {
-        self.save_rows(target, provenance, |sink| sink(self.left_vectors.view()))
+    pub fn save(&self, target: Target, origin: &Origin) -> Result<()> {
+        self.save_rows(target, origin, |sink| sink(self.left_vectors.view()))
     }
 
     /// Writes the model with left vectors that come from elsewhere: `rows` hands them on in slabs, in order.
     pub fn save_rows(
         &self,
         target: Target,
-        provenance: &Value,
+        origin: &Origin,
         rows: impl FnOnce(&mut dyn FnMut(ArrayView2<f32>) -> Result<()>) -> Result<()>,
     ) -> Result<()> {
         let mut file = ModelWriter::create(target, Format::Lsi)?;
@@ -65,7 +86,10 @@ impl LsiModel {
         file.attribute("documents", self.documents)?;
         file.attribute("values", self.values.as_str())?;
         file.attribute("frobenius_squared", self.frobenius_squared)?;
-        file.finish(provenance).map(drop)
+        if let Some(weighting) = &origin.weighting {
+            file.section(WEIGHTING)?.copy(weighting)?;
+        }
+        file.finish(&origin.provenance).map(drop)
     }
 
     /// Reads a model.

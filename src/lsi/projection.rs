@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::linalg::kernels::{LANES, documents_times};
 use crate::linalg::{Aligned, Prepared, Simd};
 use crate::lsi::model::LsiModel;
+use ndarray::ArrayView2;
 
 /// The left vectors of a model, ready to be multiplied with.
 pub struct Projection {
@@ -58,12 +59,33 @@ impl Projection {
         }
         let (divisors, values) = rest.split_at(scaled * 8);
         let divisors: Vec<f64> = divisors.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let rows = values.chunks_exact(4 * topics).map(|row| row.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
+        Ok(Projection::of_rows(terms, topics, rows, (scaled > 0).then_some(divisors)))
+    }
+
+    /// From left vectors (terms x topics, at least one topic) and what each topic is divided by, if by anything.
+    pub fn new(left_vectors: ArrayView2<f32>, divisors: Option<Vec<f64>>) -> Projection {
+        let (terms, topics) = left_vectors.dim();
+        Projection::of_rows(
+            terms,
+            topics,
+            left_vectors.rows().into_iter().map(|row| row.into_iter().copied()),
+            divisors,
+        )
+    }
+
+    fn of_rows<R: Iterator<Item = f32>>(
+        terms: usize,
+        topics: usize,
+        rows: impl Iterator<Item = R>,
+        divisors: Option<Vec<f64>>,
+    ) -> Projection {
         let width = topics.next_multiple_of(LANES);
         let mut vectors = Aligned::zeros(terms * width);
-        for (row, values) in vectors.chunks_exact_mut(width).zip(values.chunks_exact(4 * topics)) {
-            row.iter_mut().zip(values.as_chunks().0).for_each(|(to, from)| *to = f32::from_le_bytes(*from));
+        for (to, from) in vectors.chunks_exact_mut(width).zip(rows) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = from);
         }
-        Ok(Projection { topics, width, vectors, divisors: (scaled > 0).then_some(divisors) })
+        Projection { topics, width, vectors, divisors }
     }
 
     /// Number of topics.

@@ -1,7 +1,6 @@
 //! Training: decompose, verify in f64, fix signs and order, write the model.
 
 use ndarray::{Array2, ArrayView2};
-use serde_json::Value;
 
 use crate::comm::Route;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
@@ -9,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::linalg::Prepared;
 
 use super::krylov::{Decomposition, decompose};
-use super::model::LsiModel;
+use super::model::{LsiModel, Origin};
 use super::operator::Operator;
 use super::params::LsiPlan;
 use super::spread::collect_rows;
@@ -56,12 +55,12 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Ls
 
 /// Writes a model as [`train`] gave it: the rows of the left vectors come to the dispatcher, which has the target, block
 /// by block and go straight to the file. Collective.
-pub fn save(job: &Job, model: &LsiModel, target: Option<Target>, provenance: &Value) -> Result<()> {
+pub fn save(job: &Job, model: &LsiModel, target: Option<Target>, origin: &Origin) -> Result<()> {
     let collect = |sink: &mut dyn FnMut(ArrayView2<f32>) -> Result<()>| {
         collect_rows(job, model.terms.len(), model.left_vectors.view(), sink)
     };
     match target {
-        Some(target) => model.save_rows(target, provenance, |sink| collect(&mut |rows| job.account.io(|| sink(rows)))),
+        Some(target) => model.save_rows(target, origin, |sink| collect(&mut |rows| job.account.io(|| sink(rows)))),
         None => collect(&mut |_| Ok(())),
     }
 }

@@ -17,6 +17,7 @@ use crate::store::atomic::Target;
 use crate::store::column::BLOCK_STRINGS;
 use crate::store::file::Format;
 use crate::store::model::{ModelReader, ModelWriter, Slabs};
+use crate::store::provenance::{self, Input};
 use ndarray::ArrayView2;
 use serde_json::json;
 use std::path::Path;
@@ -29,10 +30,10 @@ use std::path::Path;
 /// vectors are to be scaled; those of reading and writing.
 pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target: Option<Target>) -> Result<usize> {
     let phase = job.account.enter_phase("load model");
-    let mut checksum = String::new();
+    let mut input = None;
     let message = job.share(|| {
         let reader = job.account.io(|| ModelReader::open(model, Format::Lsi))?;
-        checksum.clone_from(&reader.file().checksum);
+        input = Some(Input::result(reader.file())?);
         let loaded = job.account.io(|| load(&reader, corpus))?;
         Projection::message(&loaded, scaled).map_err(|cause| Error::failed(format!("{}: {cause}", model.display())))
     })?;
@@ -66,10 +67,9 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target:
     }
     drop((phase, progress));
     if let Some(output) = output {
-        let provenance = json!({
-            "command": "transform", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": { "scaled": scaled },
-            "corpus": corpus.header().checksum, "model": checksum,
-        });
+        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
+        inputs.extend(input.map(|model| ("model", model)));
+        let provenance = provenance::of("transform", json!({ "scaled": scaled }), &inputs);
         job.account.phase("write", || job.account.io(|| output.finish(corpus, &provenance)))?;
     }
     Ok(topics)

@@ -32,10 +32,15 @@ pub enum Format {
     Tfidf,
     /// Dense document vectors.
     Vectors,
+    /// Document vectors of length 1, and what turns a text into another one.
+    Index,
+    /// The nearest documents of an index to some vectors.
+    Neighbours,
 }
 
 impl Format {
-    const ALL: [Format; 4] = [Format::Corpus, Format::Lsi, Format::Tfidf, Format::Vectors];
+    const ALL: [Format; 6] =
+        [Format::Corpus, Format::Lsi, Format::Tfidf, Format::Vectors, Format::Index, Format::Neighbours];
 
     /// The value of the root attribute `format`.
     pub fn name(self) -> &'static str {
@@ -44,6 +49,8 @@ impl Format {
             Format::Lsi => "corpuscle-lsi",
             Format::Tfidf => "corpuscle-tfidf",
             Format::Vectors => "corpuscle-vectors",
+            Format::Index => "corpuscle-index",
+            Format::Neighbours => "corpuscle-neighbours",
         }
     }
 
@@ -54,6 +61,8 @@ impl Format {
             Format::Lsi => "an LSI model",
             Format::Tfidf => "a tf-idf model",
             Format::Vectors => "document vectors",
+            Format::Index => "an index",
+            Format::Neighbours => "neighbours",
         }
     }
 }

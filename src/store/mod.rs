@@ -7,7 +7,8 @@
 //! heap        strings read safely
 //! file        what all result files have in common: format, version, provenance, seal
 //! describe    what is in a file, and a proof of all of it
-//! provenance  how a file was made
+//! provenance  how a file was made, from raw text on
+//! section     numbers and attributes that are handed on from file to file
 //! model       small dense files: models and vectors
 //! ```
 
@@ -19,3 +20,4 @@ pub mod heap;
 pub mod model;
 pub mod provenance;
 pub mod seal;
+pub mod section;

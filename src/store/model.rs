@@ -4,6 +4,7 @@ use super::atomic::Target;
 use super::column::{self, Number, NumberColumn, StringColumn, StringReader};
 use super::file::{AtFile, Format, OpenFile, ResultFile};
 use super::seal::{self, Value};
+use super::section::{Section, SectionWriter};
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2};
 use std::path::Path;
@@ -72,6 +73,16 @@ impl ModelWriter {
         column.finish().at_file(self.file.path()).map(|_| ())
     }
 
+    /// Starts a section; it has to be dropped before the file is finished.
+    pub fn section(&mut self, name: &str) -> Result<SectionWriter> {
+        SectionWriter::create(&self.file, name)
+    }
+
+    /// The root as a section.
+    pub fn root(&mut self) -> SectionWriter {
+        SectionWriter::root(&self.file)
+    }
+
     /// Adds a root attribute: text, a whole or a real number.
     pub fn attribute(&mut self, name: &str, value: impl Into<Value>) -> Result<()> {
         seal::write_attribute(self.file.root(), name, &value.into()).at_file(self.file.path())
@@ -138,6 +149,11 @@ impl ModelReader {
     /// A dataset of strings, to be read whole or in part.
     pub fn strings(&self, name: &str) -> Result<StringReader> {
         StringReader::open(&self.open.file, &self.open.path, name).at_file(&self.open.path)
+    }
+
+    /// A section, if there is one of this name.
+    pub fn section(&self, name: &str) -> Result<Option<Section>> {
+        Section::open(&self.open, name)
     }
 
     /// All strings of a dataset.

@@ -6,13 +6,14 @@
 //! Cost: one pass; 8 bytes a nonzero travel to the dispatcher, as many to workers that do not see the file.
 
 use crate::corpus::chunk::CsrChunk;
-use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
+use crate::corpus::container::{CorpusHeader, CorpusWriter, Values, WEIGHTING};
 use crate::corpus::kinship::same_terms;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::Target;
-use crate::weight::model::{SavedTfidf, characters_for};
+use crate::store::provenance::{self, Input};
+use crate::weight::model::{self, SavedTfidf, characters_for};
 use crate::weight::smart::SmartCode;
 use crate::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics};
 use serde_json::{Value, json};
@@ -53,8 +54,8 @@ pub struct Weighted {
 /// The dispatcher's side: the model and where it comes from.
 struct Origin {
     saved: SavedTfidf,
-    /// Checksum of the model's file, if it was loaded.
-    checksum: Option<String>,
+    /// The model's file, if it was loaded.
+    loaded: Option<Input>,
 }
 
 /// Weights a corpus. Collective; `targets` are given on the dispatcher.
@@ -72,7 +73,10 @@ pub fn weigh(job: &Job, corpus: &Corpus, scheme: &Scheme, targets: Option<Target
     })?;
     let model = TfidfModel::from_bytes(&message)?;
     drop((phase, message));
-    let parameters = json!({ "smart": model.code().to_string(), "pivot": model.pivot(), "slope": model.slope() });
+    let parameters = json!({
+        "smart": model.code().to_string(), "pivot": model.pivot(), "slope": model.slope(),
+        "weights": model.fingerprint(),
+    });
 
     let mut output = match (targets, origin) {
         (Some(targets), Some(origin)) => Some(Output::create(corpus, targets, origin)?),
@@ -96,7 +100,7 @@ pub fn weigh(job: &Job, corpus: &Corpus, scheme: &Scheme, targets: Option<Target
         },
     )?;
     drop((phase, progress));
-    let finish = |output: Output| job.account.phase("write", || job.account.io(|| output.finish(header, &parameters)));
+    let finish = |output: Output| job.account.phase("write", || job.account.io(|| output.finish(corpus, &parameters)));
     let header = output.map(finish).transpose()?;
     Ok(Weighted { parameters, header })
 }
@@ -126,13 +130,13 @@ impl Origin {
             term_characters: characters_for(code, &terms),
         };
         let model = TfidfModel::fit(code, statistics, pivoting)?;
-        Ok(Origin { saved: SavedTfidf { terms, model }, checksum: None })
+        Ok(Origin { saved: SavedTfidf { terms, model }, loaded: None })
     }
 
     fn load(path: &Path, corpus: &Path, terms: &[String]) -> Result<Origin> {
-        let (saved, checksum) = SavedTfidf::load(path)?;
+        let (saved, input) = SavedTfidf::load(path)?;
         same_terms(path, &saved.terms, corpus, terms)?;
-        Ok(Origin { saved, checksum: Some(checksum) })
+        Ok(Origin { saved, loaded: Some(input) })
     }
 }
 
@@ -156,14 +160,15 @@ impl Output {
         self.corpus.append(weights, &ids, labels.as_deref())
     }
 
-    fn finish(self, input: &CorpusHeader, parameters: &Value) -> Result<CorpusHeader> {
-        let provenance = json!({
-            "command": "tfidf", "corpuscle": env!("CARGO_PKG_VERSION"), "parameters": parameters,
-            "corpus": input.checksum, "model": self.origin.checksum,
-        });
+    fn finish(mut self, from: &Corpus, parameters: &Value) -> Result<CorpusHeader> {
+        let Origin { saved, loaded } = self.origin;
+        let mut inputs = vec![("corpus", Input::result(from.reader()?.file())?)];
+        inputs.extend(loaded.map(|model| ("model", model)));
+        let provenance = provenance::of("tfidf", parameters.clone(), &inputs);
         if let Some(target) = self.model {
-            self.origin.saved.save(target, &provenance)?;
+            saved.save(target, &provenance)?;
         }
+        model::write(&saved.model, &mut self.corpus.section(WEIGHTING)?)?;
         self.corpus.finish(&provenance)
     }
 }

@@ -8,11 +8,16 @@
 //! ```
 //!
 //! Root attributes: `code` (three SMART letters), `documents`, `slope` and, where documents are pivoted, `pivot`.
+//!
+//! A weighted corpus, and what is made from it, holds the same but for the dictionary, which it has anyway, in its section
+//! `weighting`.
 
 use crate::error::{At, Error, Result};
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::{ModelReader, ModelWriter};
+use crate::store::provenance::Input;
+use crate::store::section::{Section, SectionWriter};
 use crate::weight::smart::{Normalisation, SmartCode};
 use crate::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
 use std::path::Path;
@@ -37,54 +42,71 @@ impl SavedTfidf {
     /// # Errors
     /// Those of the file system; nothing is left behind then.
     pub fn save(&self, target: Target, provenance: &serde_json::Value) -> Result<String> {
-        let TrainingStatistics { documents, document_frequency, collection_frequency, .. } = self.model.statistics();
         let mut file = ModelWriter::create(target, Format::Tfidf)?;
         file.strings("terms", &self.terms)?;
-        file.list("idf", self.model.idf())?;
-        file.list("document_frequency", document_frequency)?;
-        if let Some(frequencies) = collection_frequency {
-            file.list("collection_frequency", frequencies)?;
-        }
-        file.attribute("code", self.model.code().to_string().as_str())?;
-        file.attribute("documents", *documents)?;
-        file.attribute("slope", self.model.slope())?;
-        if let Some(pivot) = self.model.pivot() {
-            file.attribute("pivot", pivot)?;
-        }
+        write(&self.model, &mut file.root())?;
         file.finish(provenance)
     }
 
-    /// Reads a model and the checksum of its file.
+    /// Reads a model, and what its file is as an input of something else.
     ///
     /// # Errors
     /// No such file, not a tf-idf model, a damaged one.
-    pub fn load(path: &Path) -> Result<(SavedTfidf, String)> {
+    pub fn load(path: &Path) -> Result<(SavedTfidf, Input)> {
         let reader = ModelReader::open(path, Format::Tfidf)?;
-        let file = reader.file();
         let terms = reader.all_strings("terms")?;
-        let code = SmartCode::parse(&file.text("code")?).map_err(|cause| Error::failed(cause.to_string())).at(path)?;
-        let frequencies = || reader.list("collection_frequency");
-        let statistics = TrainingStatistics {
-            documents: file.unsigned("documents")?,
-            document_frequency: reader.list("document_frequency")?,
-            collection_frequency: reader.has("collection_frequency").then(frequencies).transpose()?,
-            term_characters: characters_for(code, &terms),
-        };
-        let pivot = if file.has_attribute("pivot")? { Some(file.float("pivot")?) } else { None };
-        let pivoting = Pivoting { pivot, slope: file.float("slope")? };
-        // The numbers are those of a file, not of a command line: whatever is wrong with them is no usage error.
-        let model = TfidfModel::restore(code, statistics, pivoting, reader.list("idf")?).at(path)?;
-        if model.terms() != terms.len() {
-            let what = format!("{} terms for {} weights; make it again", terms.len(), model.terms());
-            return Err(Error::failed(format!("{}: damaged model ({what})", path.display())));
-        }
-        Ok((SavedTfidf { terms, model }, file.checksum.clone()))
+        let model = read(&Section::root(reader.file())?, &terms)?;
+        let input = Input::result(reader.file())?;
+        Ok((SavedTfidf { terms, model }, input))
     }
+}
+
+/// Writes all of a model but the dictionary it belongs to.
+pub fn write(model: &TfidfModel, section: &mut SectionWriter) -> Result<()> {
+    let TrainingStatistics { documents, document_frequency, collection_frequency, .. } = model.statistics();
+    section.list("idf", model.idf())?;
+    section.list("document_frequency", document_frequency)?;
+    if let Some(frequencies) = collection_frequency {
+        section.list("collection_frequency", frequencies)?;
+    }
+    section.attribute("code", model.code().to_string().as_str())?;
+    section.attribute("documents", *documents)?;
+    section.attribute("slope", model.slope())?;
+    if let Some(pivot) = model.pivot() {
+        section.attribute("pivot", pivot)?;
+    }
+    Ok(())
+}
+
+/// Reads what [`write`] has written; `terms` is the dictionary.
+///
+/// # Errors
+/// Parts that are missing, damaged, or do not fit each other or the dictionary.
+pub fn read(section: &Section, terms: &[String]) -> Result<TfidfModel> {
+    let path = section.path();
+    let code = SmartCode::parse(&section.text("code")?).map_err(|cause| Error::failed(cause.to_string())).at(path)?;
+    let frequencies = || section.list("collection_frequency");
+    let statistics = TrainingStatistics {
+        documents: section.unsigned("documents")?,
+        document_frequency: section.list("document_frequency")?,
+        collection_frequency: section.has("collection_frequency").then(frequencies).transpose()?,
+        term_characters: characters_for(code, terms),
+    };
+    let pivot = if section.has_attribute("pivot")? { Some(section.float("pivot")?) } else { None };
+    let pivoting = Pivoting { pivot, slope: section.float("slope")? };
+    // The numbers are those of a file, not of a command line: whatever is wrong with them is no usage error.
+    let model = TfidfModel::restore(code, statistics, pivoting, section.list("idf")?).at(path)?;
+    if model.terms() != terms.len() {
+        let what = format!("{} terms for {} weights; make it again", terms.len(), model.terms());
+        return Err(Error::failed(format!("{}: damaged model ({what})", path.display())));
+    }
+    Ok(model)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::provenance;
     use serde_json::json;
 
     fn saved(code: &str, collection: bool) -> SavedTfidf {
@@ -106,7 +128,10 @@ mod tests {
         for (code, collection) in [("nfc", true), ("nfc", false), ("Ltu", false), ("lpb", true)] {
             let model = saved(code, collection);
             let checksum = model.save(Target::create(&path).unwrap(), &json!({"command": "test"})).unwrap();
-            assert_eq!(SavedTfidf::load(&path), Ok((model, checksum)), "{code}");
+            let (loaded, input) = SavedTfidf::load(&path).unwrap();
+            assert_eq!(loaded, model, "{code}");
+            let provenance = provenance::of("tfidf", json!({}), &[("model", input)]);
+            assert_eq!(provenance::checksum(&provenance, "model"), Some(checksum.as_str()));
         }
     }
 

@@ -119,6 +119,11 @@ impl TfidfModel {
         &self.statistics
     }
 
+    /// A checksum of all of the model: two models of one fingerprint weigh alike.
+    pub fn fingerprint(&self) -> String {
+        blake3::hash(&self.to_bytes()).to_hex().to_string()
+    }
+
     /// Number of terms of the dictionary.
     pub fn terms(&self) -> usize {
         self.idf.len()

@@ -3,7 +3,7 @@
 use super::writing;
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::{CorpusReader, CorpusWriter, Values};
-use corpuscle::lsi::model::LsiModel;
+use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::random::Stream;
 use corpuscle::store::atomic::Target;
 use std::collections::BTreeMap;
@@ -70,5 +70,6 @@ pub fn model(terms: u32, topics: usize, values: &str) -> LsiModel {
 pub fn write_model(path: &Path, model: &LsiModel) {
     let _writing = writing();
     let target = Target::create(path).expect("a target");
-    model.save(target, &serde_json::json!({ "made by": "a test" })).expect("a complete model");
+    let origin = Origin { provenance: serde_json::json!({ "made by": "a test" }), weighting: None };
+    model.save(target, &origin).expect("a complete model");
 }

@@ -10,6 +10,7 @@
 //! labels                  strings: a class for each document; may be absent
 //! document_frequency      u64: documents that hold the term
 //! collection_frequency    u64: occurrences of the term, only where values are counts
+//! weighting               section: the model the weights were computed with, only where values are weights of ours
 //! ```
 //!
 //! Root attribute `values` is "counts" or the code of a weighting, such as "nfc". scipy takes i32 and i64 indices without
@@ -24,6 +25,10 @@ mod writer;
 pub use background::BackgroundWriter;
 pub use reader::CorpusReader;
 pub use writer::CorpusWriter;
+
+/// The section with the model that the weights of a corpus were computed with. Files that are made from a weighted corpus
+/// hand it on, so that more documents can be weighted alike.
+pub const WEIGHTING: &str = "weighting";
 
 /// The largest count: whole numbers up to here are exact in f32.
 pub const MAX_COUNT: u32 = 1 << 24;

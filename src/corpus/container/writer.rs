@@ -7,6 +7,7 @@ use crate::store::atomic::Target;
 use crate::store::column::{BLOCK_ELEMENTS, BLOCK_STRINGS, NumberColumn, StringColumn};
 use crate::store::file::{AtFile, Format, ResultFile, cause};
 use crate::store::seal::{self, Value};
+use crate::store::section::SectionWriter;
 use hdf5::Group;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -194,6 +195,11 @@ impl CorpusWriter {
             labels.iter().try_for_each(|label| column.push(label))?;
         }
         Ok(())
+    }
+
+    /// Starts a section of the file; it has to be dropped before the corpus is finished.
+    pub fn section(&mut self, name: &str) -> Result<SectionWriter> {
+        SectionWriter::create(&self.file, name)
     }
 
     /// Completes the file and puts it in its place. `provenance` tells how the corpus was made and holds nothing that

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Exact nearest neighbours against faiss and gensim, side by side in one run, on the same vectors.
+
+    . jobscripts/env.sh
+    benches/query.py --python PEERS_PYTHON
+
+The 10 nearest of 1,000,000 vectors of 200 numbers to each of 1,000 queries; vectors of synthetic documents. corpuscle runs
+on one dispatcher and two workers; its time is that of the phase `search`: reading the queries, sending them, searching,
+bringing the neighbours together, but not bringing the index to the workers. faiss (IndexFlatIP) and gensim
+(MatrixSimilarity, 256 queries at a time, as it does itself) get two threads, and their time is that of the search in an index
+that is in memory. They take turns, so that a busy machine slows all.
+
+PEERS_PYTHON is an interpreter with faiss, gensim, numpy and h5py. Exit status 1 when a bar does not hold.
+"""
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from harness import Bars, corpuscle, dispatcher_cpu, keep, made, median
+
+HERE = Path(__file__).resolve().parent
+
+
+def peer(python, *arguments):
+    """Runs query_peers.py with two threads and returns the JSON object it prints."""
+    environment = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", MKL_NUM_THREADS="2")
+    # Settings that pin OpenBLAS to the kernels of an older core would slow the peers down.
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        environment.pop(name, None)
+    command = [python, str(HERE / "query_peers.py"), *map(str, arguments)]
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
+def search_seconds(run):
+    """Wall seconds of the slowest rank in the phase `search`."""
+    return next(entry["seconds"] for entry in run["totals"]["phases"] if entry["mean"]["name"] == "search")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--python", required=True, help="interpreter with faiss, gensim, numpy and h5py")
+    options.add_argument("--documents", type=int, default=1_000_000, help="vectors of the index (default %(default)s)")
+    options.add_argument("--queries", type=int, default=1000, help="(default %(default)s)")
+    options.add_argument("-k", type=int, default=200, help="numbers in a vector (default %(default)s)")
+    options.add_argument("--top", type=int, default=10, help="neighbours of a query (default %(default)s)")
+    options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each side (default %(default)s)")
+    options.add_argument("--faiss", type=float, default=1.0, metavar="X", help="bar for faiss / corpuscle (default %(default)s)")
+    options.add_argument("--gensim", type=float, default=3.0, metavar="X", help="bar for gensim / corpuscle (default %(default)s)")
+    options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR",
+                         help="where vectors and the index are kept (default: target/bench)")
+    given = options.parse_args()
+
+    def corpus(documents, seed):
+        path = given.work / f"query-{documents}-seed{seed}.corpus.h5"
+        return made(path, lambda: corpuscle(
+            2, "generate", "--documents", documents, "--terms", 5000, "--mean-length", 60, "--seed", seed, output=path))
+
+    def vectors(documents, seed):
+        path = given.work / f"query-{documents}-k{given.k}-seed{seed}.vectors.h5"
+        return made(path, lambda: corpuscle(2, "transform", model, corpus(documents, seed), "--scaled", output=path))
+
+    model = given.work / f"query-k{given.k}.lsi.h5"
+    made(model, lambda: corpuscle(2, "lsi", corpus(20 * given.k, 3), "-k", given.k, "--rounds", 12, output=model))
+    documents, queries = vectors(given.documents, 1), vectors(given.queries, 2)
+    index = Path(f"{documents}.index.h5")
+    made(index, lambda: corpuscle(2, "index", documents, output=index))
+    found = given.work / "query.neighbours.h5"
+
+    runs = {"corpuscle": [], "faiss": [], "gensim": []}
+    for turn in range(given.repeat):
+        runs["corpuscle"].append(corpuscle(2, "query", index, queries, "--top", given.top, output=found))
+        runs["faiss"].append(peer(given.python, "faiss", index, queries, given.top, found))
+        runs["gensim"].append(peer(given.python, "gensim", index, queries, given.top, found))
+        last = [search_seconds(runs["corpuscle"][-1]), runs["faiss"][-1]["seconds"], runs["gensim"][-1]["seconds"]]
+        print(f"run {turn + 1}: corpuscle {last[0]:.2f} s, faiss {last[1]:.2f} s, gensim {last[2]:.2f} s", flush=True)
+
+    ours = median(runs["corpuscle"], search_seconds)
+    theirs = {name: median(runs[name]) for name in ("faiss", "gensim")}
+    print(f"median seconds: corpuscle {ours:.2f}, faiss {theirs['faiss']:.2f}, gensim {theirs['gensim']:.2f}")
+    bars = Bars()
+    bars.at_least("speed-up over faiss IndexFlatIP", theirs["faiss"] / ours, given.faiss)
+    bars.at_least("speed-up over gensim MatrixSimilarity", theirs["gensim"] / ours, given.gensim)
+    for name in ("faiss", "gensim"):
+        bars.at_most(f"largest difference of a similarity from that of {name}", runs[name][-1]["difference"], 1e-5)
+    bars.at_most("dispatcher CPU, per cent of a core", median(runs["corpuscle"], lambda run: dispatcher_cpu(run, "search")), 5)
+    sizes = {"documents": given.documents, "queries": given.queries, "k": given.k, "top": given.top}
+    keep("query", {**sizes, **runs, "bars": bars.lines})
+    bars.finish()
+
+
+if __name__ == "__main__":
+    main()

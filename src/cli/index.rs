@@ -1,0 +1,52 @@
+//! `corpuscle index`: document vectors -> an index to be queried.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Outcome;
+use crate::dispatch::Job;
+use crate::error::Result;
+use crate::similarity::index::make;
+use crate::store::atomic::refuse_inputs_as_output;
+
+/// Make an index of document vectors, to find the nearest ones
+///
+/// Vectors are brought to length 1. A zero vector, such as that of an empty document, stays in its place and is never a
+/// neighbour. With the model the index holds all that it takes to answer texts.
+///
+/// Example: corpuscle index vectors.h5 --model lsi.h5 -o index.h5
+#[derive(Debug, Args)]
+pub struct Index {
+    /// Vectors made by `corpuscle transform`
+    vectors: PathBuf,
+    /// Index to write
+    #[arg(short, long, value_name = "INDEX")]
+    output: PathBuf,
+    /// The LSI model that the vectors were made with, so that `corpuscle query --text` can be answered
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+}
+
+impl Index {
+    /// Runs on every rank of the job; the dispatcher alone has something to do.
+    pub fn run(self, job: &Job) -> Result<Outcome> {
+        let _phase = job.account.enter_phase("index");
+        if job.is_dispatcher() {
+            let inputs = [Some(&self.vectors), self.model.as_ref()].into_iter().flatten();
+            refuse_inputs_as_output(inputs.map(PathBuf::as_path), &self.output)?;
+        }
+        let target = job.target(&self.output)?;
+        let header = target.map(|target| make(job, &self.vectors, self.model.as_deref(), target)).transpose()?;
+        let result = header.map(|header| {
+            json!({ "documents": header.documents, "columns": header.columns, "zero_vectors": header.zero_vectors })
+        });
+        Ok(Outcome {
+            output: Some(self.output),
+            parameters: json!({ "text": self.model.is_some() }),
+            result: result.unwrap_or_default(),
+            accounted: true,
+        })
+    }
+}

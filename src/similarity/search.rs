@@ -1,0 +1,160 @@
+//! Many queries over an index that is spread over the workers.
+//!
+//! Problem: the n documents of largest cosine for each of q queries; index (documents x k), queries (q x k).
+//! Algorithm: a fold over stretches of 8,192 documents, which workers keep in memory; each worker keeps the best of what it
+//! has seen, the lists are joined in a binary tree. Queries go in batches that every worker gets.
+//! Cost: 2 k flops a query and document; a batch costs a broadcast of 4 k bytes a query, one or more rounds of the fold, and
+//! 12 n bytes a query up the tree. Memory of a worker: its share of the index (within `--memory`; what does not fit is read
+//! again for each batch), and 16 n bytes a thread and query of a batch.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::index::Index;
+use super::nearest::{Answers, Neighbour};
+use super::scan::{DOCUMENTS, QUERIES, Queries, Scan, Stretch};
+use crate::comm::Route;
+use crate::dispatch::{Dataset, Job, Parcel, Source, merge};
+use crate::error::{Error, Result};
+
+/// Documents of a stretch.
+const STRETCH: usize = 16 * DOCUMENTS;
+/// Most queries of a batch.
+const BATCH: usize = 16 * QUERIES;
+/// Most neighbours of all queries of a batch together, unless one query alone wants more.
+const BATCH_NEIGHBOURS: usize = 1 << 22;
+
+/// What is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// Number of queries.
+    pub queries: usize,
+    /// Neighbours of each; at most as many as the index can give.
+    pub wanted: usize,
+    /// Query i is document i, which is not to be found.
+    pub own: bool,
+}
+
+impl Search {
+    /// Queries of a batch: decided by the search alone, as the bits of a product may depend on its shape.
+    fn batch(&self) -> usize {
+        (BATCH_NEIGHBOURS / self.wanted.max(1)).clamp(1, BATCH)
+    }
+}
+
+/// An index spread over the workers.
+pub struct Spread<'j, 'c, 'i> {
+    index: &'i Index,
+    dataset: Dataset<'j, 'c, Stretches<'i>>,
+}
+
+impl<'j, 'c, 'i> Spread<'j, 'c, 'i> {
+    /// Brings the stretches to their workers if there is memory for all of them. Collective.
+    pub fn new(job: &'j Job<'c>, index: &'i Index) -> Result<Self> {
+        let dataset = Dataset::new(job, Stretches { index, next: 0 })?;
+        let most = i64::MAX as u64 / job.comm.size() as u64;
+        let room = if job.works() { job.memory.min(most) as i64 } else { 0 };
+        let room = job.wait(job.comm.sum(Route::World, vec![room]))?;
+        let header = index.header();
+        // Reading what cannot be kept would be in vain.
+        if room.iter().all(|&room| header.documents * header.columns as u64 * 4 <= room as u64) {
+            dataset.fold(|_, _| Ok(()))?;
+        }
+        Ok(Spread { index, dataset })
+    }
+
+    /// Answers all queries. On the dispatcher, `read` gives queries `first .. first + count` (count x k, unit length or
+    /// zero) and `take` gets their neighbours, best first, in the order of the queries. Collective; all ranks have the same
+    /// `search`.
+    pub fn search(
+        &self,
+        search: Search,
+        mut read: impl FnMut(usize, usize) -> Result<Array2<f32>>,
+        mut take: impl FnMut(ArrayView2<f32>, Vec<Vec<Neighbour>>) -> Result<()>,
+    ) -> Result<()> {
+        let job = self.dataset.job();
+        let columns = self.index.header().columns;
+        for first in (0..search.queries).step_by(search.batch()) {
+            let count = search.batch().min(search.queries - first);
+            let message = job.share(|| Ok(bytes(&job.account.io(|| read(first, count))?)))?;
+            let queries = Queries { vectors: rows(&message, columns)?, own: search.own.then_some(first as u64) };
+            let mut scan = Scan::new(&queries, search.wanted, job.pool.current_num_threads());
+            self.dataset.fold(|_, stretch| {
+                let documents = stretch.vectors.nrows();
+                job.account.count(|counters| {
+                    counters.documents += documents as u64;
+                    counters.flops += 2 * (documents * columns * count) as u64;
+                });
+                scan.search(job.pool, stretch)
+            })?;
+            let answers = job.account.compute(|| Answers::new(search.wanted, scan.finish()));
+            if let Some(answers) = merge(job, answers)? {
+                take(queries.vectors.view(), answers.into_lists())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows as bytes, to travel.
+fn bytes(rows: &Array2<f32>) -> Vec<u8> {
+    bytemuck::cast_slice(rows.as_standard_layout().as_slice().unwrap_or_default()).to_vec()
+}
+
+/// Undoes [`bytes`].
+fn rows(message: &[u8], columns: usize) -> Result<Array2<f32>> {
+    let damaged = || Error::failed("damaged vectors in a message");
+    if !message.len().is_multiple_of(4 * columns) {
+        return Err(damaged());
+    }
+    let values: Vec<f32> = bytemuck::pod_collect_to_vec(message);
+    Array2::from_shape_vec((values.len() / columns, columns), values).map_err(|_| damaged())
+}
+
+/// The index as a dataset of stretches.
+struct Stretches<'i> {
+    index: &'i Index,
+    next: u64,
+}
+
+impl Stretches<'_> {
+    fn vectors(&self, parcel: &Parcel) -> Result<Array2<f32>> {
+        let (first, documents) = (parcel.number as usize * STRETCH, self.index.header().documents as usize);
+        self.index.reader()?.rows("vectors", first, STRETCH.min(documents.saturating_sub(first)))
+    }
+}
+
+impl Source for Stretches<'_> {
+    type Item = Stretch;
+    const KNOWN: bool = true;
+
+    fn next(&mut self) -> Result<Option<Parcel>> {
+        let header = self.index.header();
+        let first = self.next * STRETCH as u64;
+        let documents = header.documents.saturating_sub(first).min(STRETCH as u64);
+        let parcel = Parcel {
+            number: self.next,
+            weight: documents,
+            memory: documents * header.columns as u64 * 4,
+            ..Parcel::default()
+        };
+        self.next += 1;
+        Ok((documents > 0).then_some(parcel))
+    }
+
+    fn visible(&self) -> bool {
+        self.index.visible()
+    }
+
+    fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
+        Ok(bytes(&self.vectors(parcel)?))
+    }
+
+    fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<Stretch> {
+        let vectors = rows(&bytes, self.index.header().columns)?;
+        Ok(Stretch::new(parcel.number * STRETCH as u64, vectors))
+    }
+
+    fn load(&self, parcel: &Parcel) -> Result<Stretch> {
+        Ok(Stretch::new(parcel.number * STRETCH as u64, self.vectors(parcel)?))
+    }
+}
