@@ -1,46 +1,25 @@
 //! The dictionary beside a matrix: which term each column stands for.
 
-use crate::error::{At, Error, Result};
+use crate::corpus::dictionary_file::DictionaryFile;
+use crate::corpus::word_list::text_of;
+use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Reads the terms of a matrix with `columns` columns from a file of one of two formats:
+/// Reads the terms of a matrix with `columns` columns from a file of one of two formats, plain or compressed:
 ///
 /// - a term a line, the first for column 0;
-/// - gensim's `Dictionary.save_as_text`: a line with the number of documents, then `id<TAB>term<TAB>document frequency`
-///   in any order; older files leave out the first line.
+/// - gensim's text format ([`DictionaryFile`]).
 ///
 /// Terms beyond the columns are kept: the last ones of a dictionary may occur in no document.
 ///
-/// Errors name the line: fewer terms than columns, an id twice or missing, an empty term, no UTF-8.
+/// Errors: fewer terms than columns, an empty term, no UTF-8; those of [`DictionaryFile::parse`].
 pub fn read(path: &Path, columns: u32) -> Result<Vec<String>> {
-    let text = std::fs::read(path).at(path)?;
-    let text = String::from_utf8(text).map_err(|e| {
-        let line = memchr::memchr_iter(b'\n', &e.as_bytes()[..e.utf8_error().valid_up_to()]).count() + 1;
-        Error::failed(format!("{}:{line}: is not UTF-8; convert the dictionary first", path.display()))
-    })?;
-    let refuse = |line: usize, what: String| Err(Error::failed(format!("{}:{}: {what}", path.display(), line + 1)));
-    let lines: Vec<&str> = text.lines().collect();
-    let has_count = lines.first().is_some_and(|line| line.trim().parse::<u64>().is_ok());
-    let first = usize::from(has_count && lines.get(1).is_some_and(|line| numbered(line).is_some()));
-    let mut terms: Vec<String> = Vec::new();
-    if lines.get(first).is_some_and(|line| numbered(line).is_some()) {
-        let count = lines.len() - first;
-        let mut slots = vec![None; count];
-        for (number, line) in lines.iter().enumerate().skip(first) {
-            match numbered(line) {
-                None => return refuse(number, "expected an id, a term and a frequency, separated by tabs".into()),
-                Some((id, _)) if id >= count => {
-                    return refuse(number, format!("id {id} in a dictionary of {count} terms: ids must have no gaps"));
-                }
-                Some((id, _)) if slots[id].is_some() => return refuse(number, format!("id {id} is given twice")),
-                Some((id, term)) => slots[id] = Some(term.to_string()),
-            }
-        }
-        // As many distinct ids below the count as there are lines: none is missing.
-        terms.extend(slots.into_iter().flatten());
+    let text = text_of(path)?;
+    let terms = if DictionaryFile::recognises(&text) {
+        DictionaryFile::parse(&text, path)?.terms
     } else {
-        terms.extend(lines.iter().map(|line| line.to_string()));
-    }
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
     if let Some(empty) = terms.iter().position(String::is_empty) {
         return Err(Error::failed(format!("{}: the term of column {empty} is empty", path.display())));
     }
@@ -49,14 +28,6 @@ pub fn read(path: &Path, columns: u32) -> Result<Vec<String>> {
         return Err(Error::failed(format!("{path}: {count} terms for a matrix of {columns} columns")));
     }
     Ok(terms)
-}
-
-/// Id and term of a line of gensim's format.
-fn numbered(line: &str) -> Option<(usize, &str)> {
-    let (id, rest) = line.split_once('\t')?;
-    let (term, frequency) = rest.rsplit_once('\t')?;
-    frequency.trim_end().parse::<u64>().ok()?;
-    Some((id.parse().ok()?, term))
 }
 
 /// Terms for a matrix that comes without a dictionary.
