@@ -75,7 +75,11 @@ impl Export {
 
 /// The format that a name stands for, what it says of compression aside.
 fn format_of(path: &Path) -> Result<OutputFormat> {
-    let plain = if Compression::of_name(path) == Compression::None { path } else { Path::new(path.file_stem().unwrap_or_default()) };
+    let plain = if Compression::of_name(path) == Compression::None {
+        path
+    } else {
+        Path::new(path.file_stem().unwrap_or_default())
+    };
     match plain.extension().and_then(|extension| extension.to_str()) {
         Some("mm" | "mtx") => Ok(OutputFormat::Mm),
         _ => Err(Error::usage(format!(

@@ -45,8 +45,7 @@ pub struct ExportSpec {
 impl ExportSpec {
     /// The files beside the matrix, each with what is written to it.
     fn beside(&self) -> impl Iterator<Item = (Beside, &Path)> {
-        let files =
-            [(Beside::Dictionary, &self.dictionary), (Beside::Ids, &self.ids), (Beside::Labels, &self.labels)];
+        let files = [(Beside::Dictionary, &self.dictionary), (Beside::Ids, &self.ids), (Beside::Labels, &self.labels)];
         files.into_iter().filter_map(|(what, path)| Some((what, path.as_deref()?)))
     }
 

@@ -131,6 +131,7 @@ impl Inputs {
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
+            rows: spec.rows,
             next_line: self.matrix.first_line(),
             assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone()),
             documents,
@@ -153,6 +154,7 @@ fn first_impression(matrix: &Matrix) -> Result<Assumptions> {
 struct Assembly<'j> {
     job: &'j Job<'j>,
     path: PathBuf,
+    rows: Rows,
     /// Line the next piece begins on, from 1.
     next_line: u64,
     assembler: Assembler,
@@ -205,7 +207,7 @@ impl Assembly<'_> {
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm"}), checksums))
+        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
     }
 }
 

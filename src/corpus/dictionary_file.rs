@@ -59,7 +59,10 @@ impl DictionaryFile {
         let mut lines = text.lines().zip(1..).peekable();
         let documents = lines.next_if(|(line, _)| parse_line(line).is_none()).map(|(line, _)| parse_count(line));
         let Some(documents) = documents.map_or(Some(None), |count| count.map(Some)) else {
-            return refuse(1, "expected the number of documents, or an id, a term and a frequency separated by tabs".into());
+            return refuse(
+                1,
+                "expected the number of documents, or an id, a term and a frequency separated by tabs".into(),
+            );
         };
         let count = lines.clone().count();
         let mut slots = vec![None; count];
@@ -70,7 +73,9 @@ impl DictionaryFile {
                 Some((id, ..)) if id >= count => {
                     return refuse(
                         number,
-                        format!("id {id} in a dictionary of {count} terms: ids must have no gaps; gensim's compactify() closes them"),
+                        format!(
+                            "id {id} in a dictionary of {count} terms: ids must have no gaps; gensim's compactify() closes them"
+                        ),
                     );
                 }
                 Some((id, ..)) if slots[id].is_some() => return refuse(number, format!("id {id} is given twice")),

@@ -228,7 +228,9 @@ fn sizes(field: Field, rows: Rows, words: &[&str]) -> std::result::Result<Header
         return Err(format!("{documents} documents x {terms} terms: more than 2^32 - 1 rows or columns"));
     };
     if terms > limit {
-        return Err(format!("{terms} terms are more than {limit}; are rows and columns exchanged? --rows says which is which"));
+        return Err(format!(
+            "{terms} terms are more than {limit}; are rows and columns exchanged? --rows says which is which"
+        ));
     }
     if u128::from(entries) > u128::from(height) * u128::from(width) {
         return Err(format!("{entries} entries do not fit into {height} x {width}"));
@@ -481,7 +483,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.mm");
         let open = |comment: &str, rows| {
-            std::fs::write(&path, format!("%%MatrixMarket matrix coordinate real general\n{comment}\n7 3 1\n6 2 0.5\n")).unwrap();
+            std::fs::write(
+                &path,
+                format!("%%MatrixMarket matrix coordinate real general\n{comment}\n7 3 1\n6 2 0.5\n"),
+            )
+            .unwrap();
             Matrix::open(&path, rows).unwrap()
         };
         let matrix = open("% corpuscle: values log-entropy", Rows::Terms);
@@ -493,7 +499,9 @@ mod tests {
         }
         let wrong = parse_lines(b"8 2 5\n", &matrix.header).failure.unwrap();
         assert_eq!(wrong, (0, "term \"8\" is no number from 1 to 7".into()));
-        for comment in ["%", "% corpuscle: values", "% corpuscle: values counts", "% corpuscle: values a b", "% values nfc"] {
+        for comment in
+            ["%", "% corpuscle: values", "% corpuscle: values counts", "% corpuscle: values a b", "% values nfc"]
+        {
             assert_eq!(open(comment, Rows::Documents).weighting, None, "{comment}");
         }
     }
@@ -599,8 +607,10 @@ mod tests {
 
     #[test]
     fn damaged_messages_are_refused() {
-        let parsed =
-            parse_lines(b"1 1 1\n\n2 1 1\nx", &Header { field: Field::Real, rows: Rows::Documents, documents: 2, terms: 1, entries: 2 });
+        let parsed = parse_lines(
+            b"1 1 1\n\n2 1 1\nx",
+            &Header { field: Field::Real, rows: Rows::Documents, documents: 2, terms: 1, entries: 2 },
+        );
         assert_eq!((parsed.lines, parsed.entries.len(), parsed.entries[1].line), (3, 2, 2));
         let bytes = parsed.encode();
         assert_eq!(Parsed::decode(&bytes).unwrap(), parsed);

@@ -116,7 +116,8 @@ impl PieceRows {
 
 /// Whether a value can be a count.
 pub fn is_count(value: f32) -> bool {
-    value.fract() == 0.0 && (0.0..MAX_COUNT as f32).contains(&value)
+    // Not `fract`, which is a call where there is no instruction for it.
+    value as u32 as f32 == value && value < MAX_COUNT as f32
 }
 
 /// What a worker makes of a piece.
@@ -175,11 +176,15 @@ mod tests {
         let entries = rows.unpacked(1..2, 100);
         assert_eq!(entries, [Entry { document: 3, term: 2, value: 2.0, line: 102 }]);
         assert_eq!(rows.unpacked(0..2, 0).len(), 3);
-        for (text, counts) in [("1 1 0.5\n", false), ("1 1 -1\n", false), ("1 1 16777215\n", true), ("1 1 16777216\n", false)] {
+        for (text, counts) in
+            [("1 1 0.5\n", false), ("1 1 -1\n", false), ("1 1 16777215\n", true), ("1 1 16777216\n", false)]
+        {
             let Digest::Rows(rows) = digest(text) else { panic!("is plain") };
             assert_eq!(rows.counts, counts, "{text}");
         }
-        for text in ["2 1 5\n1 1 5\n", "1 2 1\n1 1 1\n", "1 1 1\n1 1 1\n", "1 1 0\n", "\n1 1 1\n", "%\n1 1 1\n", "1 x 1\n", ""] {
+        for text in
+            ["2 1 5\n1 1 5\n", "1 2 1\n1 1 1\n", "1 1 1\n1 1 1\n", "1 1 0\n", "\n1 1 1\n", "%\n1 1 1\n", "1 x 1\n", ""]
+        {
             assert!(matches!(digest(text), Digest::Entries(_)), "{text:?}");
         }
     }

@@ -28,14 +28,16 @@ pub enum Format {
     Corpus,
     /// A latent semantic model: left vectors, singular values.
     Lsi,
-    /// Term weights learned from a corpus.
+    /// Idfs learned from a corpus.
     Tfidf,
+    /// Term weights learned from a corpus, of another scheme than tf-idf.
+    Weights,
     /// Dense document vectors.
     Vectors,
 }
 
 impl Format {
-    const ALL: [Format; 4] = [Format::Corpus, Format::Lsi, Format::Tfidf, Format::Vectors];
+    const ALL: [Format; 5] = [Format::Corpus, Format::Lsi, Format::Tfidf, Format::Weights, Format::Vectors];
 
     /// The value of the root attribute `format`.
     pub fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Format {
             Format::Corpus => "corpuscle-corpus",
             Format::Lsi => "corpuscle-lsi",
             Format::Tfidf => "corpuscle-tfidf",
+            Format::Weights => "corpuscle-weights",
             Format::Vectors => "corpuscle-vectors",
         }
     }
@@ -53,6 +56,7 @@ impl Format {
             Format::Corpus => "a corpus",
             Format::Lsi => "an LSI model",
             Format::Tfidf => "a tf-idf model",
+            Format::Weights => "a model of term weights",
             Format::Vectors => "document vectors",
         }
     }

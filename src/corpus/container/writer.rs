@@ -16,6 +16,12 @@ enum Data {
     Weights(NumberColumn<f32>),
 }
 
+/// Values of a document as they go to disk.
+enum Stretch<'a> {
+    Counts(&'a [u32]),
+    Weights(&'a [f32]),
+}
+
 /// Datasets that grow with the documents.
 struct Columns {
     matrix: Group,
@@ -103,11 +109,21 @@ impl CorpusWriter {
     /// numbers from 1 to 2^24, a full disk.
     pub fn append(&mut self, chunk: &CsrChunk, ids: &[String], labels: Option<&[String]>) -> Result<()> {
         self.check(chunk, ids, labels)?;
+        // Below 2^31: `check` has compared them with the dictionary.
+        let indices: &[i32] = bytemuck::cast_slice(&chunk.indices);
+        let counts: Vec<u32> = match self.values {
+            Values::Counts => chunk.data.iter().map(|&count| count as u32).collect(),
+            Values::Weights(_) => Vec::new(),
+        };
         // Document by document, so that the order of blocks in the file does not depend on the size of `chunk`.
         for row in 0..chunk.documents() {
-            let (terms, values) = chunk.document(row);
+            let span = chunk.indptr[row] as usize..chunk.indptr[row + 1] as usize;
+            let values = match self.values {
+                Values::Counts => Stretch::Counts(&counts[span.clone()]),
+                Values::Weights(_) => Stretch::Weights(&chunk.data[span.clone()]),
+            };
             let label = labels.map(|labels| labels[row].as_str());
-            if let Err(e) = self.push_document(terms, values, &ids[row], label) {
+            if let Err(e) = self.push_document(&indices[span], values, &ids[row], label) {
                 return Err(Error::failed(format!("{}: {}", self.file.path().display(), cause(&e))));
             }
         }
@@ -132,7 +148,7 @@ impl CorpusWriter {
         }
         if self.values == Values::Counts
             && let Some(at) =
-                chunk.data.iter().position(|&v| v.fract() != 0.0 || !(1.0..=MAX_COUNT as f32).contains(&v))
+                chunk.data.iter().position(|&v| v as u32 as f32 != v || !(1.0..=MAX_COUNT as f32).contains(&v))
         {
             let row = chunk.indptr.partition_point(|&begin| begin <= at as u64) as u64 - 1;
             return refuse(format!(
@@ -144,19 +160,17 @@ impl CorpusWriter {
         Ok(())
     }
 
-    fn push_document(&mut self, terms: &[u32], values: &[f32], id: &str, label: Option<&str>) -> hdf5::Result<()> {
-        // Below 2^31: `terms` was checked against the dictionary.
-        let indices: Vec<i32> = terms.iter().map(|&term| term as i32).collect();
-        self.columns.indices.push(&indices)?;
-        match &mut self.columns.data {
-            Data::Counts(column) => {
-                let counts: Vec<u32> = values.iter().map(|&count| count as u32).collect();
-                column.push(&counts)?;
-                for (&term, &count) in terms.iter().zip(&counts) {
+    fn push_document(&mut self, terms: &[i32], values: Stretch, id: &str, label: Option<&str>) -> hdf5::Result<()> {
+        self.columns.indices.push(terms)?;
+        match (&mut self.columns.data, values) {
+            (Data::Counts(column), Stretch::Counts(counts)) => {
+                column.push(counts)?;
+                for (&term, &count) in terms.iter().zip(counts) {
                     self.collection_frequency[term as usize] += u64::from(count);
                 }
             }
-            Data::Weights(column) => column.push(values)?,
+            (Data::Weights(column), Stretch::Weights(weights)) => column.push(weights)?,
+            _ => unreachable!("both follow from the values of the corpus"),
         }
         for &term in terms {
             self.document_frequency[term as usize] += 1;
