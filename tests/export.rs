@@ -123,7 +123,7 @@ fn the_same_bytes_for_any_ranks_and_threads() {
         }
         for count in [2, 3, 5] {
             for scatter in [None, Some(&"--scatter")] {
-                [&matrix, &terms].map(|path| fs::remove_file(path).unwrap());
+                [&matrix, &terms].into_iter().for_each(|path| fs::remove_file(path).unwrap());
                 ranks(count, arguments.iter().chain(scatter)).ok();
                 assert_eq!(digests(), expected, "{name}: {count} ranks {scatter:?}");
             }

@@ -82,7 +82,10 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         spec.check()?;
     }
     let target = job.target(&spec.output)?;
-    let beside = spec.beside().map(|(what, path)| Ok((what, job.target(path)?))).collect::<Result<Vec<_>>>()?;
+    let beside = spec
+        .beside()
+        .map(|(what, path)| Ok((what, Compression::of_name(path), job.target(path)?)))
+        .collect::<Result<Vec<_>>>()?;
     let corpus = job.account.phase("open", || Corpus::open(job, &spec.corpus))?;
     let header = corpus.header();
     if job.is_dispatcher() && spec.labels.is_some() && !header.labelled {
@@ -93,8 +96,8 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
     let counts = header.values == Values::Counts;
 
     let phase = job.account.enter_phase("export");
-    let mut output = target.map(|target| Output::create(target, compression, &writer::header(header, spec.rows)));
-    let mut output = output.take().transpose()?;
+    let create = |target| Output::create(target, compression, &writer::header(header, spec.rows));
+    let mut output = target.map(create).transpose()?;
     // Each chunk is written once: none is kept.
     let job = &Job { memory: 0, ..*job };
     let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?;
@@ -108,7 +111,7 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
                 blocks.map(|block| compression.compress(writer::lines(chunk, block, counts, spec.rows))).collect()
             });
             let mut answer = documents.to_le_bytes().to_vec();
-            answer.extend(blocks.into_iter().flatten());
+            blocks.iter().for_each(|block| answer.extend_from_slice(block));
             Ok(answer)
         },
         |_, answer| {
@@ -128,25 +131,34 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
 }
 
 /// Completes all files, then puts each in its place, the matrix last.
-fn finish(matrix: Output, beside: Vec<(Beside, Option<Target>)>, corpus: &CorpusReader) -> Result<()> {
-    let beside = beside.into_iter().filter_map(|(what, target)| Some((what, target?)));
-    let written = beside.map(|(what, target)| write_beside(what, target, corpus)).collect::<Result<Vec<_>>>()?;
-    let matrix = matrix.close()?;
-    written.into_iter().chain([matrix]).try_for_each(Target::commit)
+fn finish(matrix: Output, beside: Vec<(Beside, Compression, Option<Target>)>, corpus: &CorpusReader) -> Result<()> {
+    let mut complete = Vec::new();
+    for (what, compression, target) in beside {
+        if let Some(target) = target {
+            complete.push(write_beside(what, compression, target, corpus)?);
+        }
+    }
+    complete.push(matrix.close()?);
+    complete.into_iter().try_for_each(Target::commit)
 }
 
-/// The matrix being written, on the dispatcher.
+/// A file being written on the dispatcher, part by part.
 struct Output {
     file: BufWriter<File>,
     target: Target,
 }
 
 impl Output {
+    /// Begins the matrix with its header.
     fn create(target: Target, compression: Compression, header: &str) -> Result<Output> {
-        let file = File::create(target.temporary()).at(target.path())?;
-        let mut output = Output { file: BufWriter::new(file), target };
+        let mut output = Output::open(target)?;
         output.append(&compression.compress(header.as_bytes().to_vec()))?;
         Ok(output)
+    }
+
+    fn open(target: Target) -> Result<Output> {
+        let file = File::create(target.temporary()).at(target.path())?;
+        Ok(Output { file: BufWriter::new(file), target })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
@@ -159,49 +171,47 @@ impl Output {
     }
 }
 
-/// Writes a file beside the matrix, compressed as its own name says.
-fn write_beside(what: Beside, target: Target, corpus: &CorpusReader) -> Result<Target> {
-    let header = corpus.header();
-    let mut text = Vec::new();
+/// Writes a file beside the matrix.
+fn write_beside(what: Beside, compression: Compression, target: Target, corpus: &CorpusReader) -> Result<Target> {
+    let mut output = Output::open(target)?;
     match what {
         Beside::Dictionary => {
             let dictionary = DictionaryFile {
-                documents: Some(header.documents),
+                documents: Some(corpus.header().documents),
                 terms: corpus.terms()?,
                 document_frequency: corpus.document_frequency()?,
             };
-            dictionary.write(&mut text, Order::Word).at(target.path())?;
+            let mut text = Vec::new();
+            dictionary.write(&mut text, Order::Word).at(output.target.path())?;
+            output.append(&compression.compress(text))?;
         }
-        Beside::Ids => {
-            let read = |first, count| corpus.ids(first, count);
-            write_names(&mut text, "id", header.documents, read).at(target.path())?;
-        }
-        Beside::Labels => {
-            let read = |first, count| Ok(corpus.labels(first, count)?.unwrap_or_default());
-            write_names(&mut text, "label", header.documents, read).at(target.path())?;
+        Beside::Ids | Beside::Labels => {
+            let documents = corpus.header().documents;
+            for first in (0..documents).step_by(NAMES_AT_A_TIME as usize) {
+                let count = NAMES_AT_A_TIME.min(documents - first);
+                let (names, kind) = match what {
+                    Beside::Labels => (corpus.labels(first, count)?.unwrap_or_default(), "label"),
+                    _ => (corpus.ids(first, count)?, "id"),
+                };
+                let text = lines_of(&names, first, kind).at(output.target.path())?;
+                output.append(&compression.compress(text))?;
+            }
         }
     }
-    std::fs::write(target.temporary(), Compression::of_name(target.path()).compress(text)).at(target.path())?;
-    Ok(target)
+    output.close()
 }
 
-/// Writes a line for each document.
-fn write_names(
-    out: &mut Vec<u8>,
-    what: &str,
-    documents: u64,
-    read: impl Fn(u64, u64) -> Result<Vec<String>>,
-) -> Result<()> {
-    for first in (0..documents).step_by(NAMES_AT_A_TIME as usize) {
-        for (name, document) in read(first, NAMES_AT_A_TIME.min(documents - first))?.iter().zip(first..) {
-            if name.contains(['\n', '\r']) {
-                return Err(Error::failed(format!(
-                    "the {what} {name:?} of document {document} holds a line break and cannot be written as a line"
-                )));
-            }
-            out.extend_from_slice(name.as_bytes());
-            out.push(b'\n');
+/// Names of documents from `first` on, a line each.
+fn lines_of(names: &[String], first: u64, kind: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for (name, document) in names.iter().zip(first..) {
+        if name.contains(['\n', '\r']) {
+            return Err(Error::failed(format!(
+                "the {kind} {name:?} of document {document} holds a line break and cannot be written as a line"
+            )));
         }
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'\n');
     }
-    Ok(())
+    Ok(text)
 }

@@ -10,7 +10,7 @@ use crate::corpus::chunk::CsrChunk;
 use crate::corpus::container::{CorpusHeader, Values};
 use crate::corpus::matrix_market::{Rows, VALUES_COMMENT};
 
-/// Nonzeros (and documents) of a block: about a megabyte of text, compressed and formatted by itself.
+/// Nonzeros of a block: about a megabyte of text, which is written and compressed by itself.
 const BLOCK: u64 = 1 << 16;
 
 /// Banner, comment and size line.

@@ -139,14 +139,9 @@ mod tests {
 
     #[test]
     fn models_travel_unchanged_and_damage_is_noticed() {
-        let [df, cf, sums] = [vec![3, 1], vec![7, 1], vec![5, 1 << 39, 0, 0]];
-        let documents = df.iter().sum();
-        let unsigned = |list: &[i64]| list.iter().map(|&n| n as u64).collect::<Vec<u64>>();
-        let bm25 = |variant| {
-            Bm25Model::fit(variant, Bm25Parameters::default(), documents as u64, &unsigned(&df), &unsigned(&cf))
-                .unwrap()
-        };
-        let entropy = LogEntropyModel::fit(documents as u64, &unsigned(&cf), &sums, false).unwrap();
+        let (documents, df, cf, sums) = (4, [3, 1], [7, 1], [5, 1 << 39, 0, 0]);
+        let bm25 = |variant| Bm25Model::fit(variant, Bm25Parameters::default(), documents, &df, &cf).unwrap();
+        let entropy = LogEntropyModel::fit(documents, &cf, &sums, false).unwrap();
         for (model, code) in [
             (WeightModel::LogEntropy(entropy), "log-entropy-raw"),
             (WeightModel::Bm25(bm25(Variant::Okapi)), "bm25-okapi"),
