@@ -211,8 +211,16 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
         (into(counts, &["--pivot", "-1"]), 2, &["pivot -1"]),
         (into(counts, &["--scheme", "bm25-okapi", "--k1", "-1"]), 2, &["k1 -1"]),
         (into(counts, &["--scheme", "bm25-lucene", "--b", "1.5"]), 2, &["b 1.5"]),
-        (into(counts, &["--scheme", "bm25-lucene", "--epsilon", "0.1"]), 2, &["--epsilon is no option of this scheme"]),
-        (into(counts, &["--scheme", "log-entropy", "--smart", "nfc"]), 2, &["--smart is no option of this scheme"]),
+        (
+            into(counts, &["--scheme", "bm25-lucene", "--epsilon", "0.1"]),
+            2,
+            &["--epsilon is an option of --scheme bm25-okapi, not of bm25-lucene"],
+        ),
+        (
+            into(counts, &["--scheme", "log-entropy", "--smart", "nfc"]),
+            2,
+            &["--smart is an option of --scheme tfidf, not of log-entropy"],
+        ),
         (vec!["tfidf", counts, "-o", out, "--model-out", out], 2, &["out.h5", "one file"]),
     ];
     for (arguments, code, words) in &cases {

@@ -21,8 +21,8 @@ enum OutputFormat {
 
 /// Write a corpus as a MatrixMarket file, for gensim, scipy and others
 ///
-/// Counts are written as whole numbers, weights so that they read back exactly. A name that ends in .gz, .bz2 or .zst is
-/// written compressed.
+/// Counts are written as whole numbers, weights so that they read back exactly. A file whose name
+/// ends in .gz, .bz2 or .zst is compressed.
 ///
 /// Examples: corpuscle export corpus.h5 -o corpus.mm --dictionary-out dictionary.txt
 ///           corpuscle export tfidf.h5 -o tfidf.mtx.gz

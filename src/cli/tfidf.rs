@@ -33,6 +33,13 @@ enum SchemeName {
     Bm25Atire,
 }
 
+impl SchemeName {
+    /// As it is typed.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// Weight the counts of a corpus by tf-idf, log-entropy or BM25
 ///
 /// Examples: corpuscle tfidf train.h5 -o train-tfidf.h5 --model-out tfidf.h5
@@ -110,9 +117,9 @@ impl Tfidf {
             ("--b", self.b.is_some(), &BM25),
             ("--epsilon", self.epsilon.is_some(), &[SchemeName::Bm25Okapi]),
         ];
-        if let Some((option, ..)) = given.iter().find(|(_, given, of)| *given && !of.contains(&self.scheme)) {
-            let what =
-                format!("{option} is no option of this scheme; `corpuscle tfidf --help` says which it belongs to");
+        if let Some((option, _, of)) = given.iter().find(|(_, given, of)| *given && !of.contains(&self.scheme)) {
+            let names: Vec<String> = of.iter().map(|scheme| scheme.name()).collect();
+            let what = format!("{option} is an option of --scheme {}, not of {}", names.join(", "), self.scheme.name());
             return Err(Error::usage(what));
         }
         let bm25 = |variant| {

@@ -2,7 +2,11 @@
 
 use crate::corpus::dictionary_file::DictionaryFile;
 use crate::corpus::word_list::text_of;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
+use crate::store::column::StringReader;
+use crate::store::file::{AtFile, OpenFile};
+use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 
 /// Reads the terms of a matrix with `columns` columns from a file of one of two formats, plain or compressed:
@@ -30,6 +34,37 @@ pub fn read(path: &Path, columns: u32) -> Result<Vec<String>> {
     Ok(terms)
 }
 
+/// The terms of a dictionary that is to be used again: of one of our files that has one, or of a text file as
+/// [`read`] takes it. Each occurs once.
+///
+/// Errors: a file without a dictionary, a term twice; those of [`read`].
+pub fn of_dictionary(path: &Path) -> Result<Vec<String>> {
+    let refuse = |what: String| Err(Error::failed(format!("{}: {what}", path.display())));
+    let mut head = Vec::new();
+    if !path.is_dir() {
+        std::fs::File::open(path).at(path)?.take(4).read_to_end(&mut head).at(path)?;
+    }
+    let terms = match head[..] {
+        [0x89, b'H', b'D', b'F'] => {
+            let open = OpenFile::open(path)?;
+            if !open.file.link_exists("terms") {
+                return refuse(format!("holds {}, which come without a dictionary", open.format.description()));
+            }
+            let terms = || StringReader::open(&open.file, path, "terms").and_then(|terms| terms.read(0, terms.len()));
+            terms().at_file(path)?
+        }
+        // The protocols of Python's pickle that gensim has used.
+        [0x80, 2..=5, ..] => return refuse("a pickled Dictionary; write it with gensim's save_as_text".into()),
+        _ => read(path, 0)?,
+    };
+    let mut met = HashSet::with_capacity(terms.len());
+    match terms.iter().find(|&term| !met.insert(term)) {
+        _ if terms.is_empty() => refuse("holds no terms".into()),
+        Some(term) => refuse(format!("the dictionary has the term {term:?} twice")),
+        None => Ok(terms),
+    }
+}
+
 /// Terms for a matrix that comes without a dictionary.
 pub fn invented(columns: u32) -> Vec<String> {
     (0..columns).map(|column| format!("term{column}")).collect()
@@ -55,6 +90,22 @@ mod tests {
         assert_eq!(parse("1\tb\t2\n0\ta\t2\n", 2).unwrap(), ["a", "b"]);
         // A plain list may begin with a number.
         assert_eq!(parse("2024\nyear\n", 2).unwrap(), ["2024", "year"]);
+    }
+
+    #[test]
+    fn a_dictionary_has_terms_and_each_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d");
+        let terms = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            of_dictionary(&path).map_err(|e| e.to_string())
+        };
+        assert_eq!(terms(b"5\n1\tb\t2\n0\ta\t2\n").unwrap(), ["a", "b"]);
+        assert!(terms(b"a\nb\na\n").unwrap_err().contains("the term \"a\" twice"));
+        assert!(terms(b"").unwrap_err().contains("holds no terms"));
+        assert!(terms(b"\x80\x04\x95rest").unwrap_err().contains("save_as_text"));
+        assert!(terms(b"\x89HDF\r\n\x1a\nrest").unwrap_err().contains("damaged"));
+        assert!(of_dictionary(folder.path()).unwrap_err().to_string().contains("is a folder"));
     }
 
     #[test]
