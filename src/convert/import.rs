@@ -1,12 +1,12 @@
 //! A MatrixMarket file becomes a corpus.
 //!
-//! The file is cut into pieces of whole lines. Workers parse them and put the entries together to rows, and the dispatcher
-//! joins the rows that pieces have cut in two and writes the documents. Which values a corpus holds (counts or weights) and how it is assembled (as the entries
-//! come, or sorted first) must be known when its writing begins: the first piece is looked at, and in the rare file that
-//! turns out to be different further on, all ranks begin again.
+//! The file is cut into pieces of whole lines. Workers parse them and put the entries together to rows; the dispatcher joins
+//! the rows that pieces have cut in two and writes the documents. Which values a corpus holds (counts or weights) and how
+//! it is assembled (as the entries come, or sorted first) must be known when its writing begins: the first piece is looked
+//! at, and in the rare file that turns out to be different further on, all ranks begin again.
 //!
-//! Cost: the file is read once, 8 bytes an entry travel to the dispatcher, 16 where entries are not sorted. Memory: a few pieces per worker; for entries
-//! that are not sorted by document 16 bytes each on the dispatcher.
+//! Cost: the file is read once, 8 bytes an entry travel to the dispatcher, 16 where entries are not sorted. Memory: a few
+//! pieces per worker; for entries that are not sorted by document 16 bytes each on the dispatcher.
 
 use std::path::{Path, PathBuf};
 

@@ -129,6 +129,7 @@ impl Assembler {
         if !smooth || all < 3 {
             return self.push(&rows.unpacked(0..all, first_line), sink);
         }
+        // Smooth rows never ask for a restart.
         self.push(&rows.unpacked(0..1, first_line), sink)?;
         for row in 1..all - 1 {
             while self.document < rows.documents[row] {
