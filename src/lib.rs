@@ -8,9 +8,9 @@
 //! ```text
 //! cli        flags -> validated parameters -> one call
 //! build      raw text to a corpus
-//! convert    corpora made of something else than text: import, generate, split
+//! convert    corpora made of something else than text: import, export, generate, split
 //! lsi        the model: training, projection, quality
-//! weight     tf-idf and its relatives
+//! weight     term weights: tf-idf, log-entropy, BM25
 //! similarity the nearest of many vectors: index and query
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
 //! comm       the only rooms that know MPI

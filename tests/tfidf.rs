@@ -5,10 +5,12 @@ mod common;
 use common::corpora::{dictionary, documents, read_corpus, write_corpus};
 use common::{PROGRAM, alone, assert_all_gone, digest, has_mpi, names, ranks, start, text, truncated};
 use corpuscle::corpus::container::Values;
+use corpuscle::weight::saved::SavedModel;
 use corpuscle::weight::smart::SmartCode;
 use corpuscle::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
@@ -105,6 +107,36 @@ fn a_saved_model_weights_other_documents() {
 }
 
 #[test]
+fn models_of_all_schemes_weight_other_documents() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let [train, new, one, two, model] = ["train.h5", "new.h5", "one.h5", "two.h5", "model.h5"].map(file);
+    write_corpus(&train, &documents(300, 120, 3), Values::Counts, false);
+    let other = documents(90, 120, 4);
+    write_corpus(&new, &other, Values::Counts, true);
+    let schemes: [(&[&str], &str); 5] = [
+        (&["log-entropy"], "log-entropy"),
+        (&["log-entropy", "--no-normalize"], "log-entropy-raw"),
+        (&["bm25-okapi", "--k1", "1.2", "--epsilon", "0.5"], "bm25-okapi"),
+        (&["bm25-lucene", "--b", "0.3"], "bm25-lucene"),
+        (&["bm25-atire"], "bm25-atire"),
+    ];
+    for (scheme, code) in schemes {
+        let fit = ["tfidf", text(&train), "-o", text(&one), "--model-out", text(&model), "--scheme"];
+        alone(fit.iter().chain(scheme)).ok();
+        alone(["tfidf", text(&train), "-o", text(&two), "--model", text(&model)]).ok();
+        assert_eq!(read_corpus(&one).1, read_corpus(&two).1, "{scheme:?}");
+        alone(["tfidf", text(&new), "-o", text(&two), "--model", text(&model)]).ok();
+        let (reader, weighted) = read_corpus(&two);
+        let (SavedModel { model, .. }, _) = SavedModel::load(&model).unwrap();
+        assert_eq!(weighted, model.apply(&other).unwrap());
+        assert_eq!(reader.header().values, Values::Weights(code.into()));
+        let parameters = &reader.file().provenance().expect("provenance")["parameters"];
+        assert_eq!(parameters, &model.parameters());
+    }
+}
+
+#[test]
 fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
     let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
@@ -113,9 +145,17 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
     let (reader, _) = read_corpus(&counts);
     assert!(reader.chunks().len() >= 5, "too few chunks for five ranks: {}", reader.chunks().len());
     let (weights, model) = (file("weights.h5"), file("model.h5"));
-    let arguments = ["tfidf", text(&counts), "-o", text(&weights), "--model-out", text(&model), "--smart", "Ltb"];
-    let digests = || [digest(&weights), digest(&model)];
-    alone(arguments).ok();
+    for scheme in [&["--smart", "Ltb"][..], &["--scheme", "log-entropy"], &["--scheme", "bm25-okapi"]] {
+        same_bytes(&counts, &weights, &model, scheme);
+    }
+    assert_eq!(names(folder.path()), ["counts.h5", "model.h5", "weights.h5", "weights.h5.run.json"]);
+}
+
+/// Weights a corpus in all ways.
+fn same_bytes(counts: &Path, weights: &Path, model: &Path, scheme: &[&str]) {
+    let arguments = [&["tfidf", text(counts), "-o", text(weights), "--model-out", text(model)], scheme].concat();
+    let digests = || [digest(weights), digest(model)];
+    alone(&arguments).ok();
     let expected = digests();
     for threads in ["1", "2"] {
         alone(arguments.iter().chain(&["--threads", threads])).ok();
@@ -129,13 +169,11 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_corpus() {
     }
     for count in [2, 3, 5] {
         for scatter in [None, Some("--scatter")] {
-            fs::remove_file(&weights).expect("removed");
-            let finished = ranks(count, arguments.into_iter().chain(scatter));
-            finished.ok();
-            assert_eq!(digests(), expected, "{count} ranks {scatter:?}");
+            fs::remove_file(weights).expect("removed");
+            ranks(count, arguments.iter().copied().chain(scatter)).ok();
+            assert_eq!(digests(), expected, "{scheme:?}: {count} ranks {scatter:?}");
         }
     }
-    assert_eq!(names(folder.path()), ["counts.h5", "model.h5", "weights.h5", "weights.h5.run.json"]);
 }
 
 #[test]
@@ -157,7 +195,7 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
     let [cut, junk, out, missing, homeless] = [&cut, &junk, &out, &missing, &homeless].map(|path| text(path));
     let into = |corpus, more: &[&'static str]| [&["tfidf", corpus, "-o", out], more].concat();
     type Case<'a> = (Vec<&'a str>, i32, &'a [&'a str]);
-    let cases: [Case; 14] = [
+    let cases: [Case; 18] = [
         (into(missing, &[]), 1, &["missing.h5"]),
         (into(junk, &[]), 1, &["junk.h5"]),
         (into(cut, &[]), 1, &["counts.cut"]),
@@ -171,6 +209,18 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
         (into(counts, &["--smart", "nzc"]), 2, &["nzc", "f, t, p"]),
         (into(counts, &["--slope", "1.5"]), 2, &["slope 1.5"]),
         (into(counts, &["--pivot", "-1"]), 2, &["pivot -1"]),
+        (into(counts, &["--scheme", "bm25-okapi", "--k1", "-1"]), 2, &["k1 -1"]),
+        (into(counts, &["--scheme", "bm25-lucene", "--b", "1.5"]), 2, &["b 1.5"]),
+        (
+            into(counts, &["--scheme", "bm25-lucene", "--epsilon", "0.1"]),
+            2,
+            &["--epsilon is an option of --scheme bm25-okapi, not of bm25-lucene"],
+        ),
+        (
+            into(counts, &["--scheme", "log-entropy", "--smart", "nfc"]),
+            2,
+            &["--smart is an option of --scheme tfidf, not of log-entropy"],
+        ),
         (vec!["tfidf", counts, "-o", out, "--model-out", out], 2, &["out.h5", "one file"]),
     ];
     for (arguments, code, words) in &cases {

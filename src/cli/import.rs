@@ -7,19 +7,20 @@ use serde_json::json;
 
 use super::{Common, Outcome};
 use crate::convert::import::{ImportSpec, import};
+use crate::corpus::matrix_market::Rows;
 use crate::dispatch::Job;
 use crate::error::Result;
 
 /// Formats that can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum InputFormat {
-    /// MatrixMarket coordinate format, rows are documents; plain, gz, bz2 or zst
+    /// MatrixMarket coordinate format; plain, gz, bz2 or zst
     Mm,
 }
 
 /// Make a corpus of a MatrixMarket file
 ///
-/// Rows are documents, columns terms. Whole numbers are counts, anything else weights. Files sorted by document, as nearly
+/// Whole numbers are counts, anything else weights. Files sorted by document, as nearly
 /// all are, take little memory.
 #[derive(Debug, Args)]
 pub struct Import {
@@ -31,7 +32,10 @@ pub struct Import {
     /// Format of the file
     #[arg(long, value_enum, default_value_t = InputFormat::Mm)]
     format: InputFormat,
-    /// Terms of the columns: one a line, or a dictionary saved as text by gensim [default: term0, term1, ...]
+    /// What the rows of the matrix are
+    #[arg(long, value_enum, default_value_t = Rows::Documents)]
+    rows: Rows,
+    /// The terms: one a line, or a dictionary saved as text by gensim [default: term0, term1, ...]
     #[arg(long, value_name = "FILE")]
     dictionary: Option<PathBuf>,
     /// A line with the id of each document [default: document0, document1, ...]
@@ -48,10 +52,11 @@ impl Import {
         let _phase = job.account.enter_phase("import");
         let InputFormat::Mm = self.format;
         let parameters = json!({
-            "file": self.file, "format": "mm", "dictionary": self.dictionary, "ids": self.ids, "labels": self.labels,
+            "file": self.file, "format": "mm", "rows": self.rows, "dictionary": self.dictionary, "ids": self.ids, "labels": self.labels,
         });
         let spec = ImportSpec {
             matrix: self.file,
+            rows: self.rows,
             dictionary: self.dictionary,
             ids: self.ids,
             labels: self.labels,

@@ -3,6 +3,7 @@
 mod build;
 mod common;
 mod evaluate;
+mod export;
 mod generate;
 mod import;
 mod index;
@@ -42,6 +43,7 @@ struct Cli {
 enum Command {
     Build(build::Build),
     Import(import::Import),
+    Export(export::Export),
     Generate(generate::Generate),
     Split(split::Split),
     Info(info::Info),
@@ -60,6 +62,7 @@ impl Command {
         match self {
             Command::Build(_) => "build",
             Command::Import(_) => "import",
+            Command::Export(_) => "export",
             Command::Generate(_) => "generate",
             Command::Split(_) => "split",
             Command::Info(_) => "info",
@@ -78,6 +81,7 @@ impl Command {
         match self {
             Command::Build(build) => build.run(job),
             Command::Import(command) => command.run(job, common),
+            Command::Export(command) => command.run(job, common),
             Command::Generate(command) => command.run(job, common),
             Command::Split(command) => command.run(job, common),
             Command::Info(command) => command.run(job, common),

@@ -1,12 +1,12 @@
 //! A MatrixMarket file becomes a corpus.
 //!
-//! The file is cut into pieces of whole lines. Workers parse them, and the dispatcher puts the entries together to
-//! documents and writes these. Which values a corpus holds (counts or weights) and how it is assembled (as the entries
-//! come, or sorted first) must be known when its writing begins: the first piece is looked at, and in the rare file that
-//! turns out to be different further on, all ranks begin again.
+//! The file is cut into pieces of whole lines. Workers parse them and put the entries together to rows; the dispatcher joins
+//! the rows that pieces have cut in two and writes the documents. Which values a corpus holds (counts or weights) and how
+//! it is assembled (as the entries come, or sorted first) must be known when its writing begins: the first piece is looked
+//! at, and in the rare file that turns out to be different further on, all ranks begin again.
 //!
-//! Cost: the file is read once, 16 bytes an entry travel to the dispatcher. Memory: a few pieces per worker; for entries
-//! that are not sorted by document 16 bytes each on the dispatcher.
+//! Cost: the file is read once, 8 bytes an entry travel to the dispatcher, 16 where entries are not sorted. Memory: a few
+//! pieces per worker; for entries that are not sorted by document 16 bytes each on the dispatcher.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,9 @@ use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
 use crate::corpus::container::{CorpusHeader, CorpusWriter};
 use crate::corpus::cutter::{Cutter, Piece, read_piece};
-use crate::corpus::matrix_market::{Header, Matrix, Parsed, parse_lines};
+use crate::corpus::matrix_market::{Header, Matrix, Parsed, Rows, parse_lines};
 use crate::corpus::name_list::NameList;
+use crate::corpus::piece_rows::{Digest, PieceRows};
 use crate::corpus::term_list;
 use crate::corpus::text::TextPlan;
 use crate::dispatch::{Dataset, Job, Parcel, Source};
@@ -29,8 +30,10 @@ use crate::store::provenance::{self, Input};
 /// What to import.
 #[derive(Debug, Clone)]
 pub struct ImportSpec {
-    /// The MatrixMarket file, plain or compressed; rows are documents.
+    /// The MatrixMarket file, plain or compressed.
     pub matrix: PathBuf,
+    /// What its rows are.
+    pub rows: Rows,
     /// Terms of the columns; without it they are called term0, term1, ...
     pub dictionary: Option<PathBuf>,
     /// A line for each document: its id; without it they are called document0, document1, ...
@@ -71,8 +74,8 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?;
         let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec)).transpose()?;
         dataset.map(
-            |_, lines: &Lines| Ok(parse_lines(&lines.0, &matrix.header).encode()),
-            |_, parsed| assembly.as_mut().map_or(Ok(()), |assembly| assembly.take(Parsed::decode(&parsed)?)),
+            |_, lines: &Lines| Ok(Digest::of(parse_lines(&lines.0, &matrix.header)).encode()),
+            |_, digest| assembly.as_mut().map_or(Ok(()), |assembly| assembly.take(Digest::decode(&digest)?)),
         )?;
         let mut done = None;
         let again = job.share(|| {
@@ -103,7 +106,7 @@ struct Inputs {
 
 impl Inputs {
     fn open(job: &Job, spec: &ImportSpec, target: Option<Target>) -> Result<Inputs> {
-        let matrix = Matrix::open(&spec.matrix)?;
+        let matrix = Matrix::open(&spec.matrix, spec.rows)?;
         let terms = match &spec.dictionary {
             Some(path) => term_list::read(path, matrix.header.terms)?,
             None => term_list::invented(matrix.header.terms),
@@ -118,7 +121,8 @@ impl Inputs {
     fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec) -> Result<Assembly<'j>> {
         let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
-        let writer = CorpusWriter::create(target, &self.terms, self.assumptions.values(), labelled)?;
+        let values = self.assumptions.values(self.matrix.weighting.as_deref());
+        let writer = CorpusWriter::create(target, &self.terms, values, labelled)?;
         let open = |path: &Option<PathBuf>| path.as_deref().map(NameList::open).transpose();
         // A dictionary may know more terms than the matrix has columns; the corpus has as many as the dictionary.
         let header = Header { terms: self.terms.len() as u32, ..self.matrix.header };
@@ -127,6 +131,7 @@ impl Inputs {
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
+            rows: spec.rows,
             next_line: self.matrix.first_line(),
             assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone()),
             documents,
@@ -137,14 +142,19 @@ impl Inputs {
 
 /// What the first piece of a file looks like. What is wrong in it is left to the pass over the whole file.
 fn first_impression(matrix: &Matrix) -> Result<Assumptions> {
-    let Some(piece) = Cutter::new(&matrix.lines).next()? else { return Ok(Assumptions::default()) };
-    Ok(Assumptions::of(&parse_lines(&read_piece(&matrix.lines, &piece)?, &matrix.header).entries))
+    let Some(piece) = Cutter::new(&matrix.lines).next()? else {
+        return Ok(Assumptions { counts: matrix.weighting.is_none(), ..Assumptions::default() });
+    };
+    let seen = Assumptions::of(&parse_lines(&read_piece(&matrix.lines, &piece)?, &matrix.header).entries);
+    // Weights that are said to be weights may be whole numbers.
+    Ok(Assumptions { counts: seen.counts && matrix.weighting.is_none(), ..seen })
 }
 
 /// A corpus being put together on the dispatcher.
 struct Assembly<'j> {
     job: &'j Job<'j>,
     path: PathBuf,
+    rows: Rows,
     /// Line the next piece begins on, from 1.
     next_line: u64,
     assembler: Assembler,
@@ -155,26 +165,39 @@ struct Assembly<'j> {
 
 impl Assembly<'_> {
     /// Takes the next piece.
-    fn take(&mut self, mut parsed: Parsed) -> Result<()> {
+    fn take(&mut self, digest: Digest) -> Result<()> {
         if self.restart.is_some() {
             return Ok(());
         }
-        let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
-        parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
         let before = self.documents.writer.documents();
-        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(&chunk))?;
+        let step = match digest {
+            Digest::Rows(rows) => self.take_rows(&rows)?,
+            Digest::Entries(parsed) => self.take_entries(parsed)?,
+        };
         let written = self.documents.writer.documents() - before;
         self.job.account.count(|counters| counters.documents += written);
         if let Step::Restart(assumptions) = step {
             log::info!("{}: not as its beginning promised, read again", self.path.display());
             self.restart = Some(assumptions);
-            return Ok(());
         }
-        if let Some((line, what)) = parsed.failure {
+        Ok(())
+    }
+
+    fn take_rows(&mut self, rows: &PieceRows) -> Result<Step> {
+        let step = self.assembler.push_rows(rows, self.next_line, &mut |chunk| self.documents.append(&chunk))?;
+        self.next_line += rows.entries();
+        Ok(step)
+    }
+
+    fn take_entries(&mut self, mut parsed: Parsed) -> Result<Step> {
+        let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
+        parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
+        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(&chunk))?;
+        if let (Step::Taken, Some((line, what))) = (&step, parsed.failure) {
             return Err(Error::failed(format!("{}:{}: {what}", self.path.display(), self.next_line + line)));
         }
         self.next_line += parsed.lines;
-        Ok(())
+        Ok(step)
     }
 
     fn finish(mut self, checksums: &[(&str, Input)]) -> Result<CorpusHeader> {
@@ -184,7 +207,7 @@ impl Assembly<'_> {
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm"}), checksums))
+        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
     }
 }
 

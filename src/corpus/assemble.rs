@@ -6,6 +6,7 @@
 use crate::corpus::chunk::{CsrChunk, MAX_CHUNK_DOCUMENTS};
 use crate::corpus::container::{MAX_COUNT, Values};
 use crate::corpus::matrix_market::{Entry, Header};
+use crate::corpus::piece_rows::PieceRows;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ const CHUNK_NONZEROS: usize = 1 << 20;
 /// again, which costs little since it shows early in nearly every file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assumptions {
-    /// All values are whole numbers: counts. Else weights.
+    /// All values are whole numbers and none negative: counts. Else weights.
     pub counts: bool,
     /// The entries come sorted by document.
     pub sorted: bool,
@@ -31,13 +32,14 @@ impl Default for Assumptions {
 impl Assumptions {
     /// What holds for the first entries of a file.
     pub fn of(entries: &[Entry]) -> Self {
-        let counts = entries.iter().all(|entry| entry.value.fract() == 0.0);
+        let counts = entries.iter().all(|entry| entry.value.fract() == 0.0 && entry.value >= 0.0);
         Assumptions { counts, sorted: entries.is_sorted_by_key(|entry| entry.document) }
     }
 
-    /// What a corpus of such a file holds. A MatrixMarket file does not say which scheme its weights are of.
-    pub fn values(&self) -> Values {
-        if self.counts { Values::Counts } else { Values::Weights("unknown".into()) }
+    /// What a corpus of such a file holds. A MatrixMarket file does not say which scheme its weights are of, unless it is
+    /// one of our own.
+    pub fn values(&self, weighting: Option<&str>) -> Values {
+        if self.counts { Values::Counts } else { Values::Weights(weighting.unwrap_or("unknown").into()) }
     }
 }
 
@@ -91,7 +93,7 @@ impl Assembler {
                 continue;
             }
             if self.assumptions.counts {
-                if entry.value.fract() != 0.0 {
+                if entry.value.fract() != 0.0 || entry.value < 0.0 {
                     return Ok(Step::Restart(Assumptions { counts: false, ..self.assumptions.clone() }));
                 }
                 if entry.value >= MAX_COUNT as f32 {
@@ -107,6 +109,39 @@ impl Assembler {
             }
         }
         Ok(Step::Taken)
+    }
+
+    /// Takes the rows of the next piece, which begins at this line of the file; complete chunks go to `sink`.
+    ///
+    /// Errors: those of [`Assembler::push`].
+    pub fn push_rows(
+        &mut self,
+        rows: &PieceRows,
+        first_line: u64,
+        sink: &mut dyn FnMut(CsrChunk) -> Result<()>,
+    ) -> Result<Step> {
+        let all = rows.documents.len();
+        let smooth = self.assumptions.sorted
+            && rows.documents[0] >= self.document
+            && (rows.counts || !self.assumptions.counts)
+            && self.entries + rows.entries() <= self.header.entries;
+        // The first and the last document may go on in the neighbouring pieces.
+        if !smooth || all < 3 {
+            return self.push(&rows.unpacked(0..all, first_line), sink);
+        }
+        // Smooth rows never ask for a restart.
+        self.push(&rows.unpacked(0..1, first_line), sink)?;
+        for row in 1..all - 1 {
+            while self.document < rows.documents[row] {
+                self.close_document(sink)?;
+            }
+            self.chunk.indices.extend_from_slice(&rows.terms[rows.span(row)]);
+            self.chunk.data.extend_from_slice(&rows.values[rows.span(row)]);
+            self.entries += rows.span(row).len() as u64;
+            // Nothing has been collected: the document goes in as it is.
+            self.close_document(sink)?;
+        }
+        self.push(&rows.unpacked(all - 1..all, first_line), sink)
     }
 
     /// Hands on what is left, empty documents at the end included.
@@ -171,11 +206,11 @@ impl Assembler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::matrix_market::Field;
+    use crate::corpus::matrix_market::{Field, Parsed, Rows};
     use crate::random::Stream;
 
     fn header(documents: u32, terms: u32, entries: u64) -> Header {
-        Header { field: Field::Real, documents, terms, entries }
+        Header { field: Field::Real, rows: Rows::Documents, documents, terms, entries }
     }
 
     fn entries(list: &[(u32, u32, f32)]) -> Vec<Entry> {
@@ -194,7 +229,13 @@ mod tests {
                     chunks.push(chunk);
                     Ok(())
                 };
-                if let Step::Restart(other) = assembler.push(batch, &mut sink)? {
+                let parsed = Parsed { lines: batch.len() as u64, entries: batch.to_vec(), failure: None };
+                // Rows where the batch is plain, as its first line says; else its entries.
+                let step = match PieceRows::of(&parsed) {
+                    Some(rows) => assembler.push_rows(&rows, batch[0].line.into(), &mut sink)?,
+                    None => assembler.push(batch, &mut sink)?,
+                };
+                if let Step::Restart(other) = step {
                     assumptions = other;
                     continue 'again;
                 }
@@ -212,7 +253,7 @@ mod tests {
         let list = entries(&[(1, 2, 3.0), (1, 0, 1.0), (4, 1, 0.0), (5, 1, 2.0)]);
         for step in [1, 4] {
             let (assumptions, chunks) = assemble(header(8, 3, 4), &list, step).unwrap();
-            assert_eq!(assumptions.values(), Values::Counts);
+            assert_eq!(assumptions.values(Some("nfc")), Values::Counts);
             assert_eq!(chunks.len(), 1);
             assert_eq!(chunks[0].indptr, [0, 0, 2, 2, 2, 2, 3, 3, 3]);
             assert_eq!((&chunks[0].indices[..], &chunks[0].data[..]), (&[0, 2, 1][..], &[1.0, 3.0, 2.0][..]));

@@ -1,8 +1,8 @@
-//! Compressed input as a stream of plain bytes. What a file is compressed with is read from its first bytes, not its
-//! name.
+//! Compressed input as a stream of plain bytes, and compressed output. What an input is compressed with is read from its
+//! first bytes, not its name; an output is compressed as its name says.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,34 @@ impl Compression {
         })
     }
 
+    /// How an output of this name is to be compressed.
+    pub fn of_name(path: &Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => Compression::Gzip,
+            Some("bz2") => Compression::Bzip2,
+            Some("zst") => Compression::Zstd,
+            _ => Compression::None,
+        }
+    }
+
+    /// Compresses bytes to a complete gzip member, bzip2 stream or Zstandard frame; several of them, one after another, are
+    /// a file again. The same bytes each time: no time and no name goes in.
+    pub fn compress(self, bytes: Vec<u8>) -> Vec<u8> {
+        let packed = match self {
+            Compression::None => return bytes,
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(&bytes).and_then(|()| encoder.finish())
+            }
+            Compression::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+                encoder.write_all(&bytes).and_then(|()| encoder.finish())
+            }
+            Compression::Zstd => zstd::encode_all(&bytes[..], zstd::DEFAULT_COMPRESSION_LEVEL),
+        };
+        packed.expect("a compressor that writes to memory has nothing to fail on")
+    }
+
     /// Name for messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -77,6 +105,28 @@ impl Compression {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_compressed_one_by_one_are_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, method) in [
+            ("a", Compression::None),
+            ("a.gz", Compression::Gzip),
+            ("a.mtx.bz2", Compression::Bzip2),
+            ("a.zst", Compression::Zstd),
+        ] {
+            let path = folder.path().join(name);
+            assert_eq!(Compression::of_name(&path), method);
+            let parts = ["one\n".repeat(1000), String::new(), "two\n".to_owned()];
+            let packed: Vec<u8> = parts.iter().flat_map(|part| method.compress(part.clone().into_bytes())).collect();
+            assert_eq!(Compression::of(&packed), method);
+            assert_eq!(method == Compression::None, packed == parts.concat().as_bytes());
+            std::fs::write(&path, packed).unwrap();
+            let mut text = String::new();
+            method.open(&path).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, parts.concat(), "{name}");
+        }
+    }
 
     #[test]
     fn text_that_looks_like_a_magic_number_is_text() {

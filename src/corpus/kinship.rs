@@ -33,9 +33,11 @@ pub fn same_values(model: &Path, wanted: &str, corpus: &Path, given: &Values) ->
     let remedy = match (wanted, given) {
         ("counts", _) => "use the corpus of counts that it was weighted from",
         (_, Values::Counts) => {
-            "weight it with `corpuscle tfidf --model` and the tf-idf model that `--model-out` wrote for the training corpus"
+            "weight it with `corpuscle tfidf --model` and the model that `--model-out` wrote for the training corpus"
         }
-        _ => "weight the corpus of counts with `corpuscle tfidf --model` and the tf-idf model of the training corpus",
+        _ => {
+            "weight the corpus of counts with `corpuscle tfidf --model` and the model of the weights of the training corpus"
+        }
     };
     Err(Error::failed(format!(
         "{}: holds {} but the model {} was made from {}; {remedy}",

@@ -1,18 +1,34 @@
-//! MatrixMarket coordinate files (rows = documents, columns = terms) as gensim and scipy write them: header and entries.
+//! MatrixMarket coordinate files as gensim and scipy write them: header and entries.
 //!
 //! Format: R. Boisvert, R. Pozo and K. Remington, "The Matrix Market Exchange Formats: Initial Design", NISTIR 5935, 1996.
 //! Fields real, integer and pattern; symmetry general. Behind the header a file is cut into pieces of whole lines
 //! ([`crate::corpus::cutter`]) that are parsed independently; [`crate::corpus::assemble`] makes documents of the entries.
 
+use crate::corpus::container::Values;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::error::{At, Error, Result};
 use bytemuck::{Pod, Zeroable};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// No line of a header is longer; what is, is no text.
 const LONGEST_LINE: u64 = 1 << 16;
+
+/// Begins a comment that says which scheme the weights of a file are of; its next and last word is the scheme's code.
+pub const VALUES_COMMENT: &str = "% corpuscle: values";
+
+/// What the rows of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Rows {
+    /// Documents; columns are terms.
+    #[default]
+    Documents,
+    /// Terms; columns are documents.
+    Terms,
+}
 
 /// Values of a file, as its banner says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +46,11 @@ pub enum Field {
 pub struct Header {
     /// Kind of the values.
     pub field: Field,
-    /// Rows.
+    /// What its rows are.
+    pub rows: Rows,
+    /// Rows, or columns where rows are terms.
     pub documents: u32,
-    /// Columns.
+    /// Columns, or rows where rows are terms.
     pub terms: u32,
     /// Lines with entries, zeros included.
     pub entries: u64,
@@ -42,11 +60,11 @@ pub struct Header {
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Entry {
-    /// Row.
+    /// Document, below [`Header::documents`].
     pub document: u32,
-    /// Column, below [`Header::terms`].
+    /// Term, below [`Header::terms`].
     pub term: u32,
-    /// Value: finite, not negative; may be 0.
+    /// Value: finite; may be 0.
     pub value: f32,
     /// Number of the line, for messages: from 0 in its piece, from 1 in its file (where the last number there is stands
     /// for all beyond).
@@ -58,16 +76,18 @@ pub struct Entry {
 pub struct Matrix {
     /// Banner and size line.
     pub header: Header,
+    /// Code of the weighting, where a comment names it.
+    pub weighting: Option<String>,
     /// The lines behind the header.
     pub lines: TextPlan,
 }
 
 impl Matrix {
-    /// Reads the header of a file: plain, or compressed with gzip, bzip2 or zstd.
+    /// Reads the header of a file whose rows are these: plain, or compressed with gzip, bzip2 or zstd.
     ///
     /// Errors: those of [`TextSpec::check`]; a header that is not of a MatrixMarket file, names a kind of matrix that is
     /// not supported, or sizes that cannot be.
-    pub fn open(path: &Path) -> Result<Matrix> {
+    pub fn open(path: &Path, rows: Rows) -> Result<Matrix> {
         let spec = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![path.to_path_buf()]) };
         let mut lines = spec.check()?;
         let file = &mut lines.files[0];
@@ -75,7 +95,7 @@ impl Matrix {
         // Behind a byte order mark, if there is one.
         std::io::copy(&mut (&mut reader).take(file.data_offset), &mut std::io::sink()).at(path)?;
         let mut line = Vec::new();
-        let mut field = None;
+        let (mut field, mut weighting) = (None, None);
         loop {
             line.clear();
             let number = file.data_line;
@@ -95,10 +115,12 @@ impl Matrix {
                     Ok(known) => field = Some(known),
                     Err(what) => return refuse(&what),
                 },
-                Some(_) if words.is_empty() || words[0].starts_with('%') => {}
+                Some(_) if words.is_empty() || words[0].starts_with('%') => {
+                    weighting = weighting.or_else(|| weighting_of(text));
+                }
                 Some(field) => {
-                    return match sizes(field, &words) {
-                        Ok(header) => Ok(Matrix { header, lines }),
+                    return match sizes(field, rows, &words) {
+                        Ok(header) => Ok(Matrix { header, weighting, lines }),
                         Err(what) => refuse(&what),
                     };
                 }
@@ -181,30 +203,43 @@ fn banner(words: &[&str]) -> std::result::Result<Field, String> {
     }
 }
 
+/// The code of a weighting, if this comment names one. A code is a word of letters, digits and hyphens.
+fn weighting_of(comment: &str) -> Option<String> {
+    let code = comment.trim().strip_prefix(VALUES_COMMENT)?.strip_prefix(' ')?;
+    let plain = !code.is_empty() && code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    (plain && code != Values::Counts.name()).then(|| code.to_owned())
+}
+
 /// The header, from the words of the size line.
-fn sizes(field: Field, words: &[&str]) -> std::result::Result<Header, String> {
+fn sizes(field: Field, rows: Rows, words: &[&str]) -> std::result::Result<Header, String> {
     let numbers: Vec<u64> = words.iter().map_while(|word| word.parse().ok()).collect();
-    let [documents, terms, entries] = numbers[..] else {
-        return Err("expected the numbers of documents, terms and entries".into());
+    let [height, width, entries] = numbers[..] else {
+        return Err("expected the numbers of rows, columns and entries".into());
     };
-    if words.len() != 3 || documents == 0 || terms == 0 {
-        return Err("expected the numbers of documents, terms and entries, none of the first two 0".into());
+    if words.len() != 3 || height == 0 || width == 0 {
+        return Err("expected the numbers of rows, columns and entries, none of the first two 0".into());
     }
     let limit = i32::MAX as u64;
-    let (Ok(rows), Ok(columns)) = (u32::try_from(documents), u32::try_from(terms)) else {
+    let (documents, terms) = match rows {
+        Rows::Documents => (height, width),
+        Rows::Terms => (width, height),
+    };
+    let (Ok(documents), Ok(wide)) = (u32::try_from(documents), u32::try_from(terms)) else {
         return Err(format!("{documents} documents x {terms} terms: more than 2^32 - 1 rows or columns"));
     };
     if terms > limit {
-        return Err(format!("{terms} terms are more than {limit}; are rows and columns exchanged?"));
+        return Err(format!(
+            "{terms} terms are more than {limit}; are rows and columns exchanged? --rows says which is which"
+        ));
     }
-    if u128::from(entries) > u128::from(documents) * u128::from(terms) {
-        return Err(format!("{entries} entries do not fit into {documents} x {terms}"));
+    if u128::from(entries) > u128::from(height) * u128::from(width) {
+        return Err(format!("{entries} entries do not fit into {height} x {width}"));
     }
-    Ok(Header { field, documents: rows, terms: columns, entries })
+    Ok(Header { field, rows, documents, terms: wide, entries })
 }
 
 /// Parses whole lines, up to the first bad one: a line that is no entry, an index outside of the header's sizes, a value
-/// that is negative, not finite or not a number. Comments and blank lines are skipped; entries with value 0 are kept, so
+/// that is not finite or not a number. Comments and blank lines are skipped; entries with value 0 are kept, so
 /// that entries can be counted.
 pub fn parse_lines(bytes: &[u8], header: &Header) -> Parsed {
     // The shortest entry, "1 1 1\n", has six bytes, a common one a dozen.
@@ -212,6 +247,12 @@ pub fn parse_lines(bytes: &[u8], header: &Header) -> Parsed {
     let mut at = 0;
     let mut line = 0;
     while at < bytes.len() {
+        if let Some((entry, next)) = plain_entry(bytes, at, header, line) {
+            entries.push(entry);
+            at = next;
+            line += 1;
+            continue;
+        }
         let mut cursor = Words { bytes, at };
         if !cursor.line_is_over() && cursor.peek() != b'%' {
             match cursor.entry(header, line) {
@@ -226,6 +267,36 @@ pub fn parse_lines(bytes: &[u8], header: &Header) -> Parsed {
         line += 1;
     }
     Parsed { lines: line, entries, failure: None }
+}
+
+/// The entry that begins at `at` and where the next line begins, if it is written in the plainest way: whole numbers of at
+/// most nine digits, single blanks, nothing behind. That is a common line of a file of counts, and quickly read; any other
+/// is left to [`Words::entry`].
+fn plain_entry(bytes: &[u8], at: usize, header: &Header, line: u64) -> Option<(Entry, usize)> {
+    let mut rest = bytes[at..].iter();
+    let mut number = |end: u8| {
+        let mut number = 0u32;
+        for digits in 0..10 {
+            let &byte = rest.next()?;
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return (byte == end && digits > 0).then_some(number);
+            }
+            // Nine digits stay below 2^32; at the tenth the loop ends without a number.
+            number = number.wrapping_mul(10).wrapping_add(u32::from(digit));
+        }
+        None
+    };
+    let [first, second, value] = [number(b' ')?, number(b' ')?, number(b'\n')?];
+    let next = bytes.len() - rest.len();
+    let [document, term] = match header.rows {
+        Rows::Documents => [first, second],
+        Rows::Terms => [second, first],
+    }
+    .map(|index| index.wrapping_sub(1));
+    let plain = document < header.documents && term < header.terms && header.field != Field::Pattern;
+    let line = u32::try_from(line).unwrap_or(u32::MAX);
+    plain.then_some((Entry { document, term, value: value as f32, line }, next))
 }
 
 /// A place in a text.
@@ -264,8 +335,17 @@ impl Words<'_> {
     }
 
     fn entry(&mut self, header: &Header, line: u64) -> std::result::Result<Entry, String> {
-        let document = self.index("document", header.documents)?;
-        let term = self.index("term", header.terms)?;
+        let (document, term);
+        match header.rows {
+            Rows::Documents => {
+                document = self.index("document", header.documents)?;
+                term = self.index("term", header.terms)?;
+            }
+            Rows::Terms => {
+                term = self.index("term", header.terms)?;
+                document = self.index("document", header.documents)?;
+            }
+        }
         let value = if header.field == Field::Pattern { 1.0 } else { self.value(header.field)? };
         if !self.line_is_over() {
             return Err(format!("unexpected {:?} after the entry", self.shown()));
@@ -295,11 +375,12 @@ impl Words<'_> {
         })
     }
 
-    /// A value that is finite and not negative.
+    /// A value that is finite.
     ///
     /// Digits with a point, at most 15 of them, are exact as a whole number and so is the power of ten, so their quotient
-    /// is correctly rounded (Clinger, "How to read floating point numbers accurately", 1990); all else goes to the
-    /// standard library.
+    /// is the f64 nearest to the number (Clinger, "How to read floating point numbers accurately", 1990), and rounding it
+    /// once more gives the nearest f32 unless it lies halfway between two of them or below all normal ones. These, and all
+    /// else, go to the standard library.
     fn value(&mut self, field: Field) -> std::result::Result<f32, String> {
         self.skip_blanks();
         let begin = self.at;
@@ -317,13 +398,16 @@ impl Words<'_> {
             self.at += 1;
         }
         let simple = digits > 0 && matches!(self.peek(), b' ' | b'\t' | b'\r' | b'\n');
-        let number = if simple {
-            Some(mantissa as f64 / TENS[after_point])
+        let quotient = mantissa as f64 / TENS[after_point];
+        // Halfway: of the 29 bits that f32 has no room for, only the first is set.
+        let certain = quotient.to_bits() & ((1 << 29) - 1) != 1 << 28 && quotient >= f64::from(f32::MIN_POSITIVE);
+        let number = if simple && (certain || mantissa == 0) {
+            Some(quotient as f32)
         } else {
             self.at = begin;
             let word = self.word();
             let length = word.len();
-            let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f64>().ok());
+            let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f32>().ok());
             self.at += if number.is_some() { length } else { 0 };
             number
         };
@@ -334,12 +418,11 @@ impl Words<'_> {
         match number {
             None if self.word().is_empty() => Err("the value is missing".into()),
             None => refuse(self, "is not a number"),
-            Some(number) if !(number as f32).is_finite() => refuse(self, "is not a finite number"),
-            Some(number) if number < 0.0 => refuse(self, "is negative; counts and weights are not"),
+            Some(number) if !number.is_finite() => refuse(self, "is not a finite number"),
             Some(number) if field == Field::Integer && number.fract() != 0.0 => {
                 refuse(self, "is no whole number in a file of integers")
             }
-            Some(number) => Ok(number as f32),
+            Some(number) => Ok(number),
         }
     }
 }
@@ -357,7 +440,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.mm");
         std::fs::write(&path, text).unwrap();
-        let matrix = Matrix::open(&path)?;
+        let matrix = Matrix::open(&path, Rows::Documents)?;
         let mut cutter = Cutter::new(&matrix.lines);
         let (mut entries, mut first_line) = (Vec::new(), matrix.first_line());
         while let Some(piece) = cutter.next()? {
@@ -382,7 +465,7 @@ mod tests {
         // gensim pads the size line with blanks, which it fills in at the end.
         let gensim = "%%MatrixMarket matrix coordinate real general\n3 4 3                                   \n1 1 2\n1 4 0.25\n3 2 1e-3\n";
         let (header, entries) = read(gensim).unwrap();
-        assert_eq!(header, Header { field: Field::Real, documents: 3, terms: 4, entries: 3 });
+        assert_eq!(header, Header { field: Field::Real, rows: Rows::Documents, documents: 3, terms: 4, entries: 3 });
         let plain: Vec<_> = entries.iter().map(|e| (e.document, e.term, e.value, e.line)).collect();
         assert_eq!(plain, [(0, 0, 2.0, 3), (0, 3, 0.25, 4), (2, 1, 1e-3, 5)]);
         let scipy = "%%MatrixMarket matrix coordinate integer general\n%\n\n2 2 2\r\n% note\n\n 1\t1  7 \r\n2 2 0";
@@ -393,6 +476,34 @@ mod tests {
         assert_eq!(unsigned.field, Field::Integer);
         let (_, entries) = read("%%MatrixMarket matrix coordinate pattern general\n2 2 1\n2 1\n").unwrap();
         assert_eq!((entries[0].document, entries[0].value), (1, 1.0));
+    }
+
+    #[test]
+    fn rows_may_be_terms_and_a_comment_names_the_weighting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.mm");
+        let open = |comment: &str, rows| {
+            std::fs::write(
+                &path,
+                format!("%%MatrixMarket matrix coordinate real general\n{comment}\n7 3 1\n6 2 0.5\n"),
+            )
+            .unwrap();
+            Matrix::open(&path, rows).unwrap()
+        };
+        let matrix = open("% corpuscle: values log-entropy", Rows::Terms);
+        assert_eq!((matrix.header.documents, matrix.header.terms), (3, 7));
+        assert_eq!(matrix.weighting.as_deref(), Some("log-entropy"));
+        for line in ["6 2 5\n", "6  2 5\n"] {
+            let entry = parse_lines(line.as_bytes(), &matrix.header).entries[0];
+            assert_eq!((entry.document, entry.term, entry.value), (1, 5, 5.0));
+        }
+        let wrong = parse_lines(b"8 2 5\n", &matrix.header).failure.unwrap();
+        assert_eq!(wrong, (0, "term \"8\" is no number from 1 to 7".into()));
+        for comment in
+            ["%", "% corpuscle: values", "% corpuscle: values counts", "% corpuscle: values a b", "% values nfc"]
+        {
+            assert_eq!(open(comment, Rows::Documents).weighting, None, "{comment}");
+        }
     }
 
     #[test]
@@ -415,10 +526,16 @@ mod tests {
             "1e-60",
             "3.4028234e38",
             "-0",
+            "-2.5",
+            // A little above and exactly halfway between two f32.
+            "1.00000005960464478",
+            "16777217.0000000",
+            "16777219",
+            "0.00000000000000000000000000000000000001",
         ];
         for text in texts {
             let file = format!("%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 {text}\n");
-            let expected = text.parse::<f64>().unwrap() as f32;
+            let expected = text.parse::<f32>().unwrap();
             assert_eq!(read(&file).unwrap().1[0].value.to_bits(), expected.to_bits(), "{text}");
         }
     }
@@ -440,7 +557,7 @@ mod tests {
             ("1 1 nan", "value \"nan\" is not a finite number"),
             ("1 1 inf", "not a finite number"),
             ("1 1 1e39", "not a finite number"),
-            ("1 1 -2", "value \"-2\" is negative"),
+            ("1 1 --2", "value \"--2\" is not a number"),
             ("1 1 1 1", "unexpected \"1\" after"),
             ("\u{1}\u{2}", "document \"\\u{1}\\u{2}\""),
         ] {
@@ -490,8 +607,10 @@ mod tests {
 
     #[test]
     fn damaged_messages_are_refused() {
-        let parsed =
-            parse_lines(b"1 1 1\n\n2 1 1\nx", &Header { field: Field::Real, documents: 2, terms: 1, entries: 2 });
+        let parsed = parse_lines(
+            b"1 1 1\n\n2 1 1\nx",
+            &Header { field: Field::Real, rows: Rows::Documents, documents: 2, terms: 1, entries: 2 },
+        );
         assert_eq!((parsed.lines, parsed.entries.len(), parsed.entries[1].line), (3, 2, 2));
         let bytes = parsed.encode();
         assert_eq!(Parsed::decode(&bytes).unwrap(), parsed);

@@ -1,20 +1,21 @@
 //! Names of documents, a line each: ids or labels that come beside a matrix.
 
+use crate::corpus::compression::Compression;
 use crate::error::{At, Error, Result};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// A file with a line for each document, read as the documents come.
 pub struct NameList {
     path: PathBuf,
-    lines: BufReader<File>,
+    lines: BufReader<Box<dyn Read + Send>>,
     /// Lines read so far.
     read: u64,
 }
 
 impl NameList {
-    /// Opens the file.
+    /// Opens the file, plain or compressed.
     pub fn open(path: &Path) -> Result<NameList> {
         let file = File::open(path).at(path)?;
         if file.metadata().at(path)?.is_dir() {
@@ -23,7 +24,10 @@ impl NameList {
                 path.display()
             )));
         }
-        Ok(NameList { path: path.to_path_buf(), lines: BufReader::new(file), read: 0 })
+        let mut head = Vec::new();
+        file.take(16).read_to_end(&mut head).at(path)?;
+        let lines = BufReader::new(Compression::of(&head).open(path)?);
+        Ok(NameList { path: path.to_path_buf(), lines, read: 0 })
     }
 
     /// The names of the next `count` documents.
@@ -97,6 +101,7 @@ mod tests {
         assert_eq!(names.take(0).unwrap(), [""; 0]);
         assert_eq!(names.take(1).unwrap(), ["é"]);
         names.end().unwrap();
+        assert_eq!(list(&Compression::Gzip.compress(b"a\nb\n".to_vec())).take(2).unwrap(), ["a", "b"]);
         let refusal = |text: &[u8]| list(text).take(2).unwrap_err().to_string();
         assert!(refusal(b"a\n").starts_with("names:2: the file ends"));
         assert!(refusal(b"a\n\nb\n").starts_with("names:2: the line is empty"));

@@ -22,8 +22,8 @@ use crate::lsi::projection::Projection;
 use crate::store::file::{Format, OpenFile};
 use crate::store::model::{ModelReader, ModelWriter};
 use crate::store::provenance;
-use crate::weight::model;
-use crate::weight::tfidf::TfidfModel;
+use crate::weight::saved;
+use crate::weight::scheme::WeightModel;
 
 /// Characters of a text that are shown in a message.
 const SHOWN: usize = 60;
@@ -67,11 +67,11 @@ impl Steps {
                      tfidf` and make the model again"
                 ));
             };
-            let fingerprint = model::read(&weighting, &model.terms)?.fingerprint();
+            let fingerprint = saved::read(&weighting, &model.terms)?.fingerprint();
             let weights = provenance::step(&made, "tfidf").and_then(|step| step["parameters"]["weights"].as_str());
             if weights != Some(fingerprint.as_str()) {
                 return refuse(format!(
-                    "{documents}: its documents were not weighted by the tf-idf model behind {name}; weight them with \
+                    "{documents}: its documents were not weighted by the model of weights behind {name}; weight them with \
                      `corpuscle tfidf --model` and transform them again"
                 ));
             }
@@ -100,7 +100,7 @@ impl Steps {
 pub struct TextSpace {
     tokenizer: Tokenizer,
     terms: HashMap<String, u32>,
-    weighting: Option<TfidfModel>,
+    weighting: Option<WeightModel>,
     projection: Projection,
 }
 
@@ -124,7 +124,7 @@ impl TextSpace {
             _ => return Err(damaged("not one tokenizer")),
         };
         let terms = index.all_strings("terms")?;
-        let weighting = index.section(WEIGHTING)?.map(|weighting| model::read(&weighting, &terms)).transpose()?;
+        let weighting = index.section(WEIGHTING)?.map(|weighting| saved::read(&weighting, &terms)).transpose()?;
         let left_vectors: Array2<f32> = index.table("left_vectors")?;
         let scaled = index.has("singular_values");
         let divisors: Option<Vec<f64>> = scaled.then(|| index.list("singular_values")).transpose()?;

@@ -28,8 +28,10 @@ pub enum Format {
     Corpus,
     /// A latent semantic model: left vectors, singular values.
     Lsi,
-    /// Term weights learned from a corpus.
+    /// Idfs learned from a corpus.
     Tfidf,
+    /// Term weights learned from a corpus, of another scheme than tf-idf.
+    Weights,
     /// Dense document vectors.
     Vectors,
     /// Document vectors of length 1, and what turns a text into another one.
@@ -39,8 +41,15 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Format; 6] =
-        [Format::Corpus, Format::Lsi, Format::Tfidf, Format::Vectors, Format::Index, Format::Neighbours];
+    const ALL: [Format; 7] = [
+        Format::Corpus,
+        Format::Lsi,
+        Format::Tfidf,
+        Format::Weights,
+        Format::Vectors,
+        Format::Index,
+        Format::Neighbours,
+    ];
 
     /// The value of the root attribute `format`.
     pub fn name(self) -> &'static str {
@@ -48,6 +57,7 @@ impl Format {
             Format::Corpus => "corpuscle-corpus",
             Format::Lsi => "corpuscle-lsi",
             Format::Tfidf => "corpuscle-tfidf",
+            Format::Weights => "corpuscle-weights",
             Format::Vectors => "corpuscle-vectors",
             Format::Index => "corpuscle-index",
             Format::Neighbours => "corpuscle-neighbours",
@@ -60,6 +70,7 @@ impl Format {
             Format::Corpus => "a corpus",
             Format::Lsi => "an LSI model",
             Format::Tfidf => "a tf-idf model",
+            Format::Weights => "a model of term weights",
             Format::Vectors => "document vectors",
             Format::Index => "an index",
             Format::Neighbours => "neighbours",

@@ -1,9 +1,9 @@
 //! Weighting a whole corpus: the model is fitted or loaded by the dispatcher, applied by everybody.
 //!
 //! Problem: a corpus of counts (documents x terms) becomes a corpus of weights with the same documents and terms.
-//! Algorithm: the document frequencies are in the corpus, so fitting needs no pass; the model is broadcast, chunks are
-//! weighted wherever they lie and written by the dispatcher in their order.
-//! Cost: one pass; 8 bytes a nonzero travel to the dispatcher, as many to workers that do not see the file.
+//! Algorithm: document and collection frequencies are in the corpus, so fitting needs no pass, but for log-entropy, which
+//! takes one; the model is broadcast, chunks are weighted wherever they lie and written by the dispatcher in their order.
+//! Cost: one pass, or two; 8 bytes a nonzero travel to the dispatcher, as many to workers that do not see the file.
 
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::container::{CorpusHeader, CorpusWriter, Values, WEIGHTING};
@@ -13,22 +13,20 @@ use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::Target;
 use crate::store::provenance::{self, Input};
-use crate::weight::model::{self, SavedTfidf, characters_for};
-use crate::weight::smart::SmartCode;
-use crate::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics};
-use serde_json::{Value, json};
+use crate::weight::bm25::Bm25Model;
+use crate::weight::log_entropy::{self, LogEntropyModel};
+use crate::weight::model::characters_for;
+use crate::weight::saved::{self, SavedModel};
+use crate::weight::scheme::{Scheme, WeightModel};
+use crate::weight::tfidf::{TfidfModel, TrainingStatistics};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Where the weights come from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Scheme {
-    /// From the corpus itself.
-    Fit {
-        /// How terms are weighted.
-        code: SmartCode,
-        /// How document lengths are pivoted.
-        pivoting: Pivoting,
-    },
+pub enum Weights {
+    /// From the corpus itself, by this scheme.
+    Fit(Scheme),
     /// From the file of a model that was fitted before.
     Load(PathBuf),
 }
@@ -53,7 +51,7 @@ pub struct Weighted {
 
 /// The dispatcher's side: the model and where it comes from.
 struct Origin {
-    saved: SavedTfidf,
+    saved: SavedModel,
     /// The model's file, if it was loaded.
     loaded: Option<Input>,
 }
@@ -61,29 +59,34 @@ struct Origin {
 /// Weights a corpus. Collective; `targets` are given on the dispatcher.
 ///
 /// # Errors
-/// A corpus that is weighted already; a model over another dictionary; those of [`TfidfModel::fit`]; those of reading and
+/// A corpus that is weighted already; a model over another dictionary; those of fitting; those of reading and
 /// writing.
-pub fn weigh(job: &Job, corpus: &Corpus, scheme: &Scheme, targets: Option<Targets>) -> Result<Weighted> {
+pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targets>) -> Result<Weighted> {
     let header = corpus.header();
     let phase = job.account.enter_phase("fit");
+    let dataset = Dataset::new(job, Documents::of(corpus, Ok))?;
+    if job.is_dispatcher() {
+        refuse_weights(corpus)?;
+    }
+    let sums = match weights {
+        Weights::Fit(Scheme::LogEntropy { .. }) => log_entropy::sums(&dataset, header.terms as usize)?,
+        _ => Vec::new(),
+    };
     let mut origin = None;
     let message = job.share(|| {
-        let found = Origin::find(corpus, scheme)?;
+        let found = Origin::find(corpus, weights, &sums)?;
         Ok(origin.insert(found).saved.model.to_bytes())
     })?;
-    let model = TfidfModel::from_bytes(&message)?;
+    let model = WeightModel::from_bytes(&message)?;
     drop((phase, message));
-    let parameters = json!({
-        "smart": model.code().to_string(), "pivot": model.pivot(), "slope": model.slope(),
-        "weights": model.fingerprint(),
-    });
+    let mut parameters = model.parameters();
+    parameters["weights"] = model.fingerprint().into();
 
     let mut output = match (targets, origin) {
         (Some(targets), Some(origin)) => Some(Output::create(corpus, targets, origin)?),
         _ => None,
     };
     let phase = job.account.enter_phase("weigh");
-    let dataset = Dataset::new(job, Documents::of(corpus, Ok))?;
     let progress = job.progress.task("tfidf", Unit::Documents, Some(header.documents));
     dataset.map(
         |_, counts| {
@@ -105,36 +108,56 @@ pub fn weigh(job: &Job, corpus: &Corpus, scheme: &Scheme, targets: Option<Target
     Ok(Weighted { parameters, header })
 }
 
+/// Only counts can be weighted.
+fn refuse_weights(corpus: &Corpus) -> Result<()> {
+    match &corpus.header().values {
+        Values::Counts => Ok(()),
+        Values::Weights(code) => Err(Error::failed(format!(
+            "{}: is weighted already ({code}); give the corpus of counts it was made from",
+            corpus.path().display()
+        ))),
+    }
+}
+
 impl Origin {
-    fn find(corpus: &Corpus, scheme: &Scheme) -> Result<Origin> {
-        let path = corpus.path();
-        if let Values::Weights(code) = &corpus.header().values {
-            return Err(Error::failed(format!(
-                "{}: is weighted already ({code}); give the corpus of counts it was made from",
-                path.display()
-            )));
-        }
+    /// `sums` are those of [`log_entropy::sums`], where they are needed.
+    fn find(corpus: &Corpus, weights: &Weights, sums: &[i64]) -> Result<Origin> {
         let terms = corpus.reader()?.terms()?;
-        match scheme {
-            Scheme::Fit { code, pivoting } => Origin::fit(corpus, terms, *code, *pivoting),
-            Scheme::Load(model) => Origin::load(model, path, &terms),
+        match weights {
+            Weights::Fit(scheme) => Origin::fit(corpus, terms, *scheme, sums),
+            Weights::Load(model) => Origin::load(model, corpus.path(), &terms),
         }
     }
 
-    fn fit(corpus: &Corpus, terms: Vec<String>, code: SmartCode, pivoting: Pivoting) -> Result<Origin> {
-        let reader = corpus.reader()?;
-        let statistics = TrainingStatistics {
-            documents: corpus.header().documents,
-            document_frequency: reader.document_frequency()?,
-            collection_frequency: Some(reader.collection_frequency()?),
-            term_characters: characters_for(code, &terms),
+    fn fit(corpus: &Corpus, terms: Vec<String>, scheme: Scheme, sums: &[i64]) -> Result<Origin> {
+        let (reader, documents) = (corpus.reader()?, corpus.header().documents);
+        let (document_frequency, collection_frequency) = (reader.document_frequency()?, reader.collection_frequency()?);
+        let model = match scheme {
+            Scheme::Tfidf { code, pivoting } => {
+                let statistics = TrainingStatistics {
+                    documents,
+                    document_frequency,
+                    collection_frequency: Some(collection_frequency),
+                    term_characters: characters_for(code, &terms),
+                };
+                WeightModel::Tfidf(TfidfModel::fit(code, statistics, pivoting)?)
+            }
+            Scheme::LogEntropy { normalised } => {
+                WeightModel::LogEntropy(LogEntropyModel::fit(documents, &collection_frequency, sums, normalised)?)
+            }
+            Scheme::Bm25 { variant, parameters } => WeightModel::Bm25(Bm25Model::fit(
+                variant,
+                parameters,
+                documents,
+                &document_frequency,
+                &collection_frequency,
+            )?),
         };
-        let model = TfidfModel::fit(code, statistics, pivoting)?;
-        Ok(Origin { saved: SavedTfidf { terms, model }, loaded: None })
+        Ok(Origin { saved: SavedModel { terms, model }, loaded: None })
     }
 
     fn load(path: &Path, corpus: &Path, terms: &[String]) -> Result<Origin> {
-        let (saved, input) = SavedTfidf::load(path)?;
+        let (saved, input) = SavedModel::load(path)?;
         same_terms(path, &saved.terms, corpus, terms)?;
         Ok(Origin { saved, loaded: Some(input) })
     }
@@ -149,7 +172,7 @@ struct Output {
 
 impl Output {
     fn create(corpus: &Corpus, targets: Targets, origin: Origin) -> Result<Output> {
-        let values = Values::Weights(origin.saved.model.code().to_string());
+        let values = Values::Weights(origin.saved.model.code());
         let writer = CorpusWriter::create(targets.corpus, &origin.saved.terms, values, corpus.header().labelled)?;
         Ok(Output { origin, corpus: writer, model: targets.model })
     }
@@ -165,10 +188,10 @@ impl Output {
         let mut inputs = vec![("corpus", Input::result(from.reader()?.file())?)];
         inputs.extend(loaded.map(|model| ("model", model)));
         let provenance = provenance::of("tfidf", parameters.clone(), &inputs);
+        saved::write(&saved.model, &mut self.corpus.section(WEIGHTING)?)?;
         if let Some(target) = self.model {
             saved.save(target, &provenance)?;
         }
-        model::write(&saved.model, &mut self.corpus.section(WEIGHTING)?)?;
         self.corpus.finish(&provenance)
     }
 }

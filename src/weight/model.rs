@@ -13,52 +13,13 @@
 //! `weighting`.
 
 use crate::error::{At, Error, Result};
-use crate::store::atomic::Target;
-use crate::store::file::Format;
-use crate::store::model::{ModelReader, ModelWriter};
-use crate::store::provenance::Input;
 use crate::store::section::{Section, SectionWriter};
 use crate::weight::smart::{Normalisation, SmartCode};
 use crate::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics, term_characters};
-use std::path::Path;
-
-/// A model with the dictionary it belongs to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SavedTfidf {
-    /// The dictionary.
-    pub terms: Vec<String>,
-    /// The weights.
-    pub model: TfidfModel,
-}
 
 /// What a model of this code has to know about the terms themselves.
 pub fn characters_for(code: SmartCode, terms: &[String]) -> Option<Vec<u32>> {
     (code.normalisation == Normalisation::PivotedCharacters).then(|| term_characters(terms))
-}
-
-impl SavedTfidf {
-    /// Writes the model and returns the checksum of the file.
-    ///
-    /// # Errors
-    /// Those of the file system; nothing is left behind then.
-    pub fn save(&self, target: Target, provenance: &serde_json::Value) -> Result<String> {
-        let mut file = ModelWriter::create(target, Format::Tfidf)?;
-        file.strings("terms", &self.terms)?;
-        write(&self.model, &mut file.root())?;
-        file.finish(provenance)
-    }
-
-    /// Reads a model, and what its file is as an input of something else.
-    ///
-    /// # Errors
-    /// No such file, not a tf-idf model, a damaged one.
-    pub fn load(path: &Path) -> Result<(SavedTfidf, Input)> {
-        let reader = ModelReader::open(path, Format::Tfidf)?;
-        let terms = reader.all_strings("terms")?;
-        let model = read(&Section::root(reader.file())?, &terms)?;
-        let input = Input::result(reader.file())?;
-        Ok((SavedTfidf { terms, model }, input))
-    }
 }
 
 /// Writes all of a model but the dictionary it belongs to.
@@ -101,49 +62,4 @@ pub fn read(section: &Section, terms: &[String]) -> Result<TfidfModel> {
         return Err(Error::failed(format!("{}: damaged model ({what})", path.display())));
     }
     Ok(model)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::provenance;
-    use serde_json::json;
-
-    fn saved(code: &str, collection: bool) -> SavedTfidf {
-        let terms: Vec<String> = ["alpha", "be\u{301}ta", "漢字"].map(String::from).into();
-        let code = SmartCode::parse(code).unwrap();
-        let statistics = TrainingStatistics {
-            documents: 7,
-            document_frequency: vec![3, 7, 0],
-            collection_frequency: collection.then(|| vec![4, 9, 0]),
-            term_characters: characters_for(code, &terms),
-        };
-        SavedTfidf { model: TfidfModel::fit(code, statistics, Pivoting::default()).unwrap(), terms }
-    }
-
-    #[test]
-    fn a_model_reads_back_bit_by_bit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.h5");
-        for (code, collection) in [("nfc", true), ("nfc", false), ("Ltu", false), ("lpb", true)] {
-            let model = saved(code, collection);
-            let checksum = model.save(Target::create(&path).unwrap(), &json!({"command": "test"})).unwrap();
-            let (loaded, input) = SavedTfidf::load(&path).unwrap();
-            assert_eq!(loaded, model, "{code}");
-            let provenance = provenance::of("tfidf", json!({}), &[("model", input)]);
-            assert_eq!(provenance::checksum(&provenance, "model"), Some(checksum.as_str()));
-        }
-    }
-
-    #[test]
-    fn parts_that_do_not_fit_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.h5");
-        let mut model = saved("nfc", true);
-        model.terms.pop();
-        model.save(Target::create(&path).unwrap(), &json!({})).unwrap();
-        let error = SavedTfidf::load(&path).unwrap_err();
-        assert!(error.to_string().contains("model.h5: damaged model (2 terms for 3 weights"), "{error}");
-        assert_eq!(error.exit_code(), 1);
-    }
 }

@@ -10,11 +10,9 @@
 
 use crate::corpus::chunk::CsrChunk;
 use crate::error::{Error, Result};
+use crate::weight::documents::{EPSILON, euclidean, weigh_documents};
 use crate::weight::smart::{Global, Local, Normalisation, SmartCode};
 use serde::{Deserialize, Serialize};
-
-/// Idfs and weights up to this size count as zero.
-const EPSILON: f64 = 1e-12;
 
 /// What was counted over the training corpus: the part of a model that costs a pass.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -119,11 +117,6 @@ impl TfidfModel {
         &self.statistics
     }
 
-    /// A checksum of all of the model: two models of one fingerprint weigh alike.
-    pub fn fingerprint(&self) -> String {
-        blake3::hash(&self.to_bytes()).to_hex().to_string()
-    }
-
     /// Number of terms of the dictionary.
     pub fn terms(&self) -> usize {
         self.idf.len()
@@ -149,35 +142,11 @@ impl TfidfModel {
     /// # Errors
     /// Fails when the chunk belongs to a dictionary of another size.
     pub fn apply(&self, counts: &CsrChunk) -> Result<CsrChunk> {
-        if counts.terms as usize != self.terms() {
-            return Err(Error::failed(format!(
-                "the tf-idf model knows {} terms but the corpus has {}; use the corpus or dictionary it was fitted on",
-                self.terms(),
-                counts.terms
-            )));
-        }
-        let mut weighted = CsrChunk {
-            first_document: counts.first_document,
-            terms: counts.terms,
-            indptr: Vec::with_capacity(counts.indptr.len()),
-            indices: Vec::with_capacity(counts.nonzeros()),
-            data: Vec::with_capacity(counts.nonzeros()),
-        };
-        weighted.indptr.push(0);
-        let mut weights: Vec<(u32, f64)> = Vec::new();
-        for row in 0..counts.documents() {
-            let (terms, frequencies) = counts.document(row);
-            self.weigh(terms, frequencies, &mut weights);
-            let norm = self.norm(terms, frequencies, &weights);
-            for (term, weight) in weights.iter().map(|&(term, weight)| (term, weight / norm)) {
-                if weight.abs() > EPSILON {
-                    weighted.indices.push(term);
-                    weighted.data.push(weight as f32);
-                }
-            }
-            weighted.indptr.push(weighted.indices.len() as u64);
-        }
-        Ok(weighted)
+        weigh_documents(counts, self.terms(), |terms, frequencies, weights| {
+            self.weigh(terms, frequencies, weights);
+            let norm = self.norm(terms, frequencies, weights);
+            weights.iter_mut().for_each(|(_, weight)| *weight /= norm);
+        })
     }
 
     /// Local times global weight of every term that has an idf.
@@ -189,7 +158,6 @@ impl TfidfModel {
             Local::LogAverage => log(frequencies.iter().map(|&tf| tf as f64).sum::<f64>() / frequencies.len() as f64),
             _ => 1.0,
         };
-        weights.clear();
         for (&term, &frequency) in terms.iter().zip(frequencies) {
             let (tf, idf) = (frequency as f64, self.idf[term as usize]);
             if idf.abs() > EPSILON {
@@ -211,10 +179,9 @@ impl TfidfModel {
         if weights.is_empty() {
             return 1.0;
         }
-        let euclidean = || weights.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt();
         let own = match self.code.normalisation {
             Normalisation::None if self.pivot.is_none() => return 1.0,
-            Normalisation::None | Normalisation::Cosine => euclidean(),
+            Normalisation::None | Normalisation::Cosine => euclidean(weights),
             Normalisation::PivotedUnique => weights.len() as f64,
             // The characters of the text itself, one after each term for the space: dropped terms take part.
             Normalisation::PivotedCharacters => match &self.statistics.term_characters {
