@@ -77,7 +77,7 @@ impl LsiModel {
         rows: impl FnOnce(&mut dyn FnMut(ArrayView2<f32>) -> Result<()>) -> Result<()>,
     ) -> Result<()> {
         let mut file = ModelWriter::create(target, Format::Lsi)?;
-        let mut slabs = file.slabs("left_vectors", self.topics())?;
+        let mut slabs = file.slabs("left_vectors", self.left_vectors.ncols())?;
         rows(&mut |slab| file.push(&mut slabs, slab))?;
         file.finish_slabs(slabs)?;
         file.list("singular_values", &self.singular_values)?;
