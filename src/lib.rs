@@ -17,7 +17,9 @@
 //! ```
 
 // Linked for the BLAS they bring, through ndarray.
+#[cfg(feature = "mkl")]
 use intel_mkl_src as _;
+#[cfg(any(feature = "mkl", feature = "openblas"))]
 use ndarray_linalg as _;
 
 #[cfg(target_endian = "big")]
