@@ -11,6 +11,7 @@
 //! convert    corpora made of something else than text: import, generate, split
 //! lsi        the model: training, projection, quality
 //! weight     tf-idf and its relatives
+//! doctor     which MPI, BLAS, cores and folders a run has, and how fast they are
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
 //! comm       the only rooms that know MPI
 //! corpus, linalg, store, report     used by all of the above
@@ -31,6 +32,7 @@ pub mod comm;
 pub mod convert;
 pub mod corpus;
 pub mod dispatch;
+pub mod doctor;
 pub mod error;
 pub mod linalg;
 pub mod lsi;

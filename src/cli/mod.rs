@@ -2,6 +2,7 @@
 
 mod build;
 mod common;
+mod doctor;
 mod evaluate;
 mod generate;
 mod import;
@@ -48,6 +49,7 @@ enum Command {
     Topics(topics::Topics),
     Transform(transform::Transform),
     Evaluate(evaluate::Evaluate),
+    Doctor(doctor::Doctor),
 }
 
 impl Command {
@@ -64,6 +66,7 @@ impl Command {
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
             Command::Evaluate(_) => "evaluate",
+            Command::Doctor(_) => "doctor",
         }
     }
 
@@ -80,6 +83,7 @@ impl Command {
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
             Command::Evaluate(command) => command.run(job),
+            Command::Doctor(command) => command.run(job, common),
         }
     }
 }

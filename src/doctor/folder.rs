@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
@@ -57,7 +57,7 @@ impl Folder {
             match Probe::new(path) {
                 Ok(made) => {
                     folder.examine(&made, measure);
-                    Ok(probe.insert(made).content())
+                    Ok(probe.insert(made).content.clone())
                 }
                 Err(trouble) => {
                     folder.trouble = Some(trouble);
@@ -66,7 +66,8 @@ impl Folder {
             }
         })?;
         let name = job.share(|| {
-            let name = probe.as_ref().map(|probe| std::path::absolute(probe.0.temporary()).at(path)).transpose()?;
+            let name =
+                probe.as_ref().map(|probe| std::path::absolute(probe.target.temporary()).at(path)).transpose()?;
             Ok(name.map_or_else(Vec::new, |name| name.into_os_string().into_vec()))
         })?;
         let sees = !name.is_empty() && std::fs::read(OsString::from_vec(name)).is_ok_and(|found| found == content);
@@ -79,8 +80,24 @@ impl Folder {
     pub fn place(&self) -> Place {
         let name = self.file_system.as_deref().unwrap_or_default();
         // What mounts a folder through a program of its own is called fuse.NAME; most of those reach another machine.
-        let network = ["nfs", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb", "afs", "9p", "pvfs", "orangefs", "panfs",
-            "glusterfs", "virtiofs", "wekafs", "fuse."];
+        let network = [
+            "nfs",
+            "lustre",
+            "gpfs",
+            "beegfs",
+            "ceph",
+            "cifs",
+            "smb",
+            "afs",
+            "9p",
+            "pvfs",
+            "orangefs",
+            "panfs",
+            "glusterfs",
+            "virtiofs",
+            "wekafs",
+            "fuse.",
+        ];
         if ["tmpfs", "ramfs"].contains(&name) {
             Place::Memory
         } else if network.iter().any(|prefix| name.starts_with(prefix)) {
@@ -91,15 +108,14 @@ impl Folder {
     }
 
     fn examine(&mut self, probe: &Probe, measure: bool) {
-        let path = probe.0.temporary();
+        let path = probe.target.temporary();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         if let Ok(path) = path.canonicalize() {
             self.file_system = file_system(&mounts, &path);
         }
         self.free_bytes = statvfs(path).ok().map(|about| about.f_bavail * about.f_frsize);
-        self.locks = std::fs::File::open(path)
-            .ok()
-            .map(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+        self.locks =
+            std::fs::File::open(path).ok().map(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
         if measure {
             self.write_rate = probe.write_rate(self.free_bytes.unwrap_or(0)).ok();
         }
@@ -107,7 +123,11 @@ impl Folder {
 }
 
 /// A file that goes away with the value.
-struct Probe(Target);
+struct Probe {
+    target: Target,
+    /// What is in it: no file of another run has the same.
+    content: Vec<u8>,
+}
 
 impl Probe {
     /// Makes it, or says why that cannot be.
@@ -116,25 +136,22 @@ impl Probe {
             let what = if folder.exists() { "is not a folder" } else { "does not exist" };
             return Err(format!("{what}: create it, or name another with --work"));
         }
-        let write = |folder: &Path| -> Result<Probe> {
-            let probe = Probe(Target::create(folder.join("corpuscle-doctor"))?);
-            std::fs::write(probe.0.temporary(), probe.content()).at(folder)?;
-            Ok(probe)
+        let write = || -> Result<Probe> {
+            let target = Target::create(folder.join("corpuscle-doctor"))?;
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let content =
+                format!("{} {} {now:?}", rustix::system::uname().nodename().to_string_lossy(), std::process::id())
+                    .into_bytes();
+            std::fs::write(target.temporary(), &content).at(folder)?;
+            Ok(Probe { target, content })
         };
-        write(folder).map_err(|cause| format!("cannot be written to ({cause}): choose one you may write to"))
-    }
-
-    /// The name of the file, and the time it was made: no file of another host or run has it.
-    fn content(&self) -> Vec<u8> {
-        // Fixed at the first call: the file system keeps it.
-        let made = std::fs::metadata(self.0.temporary()).and_then(|about| about.created().or_else(|_| about.modified()));
-        format!("{} {made:?}", self.0.temporary().display()).into_bytes()
+        write().map_err(|cause| format!("no file can be written there ({cause})"))
     }
 
     /// Bytes a second of writing another file beside it, the last byte on disk.
     fn write_rate(&self, free: u64) -> Result<f64> {
         let most = WRITTEN.0.min((free / 4) as usize);
-        let target = Target::create(self.0.path().with_extension("speed"))?;
+        let target = Target::create(self.target.path().with_extension("speed"))?;
         let path = target.temporary();
         let piece: Vec<u8> = (0..4usize << 20).map(|i| (i * 7919 >> 3) as u8).collect();
         let mut file = std::fs::File::create(path).at(path)?;
@@ -184,7 +201,7 @@ mod tests {
     fn a_probe_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("a folder");
         let probe = Probe::new(folder.path()).unwrap_or_else(|trouble| panic!("{trouble}"));
-        assert_eq!(std::fs::read(probe.0.temporary()).expect("there"), probe.content());
+        assert_eq!(std::fs::read(probe.target.temporary()).expect("there"), probe.content);
         assert!(probe.write_rate(1 << 26).expect("written") > 0.0);
         drop(probe);
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);

@@ -107,7 +107,8 @@ mod tests {
         for (m, k, n) in [(1, 1, 1), (5, 7, 3), (40, 2048, 33), (2, 0, 3)] {
             let (a, b, c) = (numbers(m, k, 5), numbers(k, n, 7), numbers(m, n, 3));
             // As columns, and as every second column of something wider.
-            let (a_columns, b_columns) = (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
+            let (a_columns, b_columns) =
+                (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
             let wider = |matrix: &Array2<f64>| {
                 Array2::from_shape_fn((matrix.nrows(), 2 * matrix.ncols()), |(i, j)| matrix[[i, j / 2]])
             };
