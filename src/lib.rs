@@ -12,13 +12,16 @@
 //! lsi        the model: training, projection, quality
 //! weight     term weights: tf-idf, log-entropy, BM25
 //! similarity the nearest of many vectors: index and query
+//! doctor     which MPI, BLAS, cores and folders a run has, and how fast they are
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
 //! comm       the only rooms that know MPI
 //! corpus, linalg, store, report     used by all of the above
 //! ```
 
 // Linked for the BLAS they bring, through ndarray.
+#[cfg(feature = "mkl")]
 use intel_mkl_src as _;
+#[cfg(any(feature = "mkl", feature = "openblas"))]
 use ndarray_linalg as _;
 
 #[cfg(target_endian = "big")]
@@ -30,6 +33,7 @@ pub mod comm;
 pub mod convert;
 pub mod corpus;
 pub mod dispatch;
+pub mod doctor;
 pub mod error;
 pub mod linalg;
 pub mod lsi;

@@ -2,6 +2,7 @@
 
 mod build;
 mod common;
+mod doctor;
 mod evaluate;
 mod export;
 mod generate;
@@ -54,6 +55,7 @@ enum Command {
     Index(index::Index),
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
+    Doctor(doctor::Doctor),
 }
 
 impl Command {
@@ -73,6 +75,7 @@ impl Command {
             Command::Index(_) => "index",
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
+            Command::Doctor(_) => "doctor",
         }
     }
 
@@ -92,6 +95,7 @@ impl Command {
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
+            Command::Doctor(command) => command.run(job, common),
         }
     }
 }

@@ -127,12 +127,28 @@ fn neighbours(comm: &dyn Comm) -> Result<Neighbours> {
     Ok(Neighbours { ranks: (0..comm.size()).filter(here).count(), workers })
 }
 
+/// Threads that the environment asks for, and the variable that does.
+fn threads_of_environment() -> Option<(usize, &'static str)> {
+    let number = |name: &'static str| {
+        let value = std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
+        value.filter(|&n| n > 0).map(|n| (n, name))
+    };
+    number("SLURM_CPUS_PER_TASK").or_else(|| number("OMP_NUM_THREADS"))
+}
+
+/// Where the number of threads comes from, in words.
+pub(super) fn threads_from(common: &Common) -> &'static str {
+    match common.threads {
+        Some(_) => "--threads",
+        None => threads_of_environment().map_or("cores / workers", |(_, name)| name),
+    }
+}
+
 fn threads(common: &Common, comm: &dyn Comm, neighbours: &Neighbours) -> usize {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok()).filter(|&n| n > 0);
     if let Some(threads) = common.threads {
         return usize::from(threads);
     }
-    if let Some(threads) = number("SLURM_CPUS_PER_TASK").or_else(|| number("OMP_NUM_THREADS")) {
+    if let Some((threads, _)) = threads_of_environment() {
         return threads;
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -9,6 +9,7 @@
 //! `Mpi` (feature `mpi`). Reductions are over `i64` only: integer addition is associative, so every tree, order and
 //! assignment gives the same bits.
 
+mod about;
 mod launch;
 mod local;
 #[cfg(feature = "mpi")]
@@ -25,6 +26,7 @@ use std::pin::Pin;
 use crate::error::Result;
 use crate::linalg::Aligned;
 
+pub use about::{Survival, launcher, linked_mpi, survival};
 pub use launch::{Launch, abort_on_panic, start};
 pub use local::Local;
 pub use threads::Threads;
@@ -102,6 +104,10 @@ pub trait Comm {
     fn host(&self) -> &str;
     /// In words, what carries the messages ("Open MPI v4.1.4 ...", "serial").
     fn implementation(&self) -> &str;
+    /// The level of thread support MPI gave, in MPI's words; none without MPI.
+    fn thread_level(&self) -> Option<&str> {
+        None
+    }
     /// What this rank has sent and received so far.
     fn traffic(&self) -> &Traffic;
 

@@ -1,6 +1,4 @@
-//! Which instruction set the kernels use: ours, chosen at run time, and MKL's, asked to be reproducible.
-//!
-//! Safety argument for the `unsafe` block of this file: `MKL_CBWR_Set` takes and returns an int by value.
+//! Which instruction set the sparse kernels use, chosen at run time.
 
 use std::sync::OnceLock;
 
@@ -60,21 +58,5 @@ impl Simd {
             Simd::Avx2 => "avx2",
             Simd::Avx512 => "avx512",
         }
-    }
-}
-
-/// Asks MKL for the same bits whatever the alignment of its operands. Must come before its first use; costs nothing
-/// measurable on the shapes used here.
-pub fn make_blas_reproducible() {
-    // AUTO (2): the branch for this CPU; STRICT (0x10000): also independent of alignment.
-    const AUTO_STRICT: i32 = 0x10000 | 2;
-    unsafe extern "C" {
-        fn MKL_CBWR_Set(setting: i32) -> i32;
-    }
-    // SAFETY: see the head of the file. The setting is refused (and the result then depends on alignment only) on
-    // CPUs that MKL has no strict branch for.
-    let refused = unsafe { MKL_CBWR_Set(AUTO_STRICT) };
-    if refused != 0 {
-        log::debug!("MKL offers no strictly reproducible branch on this CPU (code {refused})");
     }
 }

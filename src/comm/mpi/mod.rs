@@ -20,6 +20,13 @@ pub(super) fn abort(code: i32) {
     request::abort(code);
 }
 
+/// The MPI library and its version, in its words. May be called before MPI is initialised.
+pub(super) fn library() -> String {
+    let library = ::mpi::environment::library_version().unwrap_or_else(|_| "MPI".to_owned());
+    let first = library.split([',', '\n', '\0']).next().unwrap_or("MPI");
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// This process as a rank of an MPI job.
 pub struct Mpi {
     /// Held for its drop, which finalises MPI after everything else here is gone.
@@ -28,6 +35,7 @@ pub struct Mpi {
     size: usize,
     host: String,
     implementation: String,
+    threading: ::mpi::Threading,
     traffic: Traffic,
     /// Point-to-point messages.
     letters: request::Communicator,
@@ -40,7 +48,7 @@ pub struct Mpi {
 impl Mpi {
     /// Initialises MPI.
     pub fn start() -> Result<Box<Mpi>> {
-        let (universe, _) = ::mpi::initialize_with_threading(::mpi::Threading::Funneled)
+        let (universe, threading) = ::mpi::initialize_with_threading(::mpi::Threading::Funneled)
             .ok_or_else(|| Error::failed("MPI was initialised before"))?;
         let world = universe.world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
@@ -49,18 +57,12 @@ impl Mpi {
         let (letters, all, feed) =
             (request::Communicator::duplicate(raw)?, Lane::duplicate(raw)?, Lane::duplicate(raw)?);
         let workers = request::Communicator::split(raw, works)?.map(Lane::over);
-        let library = ::mpi::environment::library_version().unwrap_or_else(|_| "MPI".to_owned());
         Ok(Box::new(Mpi {
             rank,
             size,
             host: ::mpi::environment::processor_name().unwrap_or_else(|_| super::launch::host_name()),
-            implementation: library
-                .split([',', '\n', '\0'])
-                .next()
-                .unwrap_or("MPI")
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" "),
+            implementation: library(),
+            threading,
             traffic: Traffic::default(),
             letters,
             world: all,
@@ -94,6 +96,15 @@ impl Comm for Mpi {
 
     fn implementation(&self) -> &str {
         &self.implementation
+    }
+
+    fn thread_level(&self) -> Option<&str> {
+        Some(match self.threading {
+            ::mpi::Threading::Single => "MPI_THREAD_SINGLE",
+            ::mpi::Threading::Funneled => "MPI_THREAD_FUNNELED",
+            ::mpi::Threading::Serialized => "MPI_THREAD_SERIALIZED",
+            ::mpi::Threading::Multiple => "MPI_THREAD_MULTIPLE",
+        })
     }
 
     fn traffic(&self) -> &Traffic {
