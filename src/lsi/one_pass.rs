@@ -209,8 +209,11 @@ fn stream(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlie
     Ok((total, frobenius_squared))
 }
 
+/// Left vectors (rows x width) and singular values.
+type Found = (Array2<f32>, Vec<f64>);
+
 /// Left vectors (terms x at most `width`) and singular values of a chunk, found by this rank alone.
-fn alone(job: &Job, chunk: &Prepared, plan: &OnePassPlan) -> Result<(Array2<f32>, Vec<f64>)> {
+fn alone(job: &Job, chunk: &Prepared, plan: &OnePassPlan) -> Result<Found> {
     let terms = chunk.terms();
     if chunk.frobenius_squared() == 0.0 {
         return Ok((Array2::zeros((terms, 0)), Vec::new()));
@@ -237,7 +240,7 @@ fn alone(job: &Job, chunk: &Prepared, plan: &OnePassPlan) -> Result<(Array2<f32>
 fn exchange(
     job: &Job,
     shares: &RowShares,
-    own: Vec<(u64, (Array2<f32>, Vec<f64>))>,
+    own: Vec<(u64, Found)>,
     numbers: std::ops::Range<u64>,
 ) -> Result<Vec<Partial>> {
     let comm = job.comm;
@@ -281,7 +284,7 @@ fn exchange(
 }
 
 /// Reads a message of [`exchange`]: rows (rows x width) and singular values.
-fn unpack(message: &[u8], rows: usize) -> Result<(Array2<f32>, Vec<f64>)> {
+fn unpack(message: &[u8], rows: usize) -> Result<Found> {
     let damaged = || Error::failed("damaged message: no partial decomposition");
     let (width, rest) = message.split_first_chunk::<8>().ok_or_else(damaged)?;
     let width = usize::try_from(u64::from_le_bytes(*width)).map_err(|_| damaged())?;

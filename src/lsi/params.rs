@@ -139,7 +139,7 @@ impl OnePassParams {
             )));
         }
         let width = (2 * topics).min(terms as usize);
-        let block = (topics / 2).next_multiple_of(LANES).max(LANES).min(1024);
+        let block = (topics / 2).next_multiple_of(LANES).clamp(LANES, 1024);
         Ok(OnePassPlan { topics, width, block, chunk_documents, decay, polish, residuals, seed })
     }
 }

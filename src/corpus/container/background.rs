@@ -36,9 +36,10 @@ impl BackgroundWriter {
 
     /// As [`CorpusWriter::append`], except that an error may be told by a later call.
     pub fn append(&mut self, chunk: CsrChunk, ids: Vec<String>, labels: Option<Vec<String>>) -> Result<()> {
-        let sent = self.sender.as_ref().map(|sender| sender.send(Documents { chunk, ids, labels }));
-        // The thread is gone: its result says why.
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { self.join().and(Err(Error::Aborted)) }
+        let documents = Documents { chunk, ids, labels };
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(documents).is_ok());
+        // Without its receiver the thread is gone: its result says why.
+        if sent { Ok(()) } else { self.join().and(Err(Error::Aborted)) }
     }
 
     /// Waits until everything is written and gives the writer back, to be completed.
