@@ -9,7 +9,7 @@ use crate::dispatch::Job;
 use crate::doctor::{Options, examine};
 use crate::error::{Error, Result};
 
-/// Say which MPI, BLAS, HDF5, cores, memory and folder a run has, how fast they are, and what is wrong with them
+/// Say what a run has to work with, how fast that is, and what is wrong with it
 ///
 /// Start it just as the run it is meant for: same launcher, hosts, ranks and options. It measures for a few seconds on
 /// cores that should be idle. What is wrong or slow comes last, each with its remedy. The exit code is 1 if no run can

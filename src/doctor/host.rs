@@ -46,11 +46,6 @@ impl HostView {
             memory_limit_bytes: limits.memory_bytes,
         }
     }
-
-    /// Threads of this rank that can run at the same time.
-    pub fn cores(&self) -> f64 {
-        self.cpu_limit.unwrap_or(f64::INFINITY).min(self.cpus.len() as f64)
-    }
 }
 
 /// The rest of the line that begins with `name`.
@@ -187,7 +182,7 @@ mod tests {
     #[test]
     fn this_host_is_seen() {
         let view = HostView::look();
-        assert!(!view.processor.is_empty() && view.cores() > 0.0 && !view.cpus.is_empty(), "{view:?}");
+        assert!(!view.processor.is_empty() && !view.cpus.is_empty(), "{view:?}");
         assert!(view.memory_bytes >= view.available_bytes, "{view:?}");
         assert_eq!(processor("model name\t: A CPU @ 2 GHz\n"), "A CPU @ 2 GHz");
     }
