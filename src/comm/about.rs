@@ -58,7 +58,7 @@ fn launcher_of(variable: impl Fn(&str) -> Option<String>) -> Option<&'static str
 
 fn survival_of(library: &str, variable: impl Fn(&str) -> Option<String>) -> Survival {
     let set = |name: &&str| variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no"));
-    let with = |option, variables: &[&str]| Survival::With { option, given: variables.iter().any(|name| set(name)) };
+    let with = |option, variables: &[&str]| Survival::With { option, given: variables.iter().any(&set) };
     if library.starts_with("Open MPI v4") {
         with("--enable-recovery", &["OMPI_MCA_orte_enable_recovery"])
     } else if library.starts_with("Open MPI v5") {

@@ -131,7 +131,8 @@ fn folders_that_do_not_serve_are_noticed() {
     let mut report = healthy();
     report.folder.trouble = Some("does not exist: create it".to_owned());
     assert!(only(&report, &["/work: does not exist"]).fatal);
-    let cases: [(fn(&mut Report), &str); 5] = [
+    type Spoil = fn(&mut Report);
+    let cases: [(Spoil, &str); 5] = [
         (|report| report.folder.seen_by = vec![true, true, false], "rank 2 cannot see"),
         (|report| report.folder.file_system = Some("tmpfs".to_owned()), "lies in memory"),
         (|report| report.folder.free_bytes = Some(1 << 20), "has only 0.0 GiB left"),

@@ -153,7 +153,7 @@ impl Probe {
         let most = WRITTEN.0.min((free / 4) as usize);
         let target = Target::create(self.target.path().with_extension("speed"))?;
         let path = target.temporary();
-        let piece: Vec<u8> = (0..4usize << 20).map(|i| (i * 7919 >> 3) as u8).collect();
+        let piece: Vec<u8> = (0..4usize << 20).map(|i| ((i * 7919) >> 3) as u8).collect();
         let mut file = std::fs::File::create(path).at(path)?;
         let (begin, mut written) = (Instant::now(), 0);
         while written < most && begin.elapsed() < WRITTEN.1 {
