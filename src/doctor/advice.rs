@@ -18,7 +18,7 @@ pub struct Advice {
 }
 
 /// Below this share of what `faer` does, the linked back end does not suit the processor.
-const FAR_BELOW: f64 = 0.67;
+const FAR_BELOW: f64 = 0.6;
 /// Round trips longer than twice this pay for larger blocks.
 const SLOW_MESSAGE: f64 = 1e-3;
 /// Free space under which results of any size are at risk.
