@@ -12,17 +12,11 @@ alone, on documents that are in memory already.
 PEERS_PYTHON is an interpreter with gensim, scikit-learn, scipy, numpy and h5py. Exit status 1 when a bar does not hold.
 """
 import argparse
-import json
 from pathlib import Path
 
-from compare_lsi import peer
-from harness import Bars, corpuscle, keep, made, median
+from harness import Bars, corpuscle, exact_singular_values, keep, largest_error, median, peer, weighted_corpus
 
 HERE = Path(__file__).resolve().parent
-
-
-def largest_error(values, exact):
-    return max(abs(value - true) / true for value, true in zip(values, exact, strict=True))
 
 
 def main():
@@ -38,13 +32,8 @@ def main():
                          help="where corpora and references are kept (default: target/bench)")
     given = options.parse_args()
 
-    stem = given.work / given.docs.resolve().parent.name / given.docs.stem
-    corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", given.docs, output=f"{stem}.corpus.h5"))
-    weighted = made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
-    reference = Path(f"{stem}.reference-k{given.k}.json")
-    made(reference, lambda: reference.write_text(
-        json.dumps(peer(given.python, "arpack.py", "reference", weighted, given.k))))
-    exact = json.loads(reference.read_text())["singular_values"]
+    stem, weighted = weighted_corpus(given.work, given.docs)
+    exact = exact_singular_values(given.python, stem, weighted, given.k)
     once, full = Path(f"{stem}.one-pass.h5"), Path(f"{stem}.lsi.h5")
 
     runs = {"gensim": [], "one pass": [], "default": []}

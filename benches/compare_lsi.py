@@ -11,24 +11,12 @@ matrix that is in memory already. They take turns, so that a busy machine slows 
 PEERS_PYTHON is an interpreter with scikit-learn, scipy, numpy and h5py. Exit status 1 when a bar does not hold.
 """
 import argparse
-import json
-import os
-import subprocess
 from pathlib import Path
 
-from harness import Bars, corpuscle, dispatcher_cpu, keep, made, median
+from harness import (Bars, corpuscle, dispatcher_cpu, exact_singular_values, keep, largest_error, median, peer,
+                     weighted_corpus)
 
 HERE = Path(__file__).resolve().parent
-
-
-def peer(python, script, *arguments):
-    """Runs a peer's script with two threads and returns the JSON object it prints."""
-    environment = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", MKL_NUM_THREADS="2")
-    # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
-    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-        environment.pop(name, None)
-    command = [python, str(HERE / script), *map(str, arguments)]
-    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
 
 
 def main():
@@ -42,11 +30,8 @@ def main():
                          help="where corpora and references are kept (default: target/bench)")
     given = options.parse_args()
 
-    stem = given.work / given.docs.resolve().parent.name / given.docs.stem
-    corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", given.docs, output=f"{stem}.corpus.h5"))
-    weighted = made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
-    reference = Path(f"{stem}.reference-k{given.k}.json")
-    made(reference, lambda: reference.write_text(json.dumps(peer(given.python, "arpack.py", "reference", weighted, given.k))))
+    stem, weighted = weighted_corpus(given.work, given.docs)
+    exact = exact_singular_values(given.python, stem, weighted, given.k)
     model = Path(f"{stem}.lsi.h5")
 
     ours, theirs = [], []
@@ -55,17 +40,13 @@ def main():
         theirs.append(peer(given.python, "arpack.py", "fit", weighted, given.k))
         print(f"run {turn + 1}: corpuscle {ours[-1]['seconds']:.2f} s, ARPACK {theirs[-1]['seconds']:.2f} s", flush=True)
 
-    exact = json.loads(reference.read_text())["singular_values"]
     quality = peer(given.python, "arpack.py", "check", weighted, model)
 
-    def largest_error(values):
-        return max(abs(value - true) / true for value, true in zip(values, exact, strict=True))
-
     print(f"median seconds: corpuscle {median(ours):.2f}, ARPACK {median(theirs):.2f} "
-          f"(its largest relative error {largest_error(theirs[-1]['singular_values']):.1e})")
+          f"(its largest relative error {largest_error(theirs[-1]['singular_values'], exact):.1e})")
     bars = Bars()
     bars.at_least("speed-up over ARPACK", median(theirs) / median(ours), given.speed_up)
-    bars.at_most("largest relative error of a singular value", largest_error(quality["singular_values"]), 1e-4)
+    bars.at_most("largest relative error of a singular value", largest_error(quality["singular_values"], exact), 1e-4)
     bars.at_most("largest relative difference of a residual from numpy's", quality["residual_difference"], 0.1)
     bars.at_most("largest entry of U^T U - I", quality["orthogonality"], 1e-5)
     bars.at_most("dispatcher CPU, per cent of a core", median(ours, lambda run: dispatcher_cpu(run, "krylov")), 5)

@@ -38,6 +38,34 @@ def corpuscle(workers, *arguments, output):
     return {"seconds": seconds, "totals": totals}
 
 
+def peer(python, script, *arguments):
+    """Runs a peer's script of this folder with two threads and returns the JSON object it prints."""
+    environment = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", MKL_NUM_THREADS="2")
+    # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        environment.pop(name, None)
+    command = [python, str(RESULTS.parent / script), *map(str, arguments)]
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
+def weighted_corpus(work, docs):
+    """Builds and weights a corpus unless that was done before: the stem of all its files, and the weighted one."""
+    stem = work / docs.resolve().parent.name / docs.stem
+    corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", docs, output=f"{stem}.corpus.h5"))
+    return stem, made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
+
+
+def exact_singular_values(python, stem, weighted, k):
+    """The k largest singular values by scipy at tolerance 1e-10, kept beside the corpus."""
+    reference = Path(f"{stem}.reference-k{k}.json")
+    made(reference, lambda: reference.write_text(json.dumps(peer(python, "arpack.py", "reference", weighted, k))))
+    return json.loads(reference.read_text())["singular_values"]
+
+
+def largest_error(values, exact):
+    return max(abs(value - true) / true for value, true in zip(values, exact, strict=True))
+
+
 def made(path, make):
     """Calls `make` unless `path` exists, and returns it: corpora and references are kept between runs."""
     path = Path(path)

@@ -10,7 +10,7 @@ command. One worker and two take turns, so that a busy machine slows both. Exit 
 import argparse
 from pathlib import Path
 
-from harness import Bars, corpuscle, dispatcher_cpu, keep, made, median
+from harness import Bars, corpuscle, dispatcher_cpu, keep, median, weighted_corpus
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,9 +25,7 @@ def main():
                          help="where corpora are kept (default: target/bench)")
     given = options.parse_args()
 
-    stem = given.work / given.docs.resolve().parent.name / given.docs.stem
-    corpus = made(f"{stem}.corpus.h5", lambda: corpuscle(2, "build", given.docs, output=f"{stem}.corpus.h5"))
-    weighted = made(f"{stem}.tfidf.h5", lambda: corpuscle(2, "tfidf", corpus, output=f"{stem}.tfidf.h5"))
+    stem, weighted = weighted_corpus(given.work, given.docs)
     commands = {
         "build": (("build", given.docs), f"{stem}.scaling.corpus.h5"),
         "lsi": (("lsi", weighted, "-k", given.k), f"{stem}.scaling.lsi.h5"),

@@ -1,8 +1,7 @@
 //! One rank: the serial program. Every collective hands back what it was given.
 
-use super::{Comm, Pending, Route, Tag, Traffic, tree};
+use super::{Comm, Pending, Route, Tag, Traffic};
 use crate::error::Error;
-use crate::linalg::Aligned;
 
 /// A job of a single rank without any message passing.
 #[derive(Debug)]
@@ -67,16 +66,6 @@ impl Comm for Local {
 
     fn gather(&self, _: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>> {
         ready(vec![part])
-    }
-
-    fn all_gather_stretches(
-        &self,
-        route: Route,
-        own: Aligned<f32>,
-        all: Aligned<f32>,
-        counts: Vec<usize>,
-    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)> {
-        tree::all_gather_stretches(self, route, own, all, counts)
     }
 
     fn sum(&self, _: Route, values: Vec<i64>) -> Pending<'_, Vec<i64>> {

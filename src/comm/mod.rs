@@ -137,7 +137,9 @@ pub trait Comm {
         own: Aligned<f32>,
         all: Aligned<f32>,
         counts: Vec<usize>,
-    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)>;
+    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)> {
+        tree::all_gather_stretches(self, route, own, all, counts)
+    }
     /// Elementwise sum over the members, at every member. All pass the same number of values.
     fn sum(&self, route: Route, values: Vec<i64>) -> Pending<'_, Vec<i64>>;
     /// Elementwise sum over the members, of which member i gets the i-th stretch; `counts` are the stretches' lengths.

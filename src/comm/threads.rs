@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::wait::pause;
 use super::{Comm, Pending, Route, Tag, Traffic, tree};
 use crate::error::{Error, Result};
-use crate::linalg::Aligned;
 
 /// Messages under way to one rank, by sender and tag.
 type Mailbox = Mutex<HashMap<(usize, Tag), VecDeque<Vec<u8>>>>;
@@ -123,16 +122,6 @@ impl Comm for Threads {
 
     fn gather(&self, route: Route, part: Vec<u8>) -> Pending<'_, Vec<Vec<u8>>> {
         tree::gather(self, route, part)
-    }
-
-    fn all_gather_stretches(
-        &self,
-        route: Route,
-        own: Aligned<f32>,
-        all: Aligned<f32>,
-        counts: Vec<usize>,
-    ) -> Pending<'_, (Aligned<f32>, Aligned<f32>)> {
-        tree::all_gather_stretches(self, route, own, all, counts)
     }
 
     fn sum(&self, route: Route, values: Vec<i64>) -> Pending<'_, Vec<i64>> {

@@ -22,7 +22,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(comm: &dyn Comm, route: Route) -> Place {
+    fn of<C: Comm + ?Sized>(comm: &C, route: Route) -> Place {
         let ranks = route.members(comm.size());
         Place { base: ranks.start, member: comm.rank() - ranks.start, members: ranks.len() }
     }
@@ -125,8 +125,8 @@ pub(super) fn gather(comm: &dyn Comm, route: Route, part: Vec<u8>) -> Pending<'_
     })
 }
 
-pub(super) fn all_gather_stretches(
-    comm: &dyn Comm,
+pub(super) fn all_gather_stretches<C: Comm + ?Sized>(
+    comm: &C,
     route: Route,
     own: Aligned<f32>,
     mut all: Aligned<f32>,

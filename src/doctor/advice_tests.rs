@@ -32,7 +32,7 @@ fn rank(rank: usize, host: &str, works: bool) -> Rank {
 /// A dispatcher and two workers on a host of two cores, with nothing to complain about.
 fn healthy() -> Report {
     Report {
-        library: Some("Open MPI v4.1.4".to_owned()),
+        mpi_library: Some("Open MPI v4.1.4".to_owned()),
         thread_level: None,
         launcher: Some("mpirun of Open MPI"),
         survival: Survival::With { option: "--enable-recovery", given: false },

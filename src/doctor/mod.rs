@@ -87,7 +87,7 @@ struct Rank {
 /// All that was found out.
 #[derive(Debug)]
 pub struct Report {
-    library: Option<String>,
+    mpi_library: Option<String>,
     thread_level: Option<String>,
     launcher: Option<&'static str>,
     survival: Survival,
@@ -165,12 +165,12 @@ pub fn examine(job: &Job, options: &Options) -> Result<Option<Report>> {
         |cause| Error::failed(format!("damaged message of a rank ({cause}); do all ranks run the same corpuscle?"));
     let ranks =
         parts.iter().map(|part| serde_json::from_slice(part).map_err(damaged)).collect::<Result<Vec<Rank>>>()?;
-    let library = comm::linked_mpi();
-    let survival = library.as_deref().map_or(Survival::Unknown, comm::survival);
+    let mpi_library = comm::linked_mpi();
+    let survival = mpi_library.as_deref().map_or(Survival::Unknown, comm::survival);
     let variable = |name: &str| std::env::var(name).ok();
     let (major, minor, patch) = hdf5::library_version();
     Ok(Some(Report {
-        library,
+        mpi_library,
         thread_level: job.comm.thread_level().map(str::to_owned),
         launcher: comm::launcher(),
         survival,

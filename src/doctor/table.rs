@@ -96,7 +96,7 @@ impl Report {
         let mut say = |section, item: &str, value: Cell| {
             entries.push(Entry { section, place: String::new(), item: item.to_owned(), value, unit: "" });
         };
-        say("MPI", "library", self.library.clone().unwrap_or_else(|| "none: a serial build".to_owned()).into());
+        say("MPI", "library", self.mpi_library.clone().unwrap_or_else(|| "none: a serial build".to_owned()).into());
         say("MPI", "launcher", self.launcher.unwrap_or("none: one rank, MPI is not used").into());
         say("MPI", "ranks", self.ranks.len().into());
         say("MPI", "thread level", self.thread_level.clone().into());
@@ -188,7 +188,7 @@ impl Report {
     }
 
     fn survives(&self) -> String {
-        if self.library.is_none() {
+        if self.mpi_library.is_none() {
             return "there is no other rank".to_owned();
         }
         match self.survival {
