@@ -15,6 +15,9 @@ pub enum Error {
     /// Another rank gave up first and has said why; this rank only leaves (exit code 1, nothing printed).
     #[error("another rank ended the job")]
     Aborted,
+    /// A rank has died. What can go on without it catches this; nobody is shown it.
+    #[error("a rank was lost")]
+    Lost,
 }
 
 /// Result of everything that can fail.
@@ -35,7 +38,7 @@ impl Error {
     pub fn exit_code(&self) -> i32 {
         match self {
             Error::Usage(_) => 2,
-            Error::Failed(_) | Error::Aborted => 1,
+            Error::Failed(_) | Error::Aborted | Error::Lost => 1,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Options that every command takes, and what it hands back.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
@@ -25,6 +27,15 @@ pub struct Common {
     /// Send the corpus to the workers even where they can read the file themselves
     #[arg(long, global = true)]
     pub scatter: bool,
+    /// Take a worker for dead that gives no sign of life for so long: stopped, or cut off
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    pub worker_timeout: Duration,
+    /// End a job whose ranks have not met after so long: one died while MPI started
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
+    pub start_timeout: Duration,
+    /// Address at which workers on other hosts reach the dispatcher [default: found out]
+    #[arg(long, global = true, value_name = "IP")]
+    pub dispatcher_address: Option<IpAddr>,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -69,9 +80,26 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are".to_owned())
 }
 
+/// A time in seconds, not below a tenth of one: a busy process is silent for a moment now and then.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if time >= Duration::from_millis(100) => Ok(time),
+        _ => Err("at least 0.1 seconds".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_reasonable() {
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "0", "0.05", "-1", "nan", "inf", "3s"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn bytes_have_suffixes() {

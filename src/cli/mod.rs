@@ -22,9 +22,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::comm::Launch;
+use crate::comm::{Launch, end_launch};
 use crate::dispatch::Job;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use common::{Common, Outcome, Printing};
 
@@ -110,8 +110,12 @@ pub fn main() -> ExitCode {
                 // A closed standard output is no reason for another message.
                 let _ = message.print();
             }
+            if message.exit_code() != 0 {
+                end_launch();
+            }
             return ExitCode::from(message.exit_code() as u8);
         }
     };
-    run::run(cli.common, cli.command)
+    let again = || Cli::try_parse().map(|cli| cli.command).map_err(|cause| Error::usage(cause.to_string()));
+    run::run(cli.common, cli.command, again)
 }

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{Command, Common, Outcome, signals};
-use crate::comm::{self, Comm, Route};
-use crate::dispatch::Job;
+use crate::comm::{self, Comm, Order, Route};
+use crate::dispatch::{Job, refuse_to_mend, tell_losses};
 use crate::error::{Error, Result};
 use crate::report::account::{Account, RankAccount};
 use crate::report::progress::Progress;
@@ -15,12 +15,18 @@ use crate::report::{logging, table};
 /// Share of the free memory of a host that its ranks may fill with chunks by default.
 const MEMORY_SHARE: f64 = 0.6;
 
-/// Runs a command on this rank.
-pub(super) fn run(common: Common, command: Command) -> ExitCode {
-    let comm = match comm::start() {
+/// Runs a command on this rank; `parse` gives it anew for each run, should one be interrupted by a loss.
+pub(super) fn run(common: Common, command: Command, parse: impl Fn() -> Result<Command>) -> ExitCode {
+    let settings = comm::Settings {
+        worker_timeout: common.worker_timeout,
+        start_timeout: common.start_timeout,
+        address: common.dispatcher_address,
+    };
+    let comm = match comm::start_with(&settings) {
         Ok(comm) => comm,
         Err(error) => {
             logging::say(&format!("corpuscle: error: {error}"));
+            comm::end_launch();
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -28,8 +34,11 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
     logging::init(common.quiet, common.verbose, comm.rank(), comm.size());
     signals::clean_up_when_told_to_end();
     crate::linalg::make_blas_reproducible();
-    match on_rank(&*comm, &common, command) {
-        Ok(()) => ExitCode::SUCCESS,
+    match on_rank(&*comm, &common, command, parse) {
+        Ok(()) => {
+            comm.leave();
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&*comm, &error),
     }
 }
@@ -58,9 +67,97 @@ fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code() as u8)
 }
 
-fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
+fn on_rank(comm: &dyn Comm, common: &Common, command: Command, parse: impl Fn() -> Result<Command>) -> Result<()> {
     let name = command.name();
     let account = Account::open(comm.rank());
+    let level = if comm.size() > 1 { log::Level::Info } else { log::Level::Debug };
+    log::log!(level, "{}", who(comm));
+    if comm.rank() == 0 {
+        dispatch(comm, common, command, parse, &account, name)
+    } else {
+        work(comm, common, command, parse, &account, name)
+    }
+}
+
+/// The first line of the log: how many ranks there are, and what becomes of them when one dies.
+fn who(comm: &dyn Comm) -> String {
+    let what = match comm.size() {
+        1 => return format!("one rank ({})", comm.implementation()),
+        _ if comm.survives() => "the job outlives its workers",
+        _ => "a worker that dies ends the job",
+    };
+    format!("{} ranks over {}: {what}", comm.size(), comm.implementation())
+}
+
+/// Runs the command on the dispatcher: again after a loss, until it is done. Then the accounts are gathered; a loss does not
+/// undo a command that is done.
+fn dispatch(
+    comm: &dyn Comm,
+    common: &Common,
+    command: Command,
+    parse: impl Fn() -> Result<Command>,
+    account: &Account,
+    name: &str,
+) -> Result<()> {
+    let mut known = 0;
+    let mut command = command;
+    let outcome = loop {
+        match once(comm, common, command, account) {
+            Err(Error::Lost) => {
+                regroup(comm, Order::Again, &mut known)?;
+                command = parse()?;
+            }
+            done => break done?,
+        }
+    };
+    while let Err(error) = report(comm, account, common, name, &outcome) {
+        if error != Error::Lost {
+            return Err(error);
+        }
+        regroup(comm, Order::Report, &mut known)?;
+    }
+    if comm.size() > 1 || !comm.lost().is_empty() {
+        comm.regroup(Order::Leave)?;
+    }
+    Ok(())
+}
+
+/// Goes on without those that died, and says so.
+fn regroup(comm: &dyn Comm, order: Order, known: &mut usize) -> Result<()> {
+    comm.regroup(order)?;
+    tell_losses(comm, known);
+    Ok(())
+}
+
+/// Runs the command on a worker, and whatever the dispatcher wants next.
+fn work(
+    comm: &dyn Comm,
+    common: &Common,
+    command: Command,
+    parse: impl Fn() -> Result<Command>,
+    account: &Account,
+    name: &str,
+) -> Result<()> {
+    let mut step =
+        once(comm, common, command, account).and_then(|outcome| report(comm, account, common, name, &outcome));
+    loop {
+        match step {
+            Ok(()) | Err(Error::Lost) => {}
+            Err(error) => return Err(error),
+        }
+        step = match comm.next_order()? {
+            Order::Again => {
+                once(comm, common, parse()?, account).and_then(|outcome| report(comm, account, common, name, &outcome))
+            }
+            Order::Report => report(comm, account, common, name, &Outcome { accounted: true, ..Outcome::default() }),
+            Order::Mend => refuse_to_mend(comm),
+            Order::Leave => return Ok(()),
+        };
+    }
+}
+
+/// Runs the command once, with the ranks there are.
+fn once(comm: &dyn Comm, common: &Common, command: Command, account: &Account) -> Result<Outcome> {
     let progress = Progress::of_rank(comm.rank(), common.quiet);
     let neighbours = neighbours(comm)?;
     let threads = threads(common, comm, &neighbours);
@@ -70,39 +167,32 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
         .map_err(|cause| Error::failed(format!("cannot start {threads} threads: {cause}")))?;
     let memory =
         common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
-    log::debug!(
-        "{} ranks over {}, {threads} threads and {} MiB a rank",
-        comm.size(),
-        comm.implementation(),
-        memory >> 20
-    );
-    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
-    let outcome = command.run(&job, common)?;
-    report(&job, common, name, outcome)
+    log::debug!("{threads} threads and {} MiB a rank", memory >> 20);
+    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account, progress };
+    command.run(&job, common)
 }
 
 /// Brings the accounts of all ranks together, prints the table and writes `<output>.run.json`.
-fn report(job: &Job, common: &Common, command: &str, outcome: Outcome) -> Result<()> {
+fn report(comm: &dyn Comm, account: &Account, common: &Common, command: &str, outcome: &Outcome) -> Result<()> {
     if !outcome.accounted {
         return Ok(());
     }
-    let traffic = job.comm.traffic().count();
-    job.account.count(|counters| {
-        counters.bytes_sent += traffic.bytes_sent;
-        counters.bytes_received += traffic.bytes_received;
-        counters.messages += traffic.messages;
-        counters.collectives += traffic.collectives;
-    });
-    let parts = job.wait(job.comm.gather(Route::World, job.account.record().to_bytes()))?;
-    if job.is_dispatcher() {
+    let traffic = comm.traffic().count();
+    let mut record = account.record();
+    record.counters.bytes_sent += traffic.bytes_sent;
+    record.counters.bytes_received += traffic.bytes_received;
+    record.counters.messages += traffic.messages;
+    record.counters.collectives += traffic.collectives;
+    let parts = account.waiting(|| comm::wait(comm.gather(Route::World, record.to_bytes())))?;
+    if comm.rank() == 0 {
         let ranks = parts.iter().map(|part| RankAccount::from_bytes(part)).collect::<Result<Vec<_>>>()?;
         if let Some(output) = &outcome.output {
             let arguments: Vec<String> = std::env::args().collect();
             Run {
                 command,
                 arguments: &arguments,
-                parameters: outcome.parameters,
-                result: outcome.result,
+                parameters: outcome.parameters.clone(),
+                result: outcome.result.clone(),
                 ranks: &ranks,
             }
             .write_beside(output)?;

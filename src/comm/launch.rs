@@ -4,6 +4,11 @@
 //! compute everything and write the same file. The launchers say in the environment how many ranks they started;
 //! a job whose MPI sees another number is refused.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use super::{Comm, Local, process};
 use crate::error::{Error, Result};
 
@@ -36,24 +41,79 @@ impl Launch {
     }
 }
 
+/// How patient a job is with its ranks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// A worker that gives no sign of life for so long is thought dead.
+    pub worker_timeout: Duration,
+    /// A job in which not all ranks have met after so long is ended.
+    pub start_timeout: Duration,
+    /// Address that workers reach the dispatcher at; found out when not given.
+    pub address: Option<IpAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { worker_timeout: Duration::from_secs(30), start_timeout: Duration::from_secs(120), address: None }
+    }
+}
+
 /// Joins the job this process was started in. Without a launcher there is one rank and no MPI is initialised.
 pub fn start() -> Result<Box<dyn Comm>> {
+    start_with(&Settings::default())
+}
+
+/// As [`start`], with other settings than the default ones.
+pub fn start_with(settings: &Settings) -> Result<Box<dyn Comm>> {
     process::sharpen_sleep();
     process::keep_freed_memory();
-    let Launch { ranks, .. } = Launch::from_environment();
+    let Launch { ranks, rank } = Launch::from_environment();
     let Some(ranks) = ranks else { return Ok(Box::new(Local::new())) };
+    // A rank that dies while MPI starts leaves the others in it for ever.
+    let started = Arc::new(AtomicBool::new(false));
+    let (watched, patience) = (started.clone(), settings.start_timeout);
+    let watch = move || {
+        std::thread::sleep(patience + Duration::from_millis(20 * rank.min(100) as u64));
+        if !watched.load(Ordering::Acquire) {
+            if rank == 0 {
+                crate::report::logging::say(&format!(
+                    "corpuscle: error: the {ranks} ranks have not met within {} s (--start-timeout): one has died or hangs; start again",
+                    patience.as_secs_f64()
+                ));
+            }
+            end_launch();
+            process::leave(1);
+        }
+    };
+    std::thread::Builder::new()
+        .name("start".into())
+        .spawn(watch)
+        .map_err(|cause| Error::failed(format!("cannot start a thread: {cause}")))?;
     #[cfg(feature = "mpi")]
-    let comm: Box<dyn Comm> = super::mpi::Mpi::start()?;
+    let comm: Box<dyn Comm> = super::mpi::Mpi::start(settings, |size| check_size(ranks, size, &super::mpi::library()))?;
     #[cfg(not(feature = "mpi"))]
     let comm: Box<dyn Comm> = Box::new(Local::new());
-    if comm.size() != ranks {
+    #[cfg(not(feature = "mpi"))]
+    check_size(ranks, comm.size(), comm.implementation())?;
+    started.store(true, Ordering::Release);
+    Ok(comm)
+}
+
+fn check_size(launched: usize, size: usize, implementation: &str) -> Result<()> {
+    if size != launched {
         return Err(Error::failed(format!(
-            "the launcher started {ranks} ranks but {} sees {}: start with the launcher of the MPI this program was built with",
-            comm.implementation(),
-            comm.size()
+            "the launcher started {launched} ranks but {implementation} sees {size}: start with the launcher of the MPI this program was built with",
         )));
     }
-    Ok(comm)
+    Ok(())
+}
+
+/// Makes a launcher that lets jobs outlive their ranks return a status that is not 0; others do by themselves when a rank
+/// returns one. True when there is such a launcher.
+pub fn end_launch() -> bool {
+    let survives = super::linked_mpi()
+        .is_some_and(|library| matches!(super::survival(&library), super::Survival::With { given: true, .. }));
+    Launch::from_environment().ranks.is_some() && survives && process::end_launcher()
 }
 
 /// Makes a panic of any thread end the whole job at once: unwinding one rank into MPI_Finalize would leave the others

@@ -11,10 +11,13 @@
 
 mod about;
 mod launch;
+#[cfg(feature = "mpi")]
+mod liveness;
 mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod process;
+mod roster;
 mod threads;
 mod traffic;
 mod tree;
@@ -27,8 +30,9 @@ use crate::error::Result;
 use crate::linalg::Aligned;
 
 pub use about::{Survival, launcher, linked_mpi, survival};
-pub use launch::{Launch, abort_on_panic, start};
+pub use launch::{Launch, Settings, abort_on_panic, end_launch, start, start_with};
 pub use local::Local;
+pub use roster::{Cause, Loss, Order};
 pub use threads::Threads;
 pub use traffic::{Traffic, TrafficCount};
 pub use wait::{Idle, Started, wait};
@@ -67,8 +71,8 @@ pub enum Tag {
     Task = 1,
     /// The answer to a task.
     Answer = 2,
-    /// A worker's word on its progress.
-    Progress = 3,
+    /// What goes to and fro to be timed.
+    Measure = 3,
     /// A partial sum on its way up a tree of ranks.
     Merge = 4,
     /// Rows of a tall matrix on their way to the dispatcher.
@@ -79,6 +83,14 @@ pub enum Tag {
     Feed = 7,
     /// As `World`, for the workers' lane.
     Workers = 8,
+}
+
+impl Tag {
+    /// True for the messages of a farm, which concern the dispatcher and one worker: they go on when another worker has
+    /// died. All others belong to a step that all take part in.
+    pub(crate) fn is_between_two(self) -> bool {
+        matches!(self, Tag::Task | Tag::Answer)
+    }
 }
 
 impl From<Route> for Tag {
@@ -110,6 +122,43 @@ pub trait Comm {
     }
     /// What this rank has sent and received so far.
     fn traffic(&self) -> &Traffic;
+
+    /// The job goes on when a worker dies.
+    fn survives(&self) -> bool {
+        false
+    }
+    /// The present ranks by their numbers at the start: the same as their numbers until somebody has died.
+    fn members(&self) -> Vec<usize> {
+        (0..self.size()).collect()
+    }
+    /// Dispatcher: the machine that a rank, by its number at the start, runs or ran on.
+    fn host_of(&self, at_start: usize) -> &str {
+        let _everywhere_the_same = at_start;
+        self.host()
+    }
+    /// Those that died and that this rank goes on without.
+    fn lost(&self) -> Vec<Loss> {
+        Vec::new()
+    }
+    /// Counts the orders after which ranks may have other numbers than before: what a rank knows by such numbers holds
+    /// within one generation.
+    fn generation(&self) -> usize {
+        0
+    }
+    /// Dispatcher: goes on without those that have died so far, and tells the living what to do next. From then on ranks
+    /// are numbered anew and all operations under way are over, everywhere.
+    fn regroup(&self, order: Order) -> Result<()> {
+        let _nobody_to_tell = order;
+        Ok(())
+    }
+    /// Worker: waits for the dispatcher's next order. A rank calls this after any operation has ended with
+    /// [`Error::Lost`](crate::error::Error::Lost), and when it has nothing more to do.
+    fn next_order(&self) -> Result<Order> {
+        Ok(Order::Leave)
+    }
+    /// Says good-bye after [`Order::Leave`], on all ranks: returns when the process may end as usual, and ends it where
+    /// that is not safe any more.
+    fn leave(&self) {}
 
     /// Sends bytes to another rank.
     fn send(&self, to: usize, tag: Tag, data: Vec<u8>) -> Pending<'_, ()>;

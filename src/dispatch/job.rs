@@ -55,7 +55,8 @@ impl Job<'_> {
             let created = target.insert(Target::create(path)?);
             Ok(std::path::absolute(created.temporary()).at(path)?.into_os_string().into_vec())
         })?;
-        if !self.is_dispatcher() {
+        // A job that outlives its workers goes on when one of them fails to: its files are no worker's to remove.
+        if !self.is_dispatcher() && !self.comm.survives() {
             remove_with_unfinished(PathBuf::from(OsString::from_vec(temporary)));
         }
         Ok(target)

@@ -48,12 +48,12 @@ fn to_and_fro(job: &Job, peer: usize, bytes: usize, budget: Duration) -> Result<
     let (begin, mut taken) = (Instant::now(), Vec::new());
     while taken.len() <= ROUNDS.0 || (taken.len() < ROUNDS.1 && begin.elapsed() < budget) {
         let start = Instant::now();
-        job.wait(job.comm.send(peer, Tag::Task, message))?;
-        message = job.wait(job.comm.receive(peer, Tag::Answer))?;
+        job.wait(job.comm.send(peer, Tag::Measure, message))?;
+        message = job.wait(job.comm.receive(peer, Tag::Measure))?;
         taken.push(start.elapsed().as_secs_f64());
     }
     // An empty message is the last.
-    job.wait(job.comm.send(peer, Tag::Task, Vec::new()))?;
+    job.wait(job.comm.send(peer, Tag::Measure, Vec::new()))?;
     // The first finds connections closed and buffers cold.
     taken.remove(0);
     taken.sort_by(f64::total_cmp);
@@ -62,11 +62,11 @@ fn to_and_fro(job: &Job, peer: usize, bytes: usize, budget: Duration) -> Result<
 
 fn echo(job: &Job) -> Result<()> {
     loop {
-        let message = job.wait(job.comm.receive(0, Tag::Task))?;
+        let message = job.wait(job.comm.receive(0, Tag::Measure))?;
         if message.is_empty() {
             return Ok(());
         }
-        job.wait(job.comm.send(0, Tag::Answer, message))?;
+        job.wait(job.comm.send(0, Tag::Measure, message))?;
     }
 }
 

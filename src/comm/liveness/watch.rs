@@ -1,0 +1,301 @@
+//! The dispatcher's end of the connections: notices deaths and tells the living.
+
+use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{GREETING, Heard, Hello, STRANGERS, Token, Word, beat, began, hear, prepare, words};
+use crate::comm::roster::{Cause, Crew, Loss, Order, Roster};
+
+/// The dispatcher's end.
+pub(in crate::comm) struct Watch(Arc<Shared>);
+
+struct Shared {
+    roster: Arc<Roster>,
+    token: Token,
+    timeout: Duration,
+    /// What words go out on, by rank at the start. Held while losses and orders are told, so that everybody hears of
+    /// both in the same order.
+    lines: Mutex<Vec<Option<TcpStream>>>,
+    /// Workers that have come, and workers whose connection is there still.
+    joined: AtomicUsize,
+    present: AtomicUsize,
+    /// The job is about to end, one way or the other: connections that close mean nothing any more.
+    ending: AtomicBool,
+    /// It ends because everything is done.
+    done: AtomicBool,
+    /// What else there is to do about a loss: end the job where it cannot go on, and where it is done do not wait for MPI,
+    /// which may wait for the dead.
+    on_loss: Box<dyn Fn(Loss, bool) + Send + Sync>,
+    /// Which workers run on this host: these can be killed if they are only stopped.
+    here: Vec<bool>,
+}
+
+impl Watch {
+    /// Listens for the workers of a roster at one address and watches them from then on, in a thread of its own. There
+    /// `on_loss` is called for each loss, and for each worker that has left when everything was done (true).
+    pub(in crate::comm) fn begin(
+        address: IpAddr,
+        token: Token,
+        timeout: Duration,
+        roster: Arc<Roster>,
+        here: Vec<bool>,
+        on_loss: impl Fn(Loss, bool) + Send + Sync + 'static,
+    ) -> std::io::Result<(Watch, SocketAddr)> {
+        let listener = TcpListener::bind((address, 0))?;
+        listener.set_nonblocking(true)?;
+        let at = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            roster,
+            token,
+            timeout,
+            lines: Mutex::new(here.iter().map(|_| None).collect()),
+            joined: AtomicUsize::new(0),
+            present: AtomicUsize::new(0),
+            ending: AtomicBool::new(false),
+            done: AtomicBool::new(false),
+            on_loss: Box::new(on_loss),
+            here,
+        });
+        let thread = Thread {
+            shared: shared.clone(),
+            listener: Some(listener),
+            strangers: Vec::new(),
+            workers: Vec::new(),
+            next_beat: Instant::now(),
+        };
+        std::thread::Builder::new().name("watch".into()).spawn(move || thread.run())?;
+        Ok((Watch(shared), at))
+    }
+
+    /// Waits until all workers have come; false when that takes too long.
+    pub(in crate::comm) fn all_have_come(&self, patience: Duration) -> bool {
+        let begin = Instant::now();
+        while self.0.joined.load(Ordering::Acquire) + 1 < self.0.here.len() {
+            if begin.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Ranks that have not come yet.
+    pub(in crate::comm) fn missing(&self) -> Vec<usize> {
+        let lines = self.0.lines();
+        (1..lines.len()).filter(|&rank| lines[rank].is_none() && !self.0.roster.is_dead(rank)).collect()
+    }
+
+    /// Gives an order to all that live.
+    pub(in crate::comm) fn order(&self, crew: &Crew, order: Order) {
+        let lines = self.0.lines();
+        if order == Order::Leave {
+            self.0.ending.store(true, Ordering::Release);
+            self.0.done.store(true, Ordering::Release);
+        }
+        let losses = crew.known_losses();
+        tell(&lines, Word::Order(order, losses as u64));
+        crew.regroup(order, losses);
+    }
+
+    /// Waits until the workers have closed their connections.
+    pub(in crate::comm) fn all_have_left(&self, patience: Duration) -> bool {
+        let begin = Instant::now();
+        while self.0.present.load(Ordering::Acquire) > 0 {
+            if begin.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Tells everybody that this rank ends the job because it has failed.
+    pub(in crate::comm) fn failing(&self) {
+        self.0.ending.store(true, Ordering::Release);
+        tell(&self.0.lines(), Word::Failing);
+    }
+}
+
+fn tell(lines: &[Option<TcpStream>], word: Word) {
+    for mut line in lines.iter().flatten() {
+        // Whoever cannot be told is dead or stopped, and will be noticed.
+        let _ = line.write_all(&word.encode());
+    }
+}
+
+impl Shared {
+    fn lines(&self) -> MutexGuard<'_, Vec<Option<TcpStream>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that has not presented the token.
+struct Stranger {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+    since: Instant,
+}
+
+/// A worker's connection.
+struct Worker {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+    hello: Hello,
+    heard: Instant,
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    listener: Option<TcpListener>,
+    strangers: Vec<Stranger>,
+    workers: Vec<Worker>,
+    next_beat: Instant,
+}
+
+impl Thread {
+    fn run(mut self) {
+        loop {
+            self.sleep();
+            if let Some(listener) = &self.listener {
+                accept(listener, &mut self.strangers);
+            }
+            self.greet();
+            self.listen();
+            if self.next_beat <= Instant::now() {
+                tell(&self.shared.lines(), Word::Alive);
+                self.next_beat = Instant::now() + beat(self.shared.timeout);
+            }
+        }
+    }
+
+    /// Until something arrives or a word is due.
+    fn sleep(&self) {
+        let mut sockets: Vec<PollFd<'_>> = Vec::with_capacity(1 + self.strangers.len() + self.workers.len());
+        sockets.extend(self.listener.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
+        sockets.extend(self.strangers.iter().map(|stranger| PollFd::new(&stranger.stream, PollFlags::IN)));
+        sockets.extend(self.workers.iter().map(|worker| PollFd::new(&worker.stream, PollFlags::IN)));
+        let left = self.next_beat.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        // Interrupted by a signal, or out of memory for a moment: the loop goes on either way.
+        if poll(&mut sockets, Some(&left)).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Strangers that present the token become workers; others go.
+    fn greet(&mut self) {
+        for mut stranger in std::mem::take(&mut self.strangers) {
+            let ended = matches!(hear(&stranger.stream, &mut stranger.bytes, Hello::BYTES), Heard::End);
+            match <&[u8; Hello::BYTES]>::try_from(&stranger.bytes[..]) {
+                Ok(bytes) => self.admit(stranger.stream, Hello::decode(bytes)),
+                Err(_) if ended || stranger.since.elapsed() > GREETING => {}
+                Err(_) => self.strangers.push(stranger),
+            }
+        }
+        if self.shared.joined.load(Ordering::Acquire) + 1 == self.shared.here.len() {
+            self.listener = None;
+            self.strangers.clear();
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, hello: Hello) {
+        let mut lines = self.shared.lines();
+        // Compared in a time that does not depend on where they differ.
+        let right = blake3::Hash::from_bytes(hello.token) == blake3::Hash::from_bytes(self.shared.token);
+        let rank = usize::try_from(hello.rank).unwrap_or(0);
+        if !right || rank == 0 || rank >= lines.len() || lines[rank].is_some() || self.shared.roster.is_dead(rank) {
+            return;
+        }
+        let Ok(line) = stream.try_clone() else { return };
+        lines[rank] = Some(line);
+        self.workers.push(Worker { stream, bytes: Vec::new(), hello, heard: Instant::now() });
+        self.shared.present.fetch_add(1, Ordering::AcqRel);
+        self.shared.joined.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Hears all workers, and counts those as dead that are not there any more.
+    fn listen(&mut self) {
+        for mut worker in std::mem::take(&mut self.workers) {
+            let before = worker.bytes.len();
+            let end = hear(&worker.stream, &mut worker.bytes, 4096);
+            if worker.bytes.len() > before {
+                worker.heard = Instant::now();
+            }
+            let mut cause = None;
+            for word in words(&mut worker.bytes) {
+                match word {
+                    Some(Word::Alive) => {}
+                    Some(Word::Failing) => self.shared.ending.store(true, Ordering::Release),
+                    _ => cause = Some(Cause::Garbled),
+                }
+            }
+            if matches!(end, Heard::End) {
+                cause = Some(Cause::Gone);
+            } else if worker.heard.elapsed() > self.shared.timeout {
+                cause = Some(Cause::Silent);
+            }
+            match cause {
+                None => self.workers.push(worker),
+                Some(cause) => self.part_with(&worker, cause),
+            }
+        }
+    }
+
+    /// A worker's connection has ended, or is to end.
+    fn part_with(&mut self, worker: &Worker, cause: Cause) {
+        let rank = worker.hello.rank as usize;
+        let loss = Loss { rank, cause };
+        // It must not come back: it ends when it reads this, unless it is ended here.
+        let _ = (&worker.stream).write_all(&Word::Lost(loss).encode());
+        let _ = worker.stream.shutdown(Shutdown::Both);
+        if cause != Cause::Gone && self.shared.here[rank] {
+            kill(&worker.hello);
+        }
+        let ending = {
+            let mut lines = self.shared.lines();
+            lines[rank] = None;
+            self.shared.present.fetch_sub(1, Ordering::AcqRel);
+            let ending = self.shared.ending.load(Ordering::Acquire);
+            if !ending {
+                tell(&lines, Word::Lost(loss));
+                self.shared.roster.lose(loss);
+            }
+            ending
+        };
+        let done = self.shared.done.load(Ordering::Acquire);
+        if done || !ending {
+            (self.shared.on_loss)(loss, done);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, strangers: &mut Vec<Stranger>) {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if strangers.len() < STRANGERS && prepare(&stream).is_ok() {
+                    strangers.push(Stranger { stream, bytes: Vec::new(), since: Instant::now() });
+                }
+            }
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Ends a process of this machine, if it is the one that introduced itself: a stopped one would keep the launcher from
+/// ending.
+fn kill(hello: &Hello) {
+    if hello.began != 0
+        && began(hello.process) == Some(hello.began)
+        && let Some(process) = i32::try_from(hello.process).ok().and_then(Pid::from_raw)
+    {
+        let _ = kill_process(process, Signal::KILL);
+    }
+}

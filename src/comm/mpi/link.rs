@@ -1,0 +1,176 @@
+//! The connection that tells who is alive, as this process has it, and how the process ends when it says so.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::request;
+use crate::comm::liveness::Token;
+use crate::comm::liveness::tie::{End, Tie};
+use crate::comm::liveness::watch::Watch;
+use crate::comm::roster::{Crew, Loss, Order, Roster};
+use crate::comm::{Settings, process};
+use crate::error::{Error, Result};
+use crate::report::logging;
+
+/// Where a launcher ends the job when a rank dies, this rank gives it the time to: then nobody need say anything.
+const LAUNCHER: Duration = Duration::from_millis(500);
+/// How long a process that has nothing more to do may take to finalise MPI once another one has gone.
+const FINALISING: Duration = Duration::from_secs(1);
+
+/// There is one for the whole process: panics of any thread have to find it.
+static LINK: OnceLock<Link> = OnceLock::new();
+
+/// This process's end of the connections.
+pub(super) struct Link {
+    end: OneEnd,
+    survives: bool,
+    one_host: bool,
+}
+
+/// Which end it is.
+pub(super) enum OneEnd {
+    /// The dispatcher's, with the names of the ranks' hosts.
+    Watch(Watch, Arc<Vec<String>>),
+    /// A worker's.
+    Tie(Tie),
+}
+
+/// Ends the MPI job this process is in, if it is in one. Returns when that did not end the process.
+pub(in crate::comm) fn abort(code: i32) {
+    if let Some(link) = LINK.get() {
+        match &link.end {
+            OneEnd::Watch(watch, _) => watch.failing(),
+            OneEnd::Tie(tie) => tie.failing(),
+        }
+    }
+    // A launcher that lets the job live on does so after an abort, too.
+    if !crate::comm::end_launch() {
+        request::abort(code);
+    }
+}
+
+/// Begins to watch the workers; `here` and `hosts` are by rank.
+pub(super) fn watch(
+    address: IpAddr,
+    token: Token,
+    settings: &Settings,
+    roster: Arc<Roster>,
+    here: Vec<bool>,
+    hosts: Vec<String>,
+    survives: bool,
+) -> std::io::Result<(OneEnd, SocketAddr)> {
+    let hosts = Arc::new(hosts);
+    let known = hosts.clone();
+    let on_loss = move |loss: Loss, done: bool| {
+        if done {
+            std::thread::sleep(FINALISING);
+            process::leave(0);
+        }
+        if !survives {
+            std::thread::sleep(LAUNCHER);
+            logging::say(&format!(
+                "corpuscle: error: worker {} on {} was lost ({}), and this job cannot go on without it",
+                loss.rank,
+                known[loss.rank],
+                loss.cause.words()
+            ));
+            crate::store::atomic::remove_unfinished();
+            logging::let_launcher_read();
+            abort(1);
+            process::leave(1);
+        }
+    };
+    let (watch, at) = Watch::begin(address, token, settings.worker_timeout, roster, here, on_loss)?;
+    Ok((OneEnd::Watch(watch, hosts), at))
+}
+
+/// Connects a worker with the dispatcher.
+pub(super) fn tie(
+    at: SocketAddr,
+    token: Token,
+    settings: &Settings,
+    rank: usize,
+    roster: Arc<Roster>,
+    survives: bool,
+) -> std::io::Result<OneEnd> {
+    let known = roster.clone();
+    let on_end = move |end: End| {
+        match end {
+            End::Left => {
+                std::thread::sleep(FINALISING);
+                process::leave(0);
+            }
+            // Whoever failed ends the job. Should that not reach this rank, it leaves by itself.
+            End::Failed => std::thread::sleep(FINALISING),
+            // Its work is others' now: it disturbs nobody, not even by a word.
+            End::Given => process::leave(1),
+            End::Silence => {
+                logging::say(&format!("corpuscle: error: no sign of life from the dispatcher (rank {rank} leaves)"));
+            }
+            End::Dispatcher => {
+                if !survives {
+                    std::thread::sleep(LAUNCHER);
+                }
+                // The first of those that live says it; the others only leave.
+                if (1..rank).all(|other| known.is_dead(other)) {
+                    logging::say("corpuscle: error: the dispatcher was lost, and the job ends with it");
+                }
+                crate::store::atomic::remove_unfinished();
+                if !crate::comm::end_launch() {
+                    request::abort(1);
+                }
+            }
+        }
+        process::leave(1)
+    };
+    Ok(OneEnd::Tie(Tie::begin(at, token, settings.worker_timeout, rank, roster, on_end)?))
+}
+
+impl Link {
+    /// Makes it the link of this process.
+    pub(super) fn install(end: OneEnd, survives: bool, one_host: bool) -> &'static Link {
+        LINK.get_or_init(|| Link { end, survives, one_host })
+    }
+
+    pub(super) fn survives(&self) -> bool {
+        self.survives
+    }
+
+    /// On the dispatcher: all ranks run on its host.
+    pub(super) fn one_host(&self) -> bool {
+        self.one_host
+    }
+
+    /// Dispatcher: the host of a rank.
+    pub(super) fn host_of(&self, at_start: usize) -> Option<&str> {
+        match &self.end {
+            OneEnd::Watch(_, hosts) => hosts.get(at_start).map(String::as_str),
+            OneEnd::Tie(_) => None,
+        }
+    }
+
+    /// Dispatcher: waits until all workers have connected.
+    pub(super) fn gather_workers(&self, settings: &Settings) -> Result<()> {
+        let OneEnd::Watch(watch, hosts) = &self.end else { return Ok(()) };
+        if watch.all_have_come(settings.start_timeout) {
+            return Ok(());
+        }
+        let missing: Vec<String> = watch.missing().iter().map(|&rank| format!("{rank} on {}", hosts[rank])).collect();
+        Err(Error::failed(format!("workers have not come: {}", missing.join(", "))))
+    }
+
+    /// Dispatcher: gives an order.
+    pub(super) fn order(&self, crew: &Crew, order: Order) {
+        if let OneEnd::Watch(watch, _) = &self.end {
+            watch.order(crew, order);
+        }
+    }
+
+    /// Dispatcher: waits a moment until the workers have gone.
+    pub(super) fn wait_for_leavers(&self, patience: Duration) {
+        if let OneEnd::Watch(watch, _) = &self.end {
+            watch.all_have_left(patience);
+        }
+    }
+}
