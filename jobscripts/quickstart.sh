@@ -31,7 +31,7 @@ bash data/debian-descriptions.sh "$text" || {
 # A result belongs to the program that made it, not only to the version number.
 binary=$(command -v corpuscle)
 program="$(corpuscle --version) $(sha256sum <"$binary" | cut -c1-16)"
-read -ra launcher <<<"$CORPUSCLE_MPIRUN -n 3"
+read -ra launcher <<<"$CORPUSCLE_MPIRUN $CORPUSCLE_MPIRUN_RECOVERY -n 3"
 
 # step OUTPUT INPUT COMMAND...: runs corpuscle COMMAND... -o OUTPUT under MPI, unless OUTPUT is newer than INPUT and was
 # made by the same command of the same program. What it says is kept in OUTPUT.log.

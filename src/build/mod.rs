@@ -125,7 +125,7 @@ fn build_filtered(
 ) -> Result<Option<Built>> {
     let plan = &checked.plan;
     let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
-    let dataset = Dataset::new(job, Pieces::new(job, plan, tokenizer, &progress, None))?;
+    let dataset = Dataset::new(job, Pieces::new(job, plan, tokenizer, &progress, None))?.enduring();
     let census = job.account.phase("count", || count(&dataset))?;
     let (dictionary, pieces) = job.account.phase("dictionary", || agree(job, filter, census.as_ref()))?;
     let parameters = checked.parameters(("filter", json!(filter)));

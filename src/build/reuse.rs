@@ -52,7 +52,7 @@ pub(super) fn write(
 ) -> Result<(Option<CorpusWriter>, Found)> {
     // Nothing is asked for twice: no piece is worth keeping.
     let once = Job { memory: 0, ..*job };
-    let dataset = Dataset::new(&once, Pieces::new(&once, plan, tokenizer, progress, Some(known)))?;
+    let dataset = Dataset::new(&once, Pieces::new(&once, plan, tokenizer, progress, Some(known)))?.enduring();
     let same = (0..known.len() as u32).collect::<Vec<_>>();
     let work = |_, bags: &Bags| {
         job.account.count(|counters| counters.documents += bags.facts.documents);

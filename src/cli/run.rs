@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{Command, Common, Outcome, signals};
-use crate::comm::{self, Comm, Order, Route};
-use crate::dispatch::{Job, refuse_to_mend, tell_losses};
+use crate::comm::{self, Comm, Route};
+use crate::dispatch::{Job, endure};
 use crate::error::{Error, Result};
 use crate::report::account::{Account, RankAccount};
 use crate::report::progress::Progress;
@@ -72,11 +72,12 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command, parse: impl Fn() 
     let account = Account::open(comm.rank());
     let level = if comm.size() > 1 { log::Level::Info } else { log::Level::Debug };
     log::log!(level, "{}", who(comm));
-    if comm.rank() == 0 {
-        dispatch(comm, common, command, parse, &account, name)
-    } else {
-        work(comm, common, command, parse, &account, name)
-    }
+    let mut command = Some(command);
+    let run = || {
+        let command = command.take().map_or_else(&parse, Ok)?;
+        once(comm, common, command, &account)
+    };
+    endure(comm, run, |outcome| report(comm, &account, common, name, outcome))
 }
 
 /// The first line of the log: how many ranks there are, and what becomes of them when one dies.
@@ -87,73 +88,6 @@ fn who(comm: &dyn Comm) -> String {
         _ => "a worker that dies ends the job",
     };
     format!("{} ranks over {}: {what}", comm.size(), comm.implementation())
-}
-
-/// Runs the command on the dispatcher: again after a loss, until it is done. Then the accounts are gathered; a loss does not
-/// undo a command that is done.
-fn dispatch(
-    comm: &dyn Comm,
-    common: &Common,
-    command: Command,
-    parse: impl Fn() -> Result<Command>,
-    account: &Account,
-    name: &str,
-) -> Result<()> {
-    let mut known = 0;
-    let mut command = command;
-    let outcome = loop {
-        match once(comm, common, command, account) {
-            Err(Error::Lost) => {
-                regroup(comm, Order::Again, &mut known)?;
-                command = parse()?;
-            }
-            done => break done?,
-        }
-    };
-    while let Err(error) = report(comm, account, common, name, &outcome) {
-        if error != Error::Lost {
-            return Err(error);
-        }
-        regroup(comm, Order::Report, &mut known)?;
-    }
-    if comm.size() > 1 || !comm.lost().is_empty() {
-        comm.regroup(Order::Leave)?;
-    }
-    Ok(())
-}
-
-/// Goes on without those that died, and says so.
-fn regroup(comm: &dyn Comm, order: Order, known: &mut usize) -> Result<()> {
-    comm.regroup(order)?;
-    tell_losses(comm, known);
-    Ok(())
-}
-
-/// Runs the command on a worker, and whatever the dispatcher wants next.
-fn work(
-    comm: &dyn Comm,
-    common: &Common,
-    command: Command,
-    parse: impl Fn() -> Result<Command>,
-    account: &Account,
-    name: &str,
-) -> Result<()> {
-    let mut step =
-        once(comm, common, command, account).and_then(|outcome| report(comm, account, common, name, &outcome));
-    loop {
-        match step {
-            Ok(()) | Err(Error::Lost) => {}
-            Err(error) => return Err(error),
-        }
-        step = match comm.next_order()? {
-            Order::Again => {
-                once(comm, common, parse()?, account).and_then(|outcome| report(comm, account, common, name, &outcome))
-            }
-            Order::Report => report(comm, account, common, name, &Outcome { accounted: true, ..Outcome::default() }),
-            Order::Mend => refuse_to_mend(comm),
-            Order::Leave => return Ok(()),
-        };
-    }
 }
 
 /// Runs the command once, with the ranks there are.
@@ -173,8 +107,9 @@ fn once(comm: &dyn Comm, common: &Common, command: Command, account: &Account) -
 }
 
 /// Brings the accounts of all ranks together, prints the table and writes `<output>.run.json`.
-fn report(comm: &dyn Comm, account: &Account, common: &Common, command: &str, outcome: &Outcome) -> Result<()> {
-    if !outcome.accounted {
+/// A rank that has not come to its outcome takes part, too.
+fn report(comm: &dyn Comm, account: &Account, common: &Common, command: &str, outcome: Option<&Outcome>) -> Result<()> {
+    if outcome.is_some_and(|outcome| !outcome.accounted) {
         return Ok(());
     }
     let traffic = comm.traffic().count();
@@ -184,7 +119,7 @@ fn report(comm: &dyn Comm, account: &Account, common: &Common, command: &str, ou
     record.counters.messages += traffic.messages;
     record.counters.collectives += traffic.collectives;
     let parts = account.waiting(|| comm::wait(comm.gather(Route::World, record.to_bytes())))?;
-    if comm.rank() == 0 {
+    if let (0, Some(outcome)) = (comm.rank(), outcome) {
         let ranks = parts.iter().map(|part| RankAccount::from_bytes(part)).collect::<Result<Vec<_>>>()?;
         if let Some(output) = &outcome.output {
             let arguments: Vec<String> = std::env::args().collect();

@@ -3,13 +3,15 @@
 //! Everything above sees one trait, [`Comm`]: N ranks that exchange byte strings and exact integer sums. Nothing here
 //! blocks: every operation is a future that is *started*, *tested* and *slept on* by the one primitive in [`wait`].
 //! Blocking MPI calls spin at 100 % of a core and hang for ever once a peer has died; tests with short sleeps do
-//! neither, so the same primitive serves waiting today and failure handling later.
+//! neither, so the same primitive serves waiting and failures: once a rank is known to be dead ([`roster`]), operations
+//! that need it end with [`Error::Lost`](crate::error::Error::Lost), and the living regroup.
 //!
-//! Three implementations: [`Local`] (one rank), [`Threads`] (N ranks as threads of one process, for tests) and
-//! `Mpi` (feature `mpi`). Reductions are over `i64` only: integer addition is associative, so every tree, order and
+//! Four implementations: [`Local`] (one rank), [`Threads`] (N ranks as threads of one process, for tests), [`Faulty`]
+//! (the same with seeded bad luck) and `Mpi` (feature `mpi`). Reductions are over `i64` only: integer addition is associative, so every tree, order and
 //! assignment gives the same bits.
 
 mod about;
+mod faulty;
 mod launch;
 #[cfg(feature = "mpi")]
 mod liveness;
@@ -30,6 +32,7 @@ use crate::error::Result;
 use crate::linalg::Aligned;
 
 pub use about::{Survival, launcher, linked_mpi, survival};
+pub use faulty::{Fate, Faulty, Plan};
 pub use launch::{Launch, Settings, abort_on_panic, end_launch, start, start_with};
 pub use local::Local;
 pub use roster::{Cause, Loss, Order};
@@ -145,6 +148,11 @@ pub trait Comm {
     fn generation(&self) -> usize {
         0
     }
+    /// A present rank is known to have died, and takes part in nothing more.
+    fn is_lost(&self, rank: usize) -> bool {
+        let _nobody_dies = rank;
+        false
+    }
     /// Dispatcher: goes on without those that have died so far, and tells the living what to do next. From then on ranks
     /// are numbered anew and all operations under way are over, everywhere.
     fn regroup(&self, order: Order) -> Result<()> {
@@ -154,6 +162,10 @@ pub trait Comm {
     /// Worker: waits for the dispatcher's next order. A rank calls this after any operation has ended with
     /// [`Error::Lost`](crate::error::Error::Lost), and when it has nothing more to do.
     fn next_order(&self) -> Result<Order> {
+        Ok(Order::Leave)
+    }
+    /// Worker: waits for the next order without following it.
+    fn peek_order(&self) -> Result<Order> {
         Ok(Order::Leave)
     }
     /// Says good-bye after [`Order::Leave`], on all ranks: returns when the process may end as usual, and ends it where

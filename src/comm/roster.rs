@@ -83,6 +83,8 @@ pub(super) struct Roster {
     losses: AtomicUsize,
     orders: AtomicUsize,
     dead: Vec<AtomicBool>,
+    /// Dispatcher: one more than the generation in which a worker was last waiting for an order.
+    waiting: Vec<AtomicUsize>,
 }
 
 impl Roster {
@@ -94,6 +96,7 @@ impl Roster {
             losses: AtomicUsize::new(0),
             orders: AtomicUsize::new(0),
             dead: (0..size).map(|_| AtomicBool::new(false)).collect(),
+            waiting: (0..size).map(|_| AtomicUsize::new(0)).collect(),
         }
     }
 
@@ -119,6 +122,17 @@ impl Roster {
         lists.orders.push((order, losses));
         self.orders.store(lists.orders.len(), Ordering::Release);
         self.changed.notify_all();
+    }
+
+    /// A worker waits for the order after those of a generation: it takes no part in anything else before.
+    pub(super) fn waits(&self, rank: usize, generation: usize) {
+        if let Some(waiting) = self.waiting.get(rank) {
+            waiting.store(generation.saturating_add(1), Ordering::Release);
+        }
+    }
+
+    fn is_waiting(&self, rank: usize, generation: usize) -> bool {
+        self.waiting[rank].load(Ordering::Acquire) > generation
     }
 
     pub(super) fn is_dead(&self, rank: usize) -> bool {
@@ -196,19 +210,26 @@ impl Crew {
         self.roster.losses()
     }
 
-    /// Waits for the next order and takes the losses it speaks of into account. Fails when this rank is thought dead.
+    /// Waits for the next order. Fails when this rank is thought dead.
+    pub(super) fn peek_order(&self, cut: impl Fn() -> bool) -> Result<Order> {
+        self.await_order(cut).map(|(order, _)| order)
+    }
+
+    /// Waits for the next order and takes the losses it speaks of into account.
     pub(super) fn next_order(&self, cut: impl Fn() -> bool) -> Result<Order> {
+        let (order, losses) = self.await_order(cut)?;
+        self.adopt(losses);
+        Ok(order)
+    }
+
+    fn await_order(&self, cut: impl Fn() -> bool) -> Result<(Order, usize)> {
         let mut lists = self.roster.lists();
         loop {
             if self.roster.is_dead(self.me) || cut() {
                 return Err(Error::Aborted);
             }
             match lists.orders.get(self.generation.get()).copied() {
-                Some((order, losses)) if lists.lost.len() >= losses => {
-                    drop(lists);
-                    self.adopt(losses);
-                    return Ok(order);
-                }
+                Some((order, losses)) if lists.lost.len() >= losses => return Ok((order, losses)),
                 _ => {}
             }
             let pause = std::time::Duration::from_millis(50);
@@ -233,7 +254,10 @@ impl Crew {
 
     /// An operation between this rank and one other, given by its number at the start, that goes on whoever else dies.
     pub(super) fn between<'a, T: 'a>(&'a self, other: usize, operation: Pending<'a, T>) -> Pending<'a, T> {
-        self.unless(move || self.roster.is_dead(other), operation)
+        let generation = self.generation.get();
+        // A worker that went back because somebody has died will not answer.
+        let gone = move || self.roster.is_dead(other) || self.roster.is_waiting(other, generation);
+        self.unless(gone, operation)
     }
 
     fn unless<'a, T: 'a>(&'a self, cut: impl Fn() -> bool + 'a, mut operation: Pending<'a, T>) -> Pending<'a, T> {

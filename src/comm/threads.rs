@@ -131,12 +131,20 @@ impl Comm for Threads {
         &self.traffic
     }
 
+    fn survives(&self) -> bool {
+        true
+    }
+
     fn members(&self) -> Vec<usize> {
         self.crew.members()
     }
 
     fn lost(&self) -> Vec<Loss> {
         self.crew.lost()
+    }
+
+    fn is_lost(&self, rank: usize) -> bool {
+        self.crew.roster.is_dead(self.crew.at_start(rank))
     }
 
     fn generation(&self) -> usize {
@@ -153,7 +161,13 @@ impl Comm for Threads {
         Ok(())
     }
 
+    fn peek_order(&self) -> Result<Order> {
+        self.hub.rosters[0].waits(self.crew.at_start(self.rank()), self.crew.generation());
+        self.crew.peek_order(|| self.hub.aborted.load(Ordering::Acquire))
+    }
+
     fn next_order(&self) -> Result<Order> {
+        self.peek_order()?;
         self.crew.next_order(|| self.hub.aborted.load(Ordering::Acquire))
     }
 

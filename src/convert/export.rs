@@ -100,7 +100,7 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
     let mut output = target.map(create).transpose()?;
     // Each chunk is written once: none is kept.
     let job = &Job { memory: 0, ..*job };
-    let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?;
+    let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?.enduring();
     let progress = job.progress.task("export", Unit::Documents, Some(header.documents));
     dataset.map(
         |_, chunk| {

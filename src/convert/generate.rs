@@ -28,7 +28,7 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
     let progress = job.progress.task("generate", Unit::Documents, Some(spec.documents));
     // Each chunk is generated once: none is kept.
     let job = &Job { memory: 0, ..*job };
-    let dataset = Dataset::new(job, Numbers { plan: &plan, next: 0 })?;
+    let dataset = Dataset::new(job, Numbers { plan: &plan, next: 0 })?.enduring();
     dataset.map(
         |number, _| {
             let chunk = plan.chunk(number);

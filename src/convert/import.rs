@@ -71,7 +71,7 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     // Each piece is parsed once: none is kept.
     let job = &Job { memory: 0, ..*job };
     loop {
-        let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?;
+        let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?.enduring();
         let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec)).transpose()?;
         dataset.map(
             |_, lines: &Lines| Ok(Digest::of(parse_lines(&lines.0, &matrix.header)).encode()),

@@ -50,8 +50,12 @@ pub trait Source {
 pub struct Dataset<'j, 'c, S: Source> {
     pub(super) job: &'j Job<'c>,
     pub(super) source: RefCell<S>,
+    /// A loss within a pass is made good there.
+    pub(super) enduring: bool,
+    /// The ranks, by their numbers at the start, that the dispatcher's numbers of workers are about.
+    members: RefCell<Vec<usize>>,
     /// Dispatcher: which workers see the files.
-    pub(super) sees: Vec<bool>,
+    pub(super) sees: RefCell<Vec<bool>>,
     /// Dispatcher: who has which chunk.
     pub(super) table: RefCell<Table>,
     /// Dispatcher: the source has been gone through, the table is complete.
@@ -71,12 +75,34 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
         Ok(Dataset {
             job,
             source: RefCell::new(source),
-            sees,
+            enduring: false,
+            members: RefCell::new(job.comm.members()),
+            sees: RefCell::new(sees),
             table: RefCell::new(Table::new(job.workers())),
             listed: Cell::new(false),
             kept: RefCell::default(),
             kept_bytes: Cell::new(0),
         })
+    }
+
+    /// The same, on which a loss within a pass is made good there: the chunks of the dead are given to others, who add them
+    /// to their own partials. For callers who know nothing of their own by the numbers of ranks, which change then, and
+    /// whose partials are about the present pass only.
+    pub fn enduring(self) -> Self {
+        Dataset { enduring: true, ..self }
+    }
+
+    /// Dispatcher: workers are known by their present numbers, and nothing is expected of the dead any more.
+    pub(super) fn align(&self) {
+        let (before, now) = (self.members.replace(self.job.comm.members()), self.members.borrow());
+        if before == *now {
+            return;
+        }
+        let stay: Vec<usize> =
+            (1..before.len()).filter(|&rank| now.contains(&before[rank])).map(|rank| rank - 1).collect();
+        let mut sees = self.sees.borrow_mut();
+        *sees = stay.iter().filter_map(|&worker| sees.get(worker).copied()).collect();
+        self.table.borrow_mut().keep_workers(&stay);
     }
 
     /// The job it is spread over.
@@ -126,7 +152,7 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             Delivery::Kept
         } else if let Some(body) = parcel.body.take() {
             Delivery::Sent(body)
-        } else if self.sees[worker] {
+        } else if self.sees.borrow()[worker] {
             Delivery::Read
         } else {
             Delivery::Sent(self.job.account.io(|| self.source.borrow().read(&parcel))?)

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::Job;
+use super::mend::{mend, rejoin};
 use crate::comm::{Comm, Idle, Started, Tag};
 use crate::error::{Error, Result};
 
@@ -18,57 +19,102 @@ pub(super) trait Tasks {
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>>;
     /// An answer of this worker; answers of one worker come in the order of its tasks.
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()>;
+    /// This worker has died: what it was given and has not answered is to be given to others.
+    fn lost(&mut self, worker: usize);
     /// Everything has been answered.
     fn finished(&self) -> bool;
 }
 
-/// Hands out tasks until all are answered. Runs on the dispatcher, while the workers [`serve`].
-pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks) -> Result<()> {
+/// What the dispatcher has under way with one worker.
+#[derive(Default)]
+struct Dealings<'a> {
+    sends: VecDeque<Started<'a, ()>>,
+    answer: Option<Started<'a, Vec<u8>>>,
+    /// Tasks without an answer.
+    open: usize,
+    dead: bool,
+}
+
+/// Hands out tasks until all are answered. Runs on the dispatcher, while the workers [`serve`]. The tasks of a worker that
+/// dies are given to others, who do not notice; they are numbered anew at the end. With `mends` unset a loss ends it.
+pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks, mends: bool) -> Result<()> {
     let comm: &dyn Comm = job.comm;
-    let workers = job.workers();
-    let mut sends: Vec<VecDeque<Started<'_, ()>>> = (0..workers).map(|_| VecDeque::new()).collect();
-    let mut answers: Vec<Option<Started<'_, Vec<u8>>>> = (0..workers).map(|_| None).collect();
-    let mut open = vec![0usize; workers];
+    let mut workers: Vec<Dealings<'_>> = (0..job.workers()).map(|_| Dealings::default()).collect();
     let mut idle = Idle::default();
     while !tasks.finished() {
         let mut moved = false;
-        for worker in 0..workers {
-            while open[worker] < AHEAD {
-                let Some(task) = tasks.next(worker)? else { break };
-                // A leading 1 tells a task from the end of all tasks.
-                let mut message = Vec::with_capacity(task.len() + 1);
-                message.push(1);
-                message.extend_from_slice(&task);
-                sends[worker].push_back(Started::new(comm.send(worker + 1, Tag::Task, message)));
-                open[worker] += 1;
-                moved = true;
+        for worker in 0..workers.len() {
+            if workers[worker].dead {
+                continue;
             }
-            if open[worker] > 0 {
-                let answer = answers[worker].get_or_insert_with(|| Started::new(comm.receive(worker + 1, Tag::Answer)));
-                if answer.test() {
-                    let answer = answers[worker].take().map_or(Err(Error::Aborted), |answer| job.finish(answer))?;
-                    tasks.answer(worker, answer)?;
-                    open[worker] -= 1;
+            match deal(job, worker, &mut workers[worker], tasks) {
+                Ok(progress) => moved |= progress,
+                // One that lives has gone back to wait for an order: it died for everybody before this began.
+                Err(Error::Lost) if mends && comm.is_lost(worker + 1) => {
+                    workers[worker] = Dealings { dead: true, ..Dealings::default() };
+                    tasks.lost(worker);
                     moved = true;
                 }
+                Err(error) => return Err(error),
             }
-            while sends[worker].front_mut().is_some_and(Started::test) {
-                if let Some(send) = sends[worker].pop_front() {
-                    job.finish(send)?;
-                }
-            }
+        }
+        if workers.iter().all(|worker| worker.dead) {
+            return Err(Error::Lost);
         }
         if moved { idle.reset() } else { job.account.waiting(|| idle.sleep()) }
     }
-    let ends: Vec<_> = (0..workers).map(|worker| Started::new(comm.send(worker + 1, Tag::Task, vec![0]))).collect();
-    for send in sends.into_iter().flatten().chain(ends) {
+    if workers.iter().any(|worker| worker.dead) {
+        // The order ends the work of those that live, too.
+        return mend(comm).map(drop);
+    }
+    let ends: Vec<_> = (1..=workers.len()).map(|worker| Started::new(comm.send(worker, Tag::Task, vec![0]))).collect();
+    for send in workers.into_iter().flat_map(|worker| worker.sends).chain(ends) {
         job.finish(send)?;
     }
     Ok(())
 }
 
+/// Does with one worker what can be done at once; true if that was something.
+fn deal<'a>(job: &Job<'a>, worker: usize, dealings: &mut Dealings<'a>, tasks: &mut dyn Tasks) -> Result<bool> {
+    let comm = job.comm;
+    let mut moved = false;
+    while dealings.open < AHEAD {
+        let Some(task) = tasks.next(worker)? else { break };
+        // A leading 1 tells a task from the end of all tasks.
+        let mut message = Vec::with_capacity(task.len() + 1);
+        message.push(1);
+        message.extend_from_slice(&task);
+        dealings.sends.push_back(Started::new(comm.send(worker + 1, Tag::Task, message)));
+        dealings.open += 1;
+        moved = true;
+    }
+    if dealings.open > 0 {
+        let answer = dealings.answer.get_or_insert_with(|| Started::new(comm.receive(worker + 1, Tag::Answer)));
+        if answer.test() {
+            let answer = dealings.answer.take().map_or(Err(Error::Aborted), |answer| job.finish(answer))?;
+            tasks.answer(worker, answer)?;
+            dealings.open -= 1;
+            moved = true;
+        }
+    }
+    while dealings.sends.front_mut().is_some_and(Started::test) {
+        if let Some(send) = dealings.sends.pop_front() {
+            job.finish(send)?;
+        }
+    }
+    Ok(moved)
+}
+
 /// Works on tasks until there are no more. Runs on the workers.
-pub(super) fn serve(job: &Job, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
+pub(super) fn serve(job: &Job, run: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
+    match work(job, run) {
+        // The dispatcher has all answers, and goes on without those that died on the way.
+        Err(Error::Lost) => rejoin(job.comm, &[1]),
+        done => done,
+    }
+}
+
+fn work(job: &Job, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
     let comm = job.comm;
     let mut answers: VecDeque<Started<'_, ()>> = VecDeque::new();
     let mut next = Started::new(comm.receive(0, Tag::Task));
@@ -89,7 +135,8 @@ pub(super) fn serve(job: &Job, mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>) ->
 }
 
 /// Runs independent tasks, each a byte string with its expected cost, and returns their results in the order of the
-/// tasks on the dispatcher (none elsewhere). Collective; only the dispatcher's `tasks` count.
+/// tasks on the dispatcher (none elsewhere). Collective; only the dispatcher's `tasks` count. Workers that die on the way
+/// cost their unfinished tasks only; ranks may be numbered anew afterwards.
 pub fn farm(
     job: &Job,
     tasks: Vec<(f64, Vec<u8>)>,
@@ -112,7 +159,7 @@ pub fn farm(
         open: 0,
     };
     list.open = list.tasks.len();
-    hand_out(job, &mut list)?;
+    hand_out(job, &mut list, true)?;
     Ok(list.results.into_iter().flatten().collect())
 }
 
@@ -128,15 +175,22 @@ impl Tasks for LongestFirst {
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>> {
         Ok(self.order.pop_front().map(|at| {
             self.given[worker].push_back(at);
-            std::mem::take(&mut self.tasks[at].1)
+            self.tasks[at].1.clone()
         }))
     }
 
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
         let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
         self.results[at] = Some(answer);
+        self.tasks[at].1 = Vec::new();
         self.open -= 1;
         Ok(())
+    }
+
+    fn lost(&mut self, worker: usize) {
+        while let Some(at) = self.given[worker].pop_back() {
+            self.order.push_front(at);
+        }
     }
 
     fn finished(&self) -> bool {

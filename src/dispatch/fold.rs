@@ -4,13 +4,20 @@
 //! (double buffering), and the dispatcher sends it before it collects the reports of round r, so a slow network is
 //! hidden behind the work. Chunks that a worker keeps, or can read itself, travel as numbers only; when that holds for
 //! all, the whole pass is one round. Cost of a pass: rounds x 2 collectives, plus the bytes of the chunks sent.
+//!
+//! When workers die in a pass over an [enduring](Dataset::enduring) dataset, the others say which chunks they have absorbed
+//! and go on with the rest; what the dead had absorbed went with them and is done anew.
 
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
 use super::dataset::{Dataset, Source};
+use super::mend::{mend, rejoin};
 use super::message::{Delivery, Report, Share};
+use super::table::Entry;
 use crate::comm::{Route, Started};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bytes of chunks sent to one worker in one round (at least one chunk).
 const ROUND_BYTES: u64 = 8 << 20;
@@ -22,6 +29,7 @@ impl<S: Source> Dataset<'_, '_, S> {
     /// partials are the caller's: they are left untouched here until it has summed them up. Collective.
     pub fn fold(&self, mut absorb: impl FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
         self.job.account.count(|counters| counters.passes += 1);
+        self.align();
         if !self.job.distributed() {
             self.fold_here(&mut absorb)
         } else if self.job.is_dispatcher() {
@@ -52,9 +60,37 @@ impl<S: Source> Dataset<'_, '_, S> {
                 self.table.borrow_mut().plan(false);
             }
         }
-        let listed = self.listed.get();
+        let mut queues = Queues::new(self, &HashSet::new(), !self.listed.get());
+        loop {
+            match self.rounds(&mut queues) {
+                Err(Error::Lost) if self.enduring => queues = self.mend(queues.streaming)?,
+                done => break done?,
+            }
+        }
+        self.listed.set(true);
+        Ok(())
+    }
+
+    /// After a loss: what the living have not absorbed in this pass is still to be done.
+    fn mend(&self, streaming: bool) -> Result<Queues> {
+        let said = mend(self.job.comm)?;
+        self.align();
+        let mut done = HashSet::new();
+        for numbers in &said[1..] {
+            done.extend(Report::decode(&numbers[1..])?.kept);
+        }
+        let table = self.table.borrow();
+        // What came by in a stream does not come again.
+        let passed = |(at, entry): (usize, &Entry)| entry.passing && !done.contains(&(at as u64));
+        if table.entries.iter().enumerate().any(passed) {
+            return Err(Error::Lost);
+        }
+        Ok(Queues::new(self, &done, streaming))
+    }
+
+    /// Hands out what the queues hold.
+    fn rounds(&self, queues: &mut Queues) -> Result<()> {
         let workers = self.job.workers();
-        let mut queues = Queues::new(self, listed);
         let mut rounds = 0;
         let mut reports_due: Option<Vec<u64>> = None;
         loop {
@@ -76,7 +112,6 @@ impl<S: Source> Dataset<'_, '_, S> {
         if let Some(given) = reports_due {
             self.collect(&given)?;
         }
-        self.listed.set(true);
         self.job.account.count(|counters| counters.rounds += rounds);
         Ok(())
     }
@@ -98,6 +133,24 @@ impl<S: Source> Dataset<'_, '_, S> {
     }
 
     fn work(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
+        let absorbed = RefCell::new(Vec::new());
+        let mut note = |number: u64, item: &S::Item| {
+            absorb(number, item)?;
+            absorbed.borrow_mut().push(number);
+            Ok(())
+        };
+        while let Err(error) = self.work_on_rounds(&mut note) {
+            if error != Error::Lost || !self.enduring {
+                return Err(error);
+            }
+            let mut say = vec![1];
+            say.extend(Report { seconds: 0.0, kept: absorbed.borrow().clone() }.encode());
+            rejoin(self.job.comm, &say)?;
+        }
+        Ok(())
+    }
+
+    fn work_on_rounds(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
         let (comm, account) = (self.job.comm, self.job.account);
         let mut rounds = 0;
         let mut next = Some(Started::new(comm.scatter(Route::Feed, Vec::new())));
@@ -141,66 +194,69 @@ impl<S: Source> Dataset<'_, '_, S> {
 }
 
 /// What is still to be handed out in a pass.
-enum Queues {
-    /// The table is known: a queue of chunk numbers for each worker.
-    Listed(Vec<std::collections::VecDeque<usize>>),
-    /// The source is a stream.
-    Stream,
+struct Queues {
+    /// Numbers of chunks in the table, for each worker.
+    listed: Vec<VecDeque<usize>>,
+    /// The source is a stream, and goes on behind what is in the table.
+    streaming: bool,
 }
 
 impl Queues {
-    fn new<S: Source>(dataset: &Dataset<'_, '_, S>, listed: bool) -> Queues {
-        if !listed {
-            return Queues::Stream;
-        }
-        let mut queues = vec![std::collections::VecDeque::new(); dataset.job.workers()];
+    /// All chunks in the table but those that are done.
+    fn new<S: Source>(dataset: &Dataset<'_, '_, S>, done: &HashSet<u64>, streaming: bool) -> Queues {
+        let mut listed = vec![VecDeque::new(); dataset.job.workers()];
         for (at, entry) in dataset.table.borrow().entries.iter().enumerate() {
-            queues[entry.owner].push_back(at);
+            if !done.contains(&(at as u64)) {
+                listed[entry.owner].push_back(at);
+            }
         }
-        Queues::Listed(queues)
+        Queues { listed, streaming }
     }
 
     /// Fills the shares of the next round; true when it is the last.
     fn fill<S: Source>(&mut self, dataset: &Dataset<'_, '_, S>, shares: &mut [Share]) -> Result<bool> {
-        match self {
-            Queues::Listed(queues) => {
-                for (worker, (queue, share)) in queues.iter_mut().zip(shares).enumerate() {
-                    let mut sent = 0;
-                    while let Some(&at) = queue.front() {
-                        let (parcel, kept) = {
-                            let entry = &dataset.table.borrow().entries[at];
-                            (entry.parcel.clone(), entry.kept)
-                        };
-                        let travels = !kept && !dataset.sees[worker];
-                        if travels && sent > 0 && sent + parcel.memory > ROUND_BYTES {
-                            break;
-                        }
-                        let assignment = dataset.deliver(worker, parcel, kept)?;
-                        if let Delivery::Sent(bytes) = &assignment.delivery {
-                            sent += bytes.len() as u64;
-                        }
-                        share.assignments.push(assignment);
-                        queue.pop_front();
-                    }
+        for (worker, (queue, share)) in self.listed.iter_mut().zip(shares.iter_mut()).enumerate() {
+            let mut sent = 0;
+            while let Some(&at) = queue.front() {
+                let (parcel, kept) = {
+                    let entry = &dataset.table.borrow().entries[at];
+                    (entry.parcel.clone(), entry.kept)
+                };
+                let travels = !kept && !dataset.sees.borrow()[worker];
+                if travels && sent > 0 && sent + parcel.memory > ROUND_BYTES {
+                    break;
                 }
-                Ok(queues.iter().all(std::collections::VecDeque::is_empty))
-            }
-            Queues::Stream => {
-                let fastest = (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(0.0, f64::max);
-                // The slowest gets one chunk a round; a worker twice as fast gets two.
-                let slowest =
-                    (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(fastest, f64::min);
-                for (worker, share) in shares.iter_mut().enumerate() {
-                    let speed = dataset.table.borrow().speed(worker);
-                    for _ in 0..(speed / slowest).round().clamp(1.0, MOST) as usize {
-                        let parcel = dataset.job.account.io(|| dataset.source.borrow_mut().next())?;
-                        let Some(parcel) = parcel else { return Ok(true) };
-                        dataset.table.borrow_mut().push(parcel.clone(), worker);
-                        share.assignments.push(dataset.deliver(worker, parcel, false)?);
-                    }
+                let assignment = dataset.deliver(worker, parcel, kept)?;
+                if let Delivery::Sent(bytes) = &assignment.delivery {
+                    sent += bytes.len() as u64;
                 }
-                Ok(false)
+                share.assignments.push(assignment);
+                queue.pop_front();
             }
         }
+        if !self.listed.iter().all(VecDeque::is_empty) {
+            return Ok(false);
+        }
+        if self.streaming {
+            self.streaming = !stream(dataset, shares)?;
+        }
+        Ok(!self.streaming)
     }
+}
+
+/// Adds what comes next in a stream to the shares of a round; true when it has ended.
+fn stream<S: Source>(dataset: &Dataset<'_, '_, S>, shares: &mut [Share]) -> Result<bool> {
+    let fastest = (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(0.0, f64::max);
+    // The slowest gets one chunk a round; a worker twice as fast gets two.
+    let slowest = (0..shares.len()).map(|worker| dataset.table.borrow().speed(worker)).fold(fastest, f64::min);
+    for (worker, share) in shares.iter_mut().enumerate() {
+        let speed = dataset.table.borrow().speed(worker);
+        for _ in 0..(speed / slowest).round().clamp(1.0, MOST) as usize {
+            let parcel = dataset.job.account.io(|| dataset.source.borrow_mut().next())?;
+            let Some(parcel) = parcel else { return Ok(true) };
+            dataset.table.borrow_mut().push(parcel.clone(), worker);
+            share.assignments.push(dataset.deliver(worker, parcel, false)?);
+        }
+    }
+    Ok(false)
 }

@@ -24,6 +24,7 @@ impl<S: Source> Dataset<'_, '_, S> {
     ) -> Result<()> {
         let account = self.job.account;
         account.count(|counters| counters.passes += 1);
+        self.align();
         if self.job.is_dispatcher() && S::KNOWN {
             self.list()?;
         }
@@ -46,12 +47,13 @@ impl<S: Source> Dataset<'_, '_, S> {
                 given: vec![VecDeque::new(); self.job.workers()],
                 queues: vec![VecDeque::new(); self.job.workers()],
                 free: VecDeque::new(),
+                bodies: BTreeMap::new(),
                 emitted: 0,
             };
             for (at, entry) in self.table.borrow().entries.iter().enumerate() {
                 if entry.kept { tasks.queues[entry.owner].push_back(at) } else { tasks.free.push_back(at) }
             }
-            return hand_out(self.job, &mut tasks);
+            return hand_out(self.job, &mut tasks, self.enduring);
         }
         serve(self.job, |task| {
             let assignment = Assignment::decode(task)?;
@@ -69,8 +71,10 @@ struct InOrder<'a, 'j, 'c, S: Source> {
     given: Vec<VecDeque<usize>>,
     /// Chunks a worker keeps.
     queues: Vec<VecDeque<usize>>,
-    /// Chunks nobody keeps.
+    /// Chunks nobody keeps, in their order.
     free: VecDeque<usize>,
+    /// Bytes of chunks of a stream that have not been answered.
+    bodies: BTreeMap<usize, Vec<u8>>,
     emitted: usize,
 }
 
@@ -88,7 +92,12 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
         if at >= window {
             return Ok(None);
         }
-        let Some(parcel) = self.dataset.parcel(at, worker)? else { return Ok(None) };
+        let Some(mut parcel) = self.dataset.parcel(at, worker)? else { return Ok(None) };
+        match &parcel.body {
+            Some(body) if self.dataset.enduring => drop(self.bodies.insert(at, body.clone())),
+            Some(_) => {}
+            None => parcel.body = self.bodies.get(&at).cloned(),
+        }
         if own == Some(at) {
             self.queues[worker].pop_front();
         } else if free == Some(at) {
@@ -101,6 +110,7 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
 
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
         let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
+        self.bodies.remove(&at);
         self.waiting.insert(at, answer);
         while let Some(result) = self.waiting.remove(&self.emitted) {
             let number = self.dataset.table.borrow().entries[self.emitted].parcel.number;
@@ -108,6 +118,12 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
             self.emitted += 1;
         }
         Ok(())
+    }
+
+    fn lost(&mut self, worker: usize) {
+        let (given, own) = (std::mem::take(&mut self.given[worker]), std::mem::take(&mut self.queues[worker]));
+        self.free.extend(given.into_iter().chain(own));
+        self.free.make_contiguous().sort_unstable();
     }
 
     fn finished(&self) -> bool {

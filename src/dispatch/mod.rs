@@ -21,5 +21,5 @@ pub use container::{Corpus, Documents};
 pub use dataset::{Dataset, Parcel, Source};
 pub use farm::farm;
 pub use job::Job;
-pub use mend::{refuse_to_mend, tell_losses};
+pub use mend::endure;
 pub use merge::{Mergeable, merge};

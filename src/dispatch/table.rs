@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub owner: usize,
     /// The owner keeps it in memory.
     pub kept: bool,
+    /// Its bytes came by in a stream.
+    pub passing: bool,
 }
 
 /// All chunks of a dataset, in their order, and the speed of each worker.
@@ -39,7 +41,39 @@ impl Table {
 
     /// Adds the next chunk, of a worker or, without one, of whom [`plan`](Self::plan) will give it to.
     pub fn push(&mut self, parcel: Parcel, owner: usize) {
-        self.entries.push(Entry { parcel: Parcel { body: None, ..parcel }, owner, kept: false });
+        let passing = parcel.body.is_some();
+        self.entries.push(Entry { parcel: Parcel { body: None, ..parcel }, owner, kept: false, passing });
+    }
+
+    /// Only these workers are left, ascending, and are numbered anew; the chunks of the others go to whoever would be done
+    /// first.
+    pub fn keep_workers(&mut self, stay: &[usize]) {
+        self.speeds = stay.iter().map(|&worker| self.speeds[worker]).collect();
+        self.done = stay.iter().map(|&worker| self.done[worker]).collect();
+        if stay.is_empty() {
+            // The dispatcher is the one worker.
+            (self.speeds, self.done) = (vec![1.0], vec![(0.0, 0.0)]);
+        }
+        let mut load = vec![0u64; self.speeds.len()];
+        let mut orphans = Vec::new();
+        for (at, entry) in self.entries.iter_mut().enumerate() {
+            match stay.binary_search(&entry.owner) {
+                Ok(owner) => {
+                    entry.owner = owner;
+                    load[owner] += entry.parcel.weight;
+                }
+                Err(_) => {
+                    entry.kept = false;
+                    orphans.push(at);
+                }
+            }
+        }
+        for at in orphans {
+            let weight = self.entries[at].parcel.weight;
+            let owner = first_done(&load, &self.speeds, weight);
+            load[owner] += weight;
+            self.entries[at].owner = owner;
+        }
     }
 
     /// Work per second of a worker, relative to the others.
@@ -92,8 +126,7 @@ impl Table {
         });
         for at in order {
             let weight = self.entries[at].parcel.weight;
-            let after = |worker: &usize| (load[*worker] + weight) as f64 / self.speeds[*worker];
-            let worker = (0..load.len()).min_by(|a, b| after(a).total_cmp(&after(b))).unwrap_or(0);
+            let worker = first_done(&load, &self.speeds, weight);
             load[worker] += weight;
             owners[at] = worker;
         }
@@ -105,6 +138,12 @@ impl Table {
             }
         }
     }
+}
+
+/// The worker that would be done first with this much more work.
+fn first_done(load: &[u64], speeds: &[f64], weight: u64) -> usize {
+    let after = |worker: &usize| (load[*worker] + weight) as f64 / speeds[*worker];
+    (0..load.len()).min_by(|a, b| after(a).total_cmp(&after(b))).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -147,5 +186,19 @@ mod tests {
         table.plan(false);
         assert_eq!((load(&table, 0), load(&table, 1)), (90, 30));
         assert!(table.entries.iter().filter(|entry| !entry.kept).count() == 3);
+    }
+
+    #[test]
+    fn the_chunks_of_the_dead_go_to_the_living_in_equal_parts() {
+        let mut table = table(&[10; 12], 3);
+        for entry in &mut table.entries {
+            entry.kept = true;
+        }
+        table.keep_workers(&[0, 2]);
+        assert_eq!((load(&table, 0), load(&table, 1)), (60, 60));
+        assert_eq!(table.entries.iter().filter(|entry| entry.kept).count(), 8);
+        table.keep_workers(&[]);
+        assert_eq!(load(&table, 0), 120);
+        assert!(table.entries.iter().all(|entry| !entry.kept));
     }
 }

@@ -44,14 +44,6 @@ impl Found {
     }
 
     fn launch(&mut self, report: &Report) {
-        if let Survival::With { option, given: true } = report.survival
-            && report.ranks.len() > 1
-        {
-            self.say(format!(
-                "This run was started with {option}, but corpuscle does not go on after the loss of a rank yet: the \
-                 others would wait for ever. Start without it, and a loss ends the job at once."
-            ));
-        }
         if let (1, None, Some(tasks @ 2..)) = (report.ranks.len(), report.launcher, report.slurm_tasks) {
             self.say(format!(
                 "This Slurm job has {tasks} tasks but corpuscle was started alone: start it with srun, or with the \

@@ -149,9 +149,6 @@ fn folders_that_do_not_serve_are_noticed() {
 #[test]
 fn launches_that_will_not_do_are_noticed() {
     let mut report = healthy();
-    report.survival = Survival::With { option: "--enable-recovery", given: true };
-    only(&report, &["--enable-recovery", "does not go on after the loss of a rank yet"]);
-    let mut report = healthy();
     report.ranks.truncate(1);
     (report.ranks[0].works, report.ranks[0].threads) = (true, 2);
     (report.launcher, report.slurm_tasks) = (None, Some(8));

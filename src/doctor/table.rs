@@ -101,7 +101,7 @@ impl Report {
         say("MPI", "ranks", self.ranks.len().into());
         say("MPI", "thread level", self.thread_level.clone().into());
         say("MPI", "survives the death of a rank", self.survives().into());
-        say("MPI", "corpuscle after a death", "ends the job; it does not go on without a rank yet".into());
+        say("MPI", "a worker that dies", self.after_a_death().into());
         say("linear algebra", "dense products", self.blas.name.as_str().into());
         say("linear algebra", "reproducibility", self.blas.reproducibility.as_str().into());
         say("linear algebra", "threads of a dense product", 1usize.into());
@@ -184,6 +184,13 @@ impl Report {
             if let Some(together) = together {
                 entries.push(measured("speed", host, &together, &format!(", all threads ({threads})")));
             }
+        }
+    }
+
+    fn after_a_death(&self) -> &'static str {
+        match self.survival {
+            Survival::With { given: true, .. } => "is done without: the job goes on, to the same bytes",
+            _ => "ends the job",
         }
     }
 

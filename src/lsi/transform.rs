@@ -43,7 +43,7 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target:
     let topics = projection.topics();
     let mut output = target.map(|target| Output::create(target, topics)).transpose()?;
     let phase = job.account.enter_phase("project");
-    let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
+    let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?.enduring();
     let progress = job.progress.task("transform", Unit::Documents, Some(corpus.header().documents));
     dataset.map(
         |_, chunk| {

@@ -50,7 +50,7 @@ pub struct Spread<'j, 'c, 'i> {
 impl<'j, 'c, 'i> Spread<'j, 'c, 'i> {
     /// Brings the stretches to their workers if there is memory for all of them. Collective.
     pub fn new(job: &'j Job<'c>, index: &'i Index) -> Result<Self> {
-        let dataset = Dataset::new(job, Stretches { index, next: 0 })?;
+        let dataset = Dataset::new(job, Stretches { index, next: 0 })?.enduring();
         let most = i64::MAX as u64 / job.comm.size() as u64;
         let room = if job.works() { job.memory.min(most) as i64 } else { 0 };
         let room = job.wait(job.comm.sum(Route::World, vec![room]))?;

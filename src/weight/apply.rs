@@ -64,7 +64,7 @@ struct Origin {
 pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targets>) -> Result<Weighted> {
     let header = corpus.header();
     let phase = job.account.enter_phase("fit");
-    let dataset = Dataset::new(job, Documents::of(corpus, Ok))?;
+    let dataset = Dataset::new(job, Documents::of(corpus, Ok))?.enduring();
     if job.is_dispatcher() {
         refuse_weights(corpus)?;
     }

@@ -87,6 +87,8 @@ pub(super) enum Word {
     Alive,
     /// I have failed and am about to end the job: no need to say anything about it.
     Failing,
+    /// To the dispatcher: I wait for the order after those of this generation.
+    Waiting(u64),
     /// To workers: this rank is lost.
     Lost(Loss),
     /// To workers: what to do next, after so many losses.
@@ -102,6 +104,7 @@ impl Word {
         let (kind, detail, number) = match self {
             Word::Alive => (1, 0, 0),
             Word::Failing => (2, 0, 0),
+            Word::Waiting(generation) => (5, 0, generation),
             Word::Lost(loss) => (3, place(Cause::ALL.iter().position(|c| *c == loss.cause)), loss.rank as u64),
             Word::Order(order, losses) => (4, place(Order::ALL.iter().position(|o| *o == order)), losses),
         };
@@ -122,6 +125,7 @@ impl Word {
             2 => Some(Word::Failing),
             3 => Some(Word::Lost(Loss { rank: usize::try_from(number).ok()?, cause: *Cause::ALL.get(detail)? })),
             4 => Some(Word::Order(*Order::ALL.get(detail)?, number)),
+            5 => Some(Word::Waiting(number)),
             _ => None,
         }
     }
@@ -178,14 +182,14 @@ mod tests {
 
     #[test]
     fn words_survive_and_nonsense_is_noticed() {
-        let mut all = vec![Word::Alive, Word::Failing];
+        let mut all = vec![Word::Alive, Word::Failing, Word::Waiting(7)];
         all.extend(Cause::ALL.map(|cause| Word::Lost(Loss { rank: 70_000, cause })));
         all.extend(Order::ALL.map(|order| Word::Order(order, 3)));
         let mut bytes: Vec<u8> = all.iter().flat_map(|word| word.encode()).collect();
         bytes.push(9);
         assert_eq!(words(&mut bytes), all.into_iter().map(Some).collect::<Vec<_>>());
         assert_eq!(bytes, [9], "the rest waits for more");
-        for (at, value) in [(0, 0), (0, 5), (0, 255), (1, 3), (4, 1)] {
+        for (at, value) in [(0, 0), (0, 6), (0, 255), (1, 3), (4, 1)] {
             let mut bytes = Word::Lost(Loss { rank: 1, cause: Cause::Gone }).encode();
             bytes[at] = value;
             assert_eq!(Word::decode(&bytes), None, "byte {at} = {value}");

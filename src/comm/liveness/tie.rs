@@ -55,6 +55,11 @@ impl Tie {
         Ok(tie)
     }
 
+    /// Tells the dispatcher that this rank waits for the order after those of a generation.
+    pub(in crate::comm) fn waits(&self, generation: usize) {
+        self.0.say(Word::Waiting(generation as u64));
+    }
+
     /// Tells the dispatcher that this rank ends the job because it has failed.
     pub(in crate::comm) fn failing(&self) {
         self.0.say(Word::Failing);
@@ -101,7 +106,7 @@ fn keep(stream: &TcpStream, shared: &Shared, timeout: Duration, rank: usize, ros
                     }
                     Err(_) => return End::Dispatcher,
                 },
-                None => return End::Dispatcher,
+                Some(Word::Waiting(_)) | None => return End::Dispatcher,
             }
         }
         let silent = heard.elapsed() > timeout;

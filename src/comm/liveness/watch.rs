@@ -231,6 +231,10 @@ impl Thread {
             for word in words(&mut worker.bytes) {
                 match word {
                     Some(Word::Alive) => {}
+                    Some(Word::Waiting(generation)) => {
+                        let generation = usize::try_from(generation).unwrap_or(usize::MAX);
+                        self.shared.roster.waits(worker.hello.rank as usize, generation);
+                    }
                     Some(Word::Failing) => self.shared.ending.store(true, Ordering::Release),
                     _ => cause = Some(Cause::Garbled),
                 }
@@ -297,5 +301,174 @@ fn kill(hello: &Hello) {
         && let Some(process) = i32::try_from(hello.process).ok().and_then(Pid::from_raw)
     {
         let _ = kill_process(process, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::liveness::tie::{End, Tie};
+    use crate::random::Stream;
+    use std::io::Read;
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc::{Receiver, channel};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const TOKEN: Token = [42; 32];
+
+    /// A dispatcher that waits for so many workers, and what it says of losses.
+    fn watch(workers: usize, timeout: Duration) -> (Watch, Crew, SocketAddr, Receiver<(Loss, bool)>) {
+        let roster = Arc::new(Roster::new(workers + 1));
+        let (tell, losses) = channel();
+        let on_loss = move |loss, done| tell.send((loss, done)).expect("somebody listens");
+        let here = vec![false; workers + 1];
+        let localhost = Ipv4Addr::LOCALHOST.into();
+        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), here, on_loss).unwrap();
+        (watch, Crew::new(0, workers + 1, roster), at, losses)
+    }
+
+    /// A worker, its roster, and how its connection ended.
+    fn tie(at: SocketAddr, rank: usize, timeout: Duration) -> (Tie, Arc<Roster>, Receiver<End>) {
+        let roster = Arc::new(Roster::new(3));
+        let (tell, ends) = channel();
+        let on_end = move |end| {
+            let _nobody_may_listen = tell.send(end);
+        };
+        (Tie::begin(at, TOKEN, timeout, rank, roster.clone(), on_end).unwrap(), roster, ends)
+    }
+
+    fn hello(token: Token, rank: u64) -> [u8; Hello::BYTES] {
+        Hello { token, rank, process: 0, began: 0 }.encode()
+    }
+
+    /// Reads until the other end closes.
+    fn closed(mut stream: &TcpStream) -> bool {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buffer = [0; 1024];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(cause) => return !matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        }
+    }
+
+    #[test]
+    fn losses_and_orders_reach_the_living() {
+        let (watch, crew, at, losses) = watch(2, PATIENCE);
+        let (first, roster, first_ends) = tie(at, 1, PATIENCE);
+        assert!(!watch.all_have_come(Duration::from_millis(20)));
+        assert_eq!(watch.missing(), [2]);
+        let second = TcpStream::connect(at).unwrap();
+        (&second).write_all(&hello(TOKEN, 2)).unwrap();
+        assert!(watch.all_have_come(PATIENCE));
+        // All have come: nobody listens any more.
+        while TcpStream::connect(at).is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let begun = Instant::now();
+        drop(second);
+        let loss = Loss { rank: 2, cause: Cause::Gone };
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((loss, false)));
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        watch.order(&crew, Order::Again);
+        assert_eq!(crew.members(), [0, 1]);
+        let worker = Crew::new(1, 3, roster);
+        assert_eq!(worker.next_order(|| false), Ok(Order::Again));
+        assert_eq!(worker.members(), [0, 1]);
+        first.waits(1);
+        watch.order(&crew, Order::Leave);
+        assert_eq!(worker.next_order(|| false), Ok(Order::Leave));
+        assert!(!watch.all_have_left(Duration::from_millis(20)));
+        watch.failing();
+        assert_eq!(first_ends.recv_timeout(PATIENCE), Ok(End::Failed));
+        assert!(watch.all_have_left(PATIENCE));
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 1, cause: Cause::Gone }, true)));
+    }
+
+    #[test]
+    fn silence_is_noticed_at_both_ends() {
+        let timeout = Duration::from_millis(500);
+        let (watch, _crew, at, losses) = watch(2, timeout);
+        let (_tie, roster, ends) = tie(at, 1, timeout);
+        let mute = TcpStream::connect(at).unwrap();
+        (&mute).write_all(&hello(TOKEN, 2)).unwrap();
+        assert!(watch.all_have_come(PATIENCE));
+        let loss = Loss { rank: 2, cause: Cause::Silent };
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((loss, false)));
+        // Its own end reads that it is out, and the end.
+        assert!(closed(&mute));
+        while !roster.is_dead(2) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(losses.recv_timeout(timeout * 3).is_err(), "who beats is not thought dead");
+        assert!(ends.try_recv().is_err());
+        // A dispatcher that only listens.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (_tie, _, ends) = tie(listener.local_addr().unwrap(), 1, timeout);
+        let _mute = listener.accept().unwrap();
+        assert_eq!(ends.recv_timeout(PATIENCE), Ok(End::Silence));
+    }
+
+    #[test]
+    fn strangers_and_nonsense_change_nothing() {
+        let (watch, _crew, at, losses) = watch(2, PATIENCE);
+        let mut chance = Stream::new(1, "nonsense", 0);
+        let mut streams = Vec::new();
+        for attempt in 0..200 {
+            let stream = TcpStream::connect(at).unwrap();
+            let mut bytes: Vec<u8> = (0..chance.below(300)).map(|_| chance.bits() as u8).collect();
+            match attempt % 6 {
+                // The right length, the wrong token; and one bit of it wrong.
+                0 => bytes = hello([41; 32], 1).to_vec(),
+                1 => {
+                    bytes = hello(TOKEN, 1).to_vec();
+                    bytes[31] ^= 1 << (attempt % 8);
+                }
+                // The right token for ranks that there are not, or that nobody may be.
+                2 => bytes = hello(TOKEN, [0, 3, u64::MAX][attempt % 3]).to_vec(),
+                // Less than a greeting, and nothing at all.
+                3 => bytes.truncate(Hello::BYTES - 1),
+                4 => bytes.clear(),
+                _ => {}
+            }
+            // Refused while it is being written is refused as well.
+            let _ = (&stream).write_all(&bytes);
+            streams.push(stream);
+        }
+        let (_first, ..) = tie(at, 1, PATIENCE);
+        // Somebody who knows the token, and is rank 1 as well.
+        let twin = TcpStream::connect(at).unwrap();
+        while watch.missing().contains(&1) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        (&twin).write_all(&hello(TOKEN, 1)).unwrap();
+        assert!(closed(&twin));
+        let second = TcpStream::connect(at).unwrap();
+        (&second).write_all(&hello(TOKEN, 2)).unwrap();
+        assert!(watch.all_have_come(PATIENCE));
+        assert!(streams.iter().all(closed), "strangers are gone when all have come");
+        assert!(losses.try_recv().is_err());
+        // A worker that talks nonsense is done without.
+        (&second).write_all(&[0xAA; 40]).unwrap();
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 2, cause: Cause::Garbled }, false)));
+        assert!(closed(&second));
+    }
+
+    #[test]
+    fn a_dispatcher_that_talks_nonsense_is_left() {
+        for word in [[0xAA; 16], Word::Waiting(1).encode()] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let (_tie, _, ends) = tie(listener.local_addr().unwrap(), 1, PATIENCE);
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(&word).unwrap();
+            assert_eq!(ends.recv_timeout(PATIENCE), Ok(End::Dispatcher));
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (_tie, _, ends) = tie(listener.local_addr().unwrap(), 1, PATIENCE);
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&Word::Lost(Loss { rank: 1, cause: Cause::Silent }).encode()).unwrap();
+        assert_eq!(ends.recv_timeout(PATIENCE), Ok(End::Given));
     }
 }

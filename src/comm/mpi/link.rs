@@ -160,6 +160,13 @@ impl Link {
         Err(Error::failed(format!("workers have not come: {}", missing.join(", "))))
     }
 
+    /// Worker: tells the dispatcher that it waits for an order.
+    pub(super) fn waits(&self, generation: usize) {
+        if let OneEnd::Tie(tie) = &self.end {
+            tie.waits(generation);
+        }
+    }
+
     /// Dispatcher: gives an order.
     pub(super) fn order(&self, crew: &Crew, order: Order) {
         if let OneEnd::Watch(watch, _) = &self.end {

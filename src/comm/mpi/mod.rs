@@ -190,6 +190,10 @@ impl Comm for Mpi {
         self.crew.lost()
     }
 
+    fn is_lost(&self, rank: usize) -> bool {
+        self.crew.roster.is_dead(self.crew.at_start(rank))
+    }
+
     fn generation(&self) -> usize {
         self.crew.generation()
     }
@@ -204,7 +208,14 @@ impl Comm for Mpi {
         Ok(())
     }
 
+    fn peek_order(&self) -> Result<Order> {
+        let Some(link) = self.link else { return Ok(Order::Leave) };
+        link.waits(self.crew.generation());
+        self.crew.peek_order(|| false)
+    }
+
     fn next_order(&self) -> Result<Order> {
+        self.peek_order()?;
         if self.link.is_some() { self.crew.next_order(|| false) } else { Ok(Order::Leave) }
     }
 
