@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::comm::Survival;
-
 use super::folder::Place;
 use super::host::list_of_cpus;
 use super::{Locking, Rank, Report, figure, network, speed};

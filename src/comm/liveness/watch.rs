@@ -383,6 +383,7 @@ mod tests {
         assert!(!watch.all_have_left(Duration::from_millis(20)));
         watch.failing();
         assert_eq!(first_ends.recv_timeout(PATIENCE), Ok(End::Failed));
+        drop(first);
         assert!(watch.all_have_left(PATIENCE));
         assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 1, cause: Cause::Gone }, true)));
     }
