@@ -127,7 +127,10 @@ fn prepared() -> TempDir {
     run(&["transform", &at("lsi.h5"), &at("weights.h5"), "-o", &at("vectors.h5")]);
     run(&["index", &at("vectors.h5"), "-o", &at("index.h5")]);
     let mut stream = Stream::new(1, "text", 0);
-    let word = |stream: &mut Stream| format!("w{}", (3000.0 * stream.uniform().powi(3)) as u32);
+    let word = |stream: &mut Stream| {
+        let number = (3000.0 * stream.uniform().powi(3)) as u32;
+        [0, 1, 2].map(|place| char::from(b'a' + (number / 15u32.pow(place) % 15) as u8)).iter().collect::<String>()
+    };
     let line = |stream: &mut Stream| (0..80).map(|_| word(stream)).collect::<Vec<_>>().join(" ") + "\n";
     std::fs::write(at("text.txt"), (0..12_000).map(|_| line(&mut stream)).collect::<String>()).unwrap();
     folder

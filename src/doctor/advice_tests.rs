@@ -2,6 +2,7 @@ use super::super::folder::Folder;
 use super::super::host::HostView;
 use super::super::{Figure, Unit};
 use super::*;
+use crate::comm::Survival;
 use crate::linalg::BackEnd;
 
 fn rank(rank: usize, host: &str, works: bool) -> Rank {
