@@ -32,13 +32,16 @@ struct Shared {
     /// What else there is to do about a loss: end the job where it cannot go on, and where it is done do not wait for MPI,
     /// which may wait for the dead.
     on_loss: Box<dyn Fn(Loss, bool) + Send + Sync>,
+    /// What to do when a worker has said that it fails.
+    on_failure: Box<dyn Fn() + Send + Sync>,
     /// Which workers run on this host: these can be killed if they are only stopped.
     here: Vec<bool>,
 }
 
 impl Watch {
     /// Listens for the workers of a roster at one address and watches them from then on, in a thread of its own. There
-    /// `on_loss` is called for each loss, and for each worker that has left when everything was done (true).
+    /// `on_loss` is called for each loss, and for each worker that has left when everything was done (true), and `on_failure`
+    /// when a worker has said that it is about to end the job.
     pub(in crate::comm) fn begin(
         address: IpAddr,
         token: Token,
@@ -46,6 +49,7 @@ impl Watch {
         roster: Arc<Roster>,
         here: Vec<bool>,
         on_loss: impl Fn(Loss, bool) + Send + Sync + 'static,
+        on_failure: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<(Watch, SocketAddr)> {
         let listener = TcpListener::bind((address, 0))?;
         listener.set_nonblocking(true)?;
@@ -60,6 +64,7 @@ impl Watch {
             ending: AtomicBool::new(false),
             done: AtomicBool::new(false),
             on_loss: Box::new(on_loss),
+            on_failure: Box::new(on_failure),
             here,
         });
         let thread = Thread {
@@ -235,7 +240,11 @@ impl Thread {
                         let generation = usize::try_from(generation).unwrap_or(usize::MAX);
                         self.shared.roster.waits(worker.hello.rank as usize, generation);
                     }
-                    Some(Word::Failing) => self.shared.ending.store(true, Ordering::Release),
+                    Some(Word::Failing) => {
+                        self.shared.ending.store(true, Ordering::Release);
+                        tell(&self.shared.lines(), Word::Failing);
+                        (self.shared.on_failure)();
+                    }
                     _ => cause = Some(Cause::Garbled),
                 }
             }
@@ -323,7 +332,7 @@ mod tests {
         let on_loss = move |loss, done| tell.send((loss, done)).expect("somebody listens");
         let here = vec![false; workers + 1];
         let localhost = Ipv4Addr::LOCALHOST.into();
-        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), here, on_loss).unwrap();
+        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), here, on_loss, || ()).unwrap();
         (watch, Crew::new(0, workers + 1, roster), at, losses)
     }
 

@@ -18,6 +18,9 @@ const LAUNCHER: Duration = Duration::from_millis(500);
 /// How long a process that has nothing more to do may take to finalise MPI once another one has gone.
 const FINALISING: Duration = Duration::from_secs(1);
 
+/// How long a rank that has failed may take to say why and to end the job.
+const FAILING: Duration = Duration::from_secs(3);
+
 /// There is one for the whole process: panics of any thread have to find it.
 static LINK: OnceLock<Link> = OnceLock::new();
 
@@ -81,7 +84,15 @@ pub(super) fn watch(
             process::leave(1);
         }
     };
-    let (watch, at) = Watch::begin(address, token, settings.worker_timeout, roster, here, on_loss)?;
+    let on_failure = || {
+        // Whoever fails ends the job. Should that not reach this rank, it leaves by itself.
+        std::thread::spawn(|| {
+            std::thread::sleep(FAILING);
+            crate::store::atomic::remove_unfinished();
+            process::leave(1);
+        });
+    };
+    let (watch, at) = Watch::begin(address, token, settings.worker_timeout, roster, here, on_loss, on_failure)?;
     Ok((OneEnd::Watch(watch, hosts), at))
 }
 
@@ -102,7 +113,7 @@ pub(super) fn tie(
                 process::leave(0);
             }
             // Whoever failed ends the job. Should that not reach this rank, it leaves by itself.
-            End::Failed => std::thread::sleep(FINALISING),
+            End::Failed => std::thread::sleep(FAILING),
             // Its work is others' now: it disturbs nobody, not even by a word.
             End::Given => process::leave(1),
             End::Silence => {

@@ -9,7 +9,7 @@ mod link;
 mod request;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::mpi::environment::Universe;
 use ::mpi::traits::{AsRaw, Communicator};
@@ -18,6 +18,7 @@ use self::collectives::Lane;
 use self::link::Link;
 use super::liveness::Token;
 use super::roster::{Crew, Loss, Order, Roster};
+use super::wait::pause;
 use super::{Comm, Pending, Route, Settings, Survival, Tag, Traffic, process, survival, tree, wait};
 use crate::error::{Error, Result};
 use crate::linalg::Aligned;
@@ -30,6 +31,8 @@ const TAGS: usize = 16;
 const GENERATIONS: usize = 2047;
 /// How long a dispatcher that is done waits for its workers to leave.
 const LEAVING: Duration = Duration::from_secs(3);
+/// How long the word of a loss may take to arrive after MPI has failed because of it.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// The MPI library and its version, in its words. May be called before MPI is initialised.
 pub(super) fn library() -> String {
@@ -86,6 +89,8 @@ impl Mpi {
         });
         if size > 1 {
             mpi.connect(settings)?;
+            // What is counted is the command's.
+            mpi.traffic = Traffic::default();
         }
         Ok(mpi)
     }
@@ -151,9 +156,35 @@ impl Mpi {
         (self.crew.generation().min(GENERATIONS - 1) * TAGS) as i32 + tag as i32
     }
 
+    /// Guards an operation of all ranks.
+    fn together<'a, T: 'a>(&'a self, operation: Pending<'a, T>) -> Pending<'a, T> {
+        self.crew.together(self.doubted(operation))
+    }
+
     /// Guards an operation with another rank, by its number at the start.
     fn with<'a, T: 'a>(&'a self, other: usize, tag: Tag, operation: Pending<'a, T>) -> Pending<'a, T> {
+        let operation = self.doubted(operation);
         if tag.is_between_two() { self.crew.between(other, operation) } else { self.crew.together(operation) }
+    }
+}
+
+impl Mpi {
+    /// The operation, whose failure is not believed at once: an MPI that notices deaths itself (ULFM) may be quicker to
+    /// fail than the word of a loss is to arrive. The guard around it then ends it as a loss.
+    fn doubted<'a, T: 'a>(&'a self, operation: Pending<'a, T>) -> Pending<'a, T> {
+        if !self.survives() {
+            return operation;
+        }
+        Box::pin(async move {
+            let result = operation.await;
+            if matches!(result, Err(Error::Failed(_))) {
+                let begin = Instant::now();
+                while begin.elapsed() < DOUBT {
+                    pause().await;
+                }
+            }
+            result
+        })
     }
 }
 
@@ -273,7 +304,7 @@ impl Comm for Mpi {
         if !self.is_whole() {
             return tree::broadcast(self, route, data);
         }
-        self.crew.together(Box::pin(async move {
+        self.together(Box::pin(async move {
             let lane = self.lane(route)?;
             let data = lane.broadcast(data).await?;
             let sent = if lane.member() == 0 { data.len() } else { 0 };
@@ -286,7 +317,7 @@ impl Comm for Mpi {
         if !self.is_whole() {
             return tree::scatter(self, route, parts);
         }
-        self.crew.together(Box::pin(async move {
+        self.together(Box::pin(async move {
             let lane = self.lane(route)?;
             let sent = if lane.member() == 0 { parts.iter().skip(1).map(Vec::len).sum() } else { 0 };
             let part = lane.scatter(parts).await?;
@@ -299,7 +330,7 @@ impl Comm for Mpi {
         if !self.is_whole() {
             return tree::gather(self, route, part);
         }
-        self.crew.together(Box::pin(async move {
+        self.together(Box::pin(async move {
             let lane = self.lane(route)?;
             let sent = if lane.member() == 0 { 0 } else { part.len() };
             let parts = lane.gather(part).await?;
@@ -319,7 +350,7 @@ impl Comm for Mpi {
         if !self.is_whole() || i32::try_from(all.len()).is_err() {
             return tree::all_gather_stretches(self, route, own, all, counts);
         }
-        self.crew.together(Box::pin(async move {
+        self.together(Box::pin(async move {
             let lane = self.lane(route)?;
             let (own, all) = lane.all_gather_stretches(own, all, &counts).await?;
             let bytes = |values: usize| values * size_of::<f32>();
@@ -332,7 +363,7 @@ impl Comm for Mpi {
         if !self.is_whole() {
             return tree::sum(self, route, values);
         }
-        self.crew.together(Box::pin(async move {
+        self.together(Box::pin(async move {
             let bytes = values.len() * 8;
             let total = self.lane(route)?.sum(values).await?;
             self.traffic.collective(bytes, bytes);
@@ -345,7 +376,7 @@ impl Comm for Mpi {
         if !self.is_whole() || i32::try_from(values.len()).is_err() {
             return tree::sum_scatter(self, route, values, counts);
         }
-        self.crew.together(Box::pin(async move {
+        self.together(Box::pin(async move {
             let lane = self.lane(route)?;
             let total = values.len();
             let own = lane.sum_scatter(values, &counts).await?;
