@@ -7,7 +7,8 @@
 Each job runs once undisturbed. Then it runs again and again; each time one worker or several get a SIGKILL (or, with
 --stop, a SIGSTOP) at a moment drawn from the whole time between the first line of the log and the end, and the SHA-256
 of the result and the exit status are compared. A line of CSV for every kill: which command, when, the seconds of the
-undisturbed and of the disturbed run, whether the bytes are the same. The exit status is 1 if any differ.
+undisturbed and of the disturbed run, after how many seconds the log told of the loss, whether the bytes are the same. The
+exit status is 1 if any differ.
 """
 
 import argparse
@@ -74,6 +75,9 @@ class Job:
                 return False
             time.sleep(0.002)
         return True
+
+    def lost(self):
+        return len(re.findall(r"worker \d+ on \S+ was lost", self.log.read_text(errors="replace")))
 
     def end(self, seconds=120):
         try:
@@ -148,7 +152,7 @@ def main():
         if options.only:
             jobs = {name: jobs[name] for name in options.only.split(",")}
         undisturbed, bad = {}, 0
-        print("kill,command,ranks,killed,after_s,alone_s,seconds,noticed,status,same")
+        print("kill,command,ranks,killed,after_s,alone_s,seconds,noticed,noticed_s,status,same")
         for name, arguments in jobs.items():
             Path(out).unlink(missing_ok=True)
             job = Job(launch, program + arguments, folder)
@@ -174,16 +178,22 @@ def main():
                         killed.append(rank)
                     except ProcessLookupError:
                         pass
+            struck, noticed_after = time.monotonic(), ""
+            while killed and job.process.poll() is None and not noticed_after and time.monotonic() < struck + 10:
+                if job.lost() >= len(killed):
+                    noticed_after = f"{time.monotonic() - struck:.3f}"
+                time.sleep(0.001)
             code, seconds = job.end()
             same = digest(Path(out)) == expected
             log = job.log.read_text(errors="replace")
-            noticed = len(re.findall(r"worker \d+ on \S+ was lost", log))
+            noticed = job.lost()
             if code != 0 or not same:
                 bad += 1
                 print(log, file=sys.stderr)
             ranks = "+".join(map(str, killed)) or "none"
             print(
-                f"{kill},{name},{options.ranks},{ranks},{after:.3f},{alone:.3f},{seconds:.3f},{noticed},{code},{same}",
+                f"{kill},{name},{options.ranks},{ranks},{after:.3f},{alone:.3f},{seconds:.3f},{noticed},"
+                f"{noticed_after},{code},{same}",
                 flush=True,
             )
         print(f"{options.kills - bad} of {options.kills} identical and successful", file=sys.stderr)

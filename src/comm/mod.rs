@@ -134,11 +134,6 @@ pub trait Comm {
     fn members(&self) -> Vec<usize> {
         (0..self.size()).collect()
     }
-    /// Dispatcher: the machine that a rank, by its number at the start, runs or ran on.
-    fn host_of(&self, at_start: usize) -> &str {
-        let _everywhere_the_same = at_start;
-        self.host()
-    }
     /// Those that died and that this rank goes on without.
     fn lost(&self) -> Vec<Loss> {
         Vec::new()

@@ -20,13 +20,13 @@ pub fn endure<T>(
     }
     let outcome = loop {
         match run() {
-            Err(Error::Lost) => regroup(comm, Order::Again)?,
+            Err(Error::Lost) => comm.regroup(Order::Again)?,
             outcome => break outcome?,
         }
     };
     loop {
         match report(Some(&outcome)) {
-            Err(Error::Lost) => regroup(comm, Order::Report)?,
+            Err(Error::Lost) => comm.regroup(Order::Report)?,
             done => break done?,
         }
     }
@@ -54,29 +54,11 @@ fn follow<T>(
     }
 }
 
-/// The dispatcher goes on without those that died, and says so.
-pub(super) fn regroup(comm: &dyn Comm, order: Order) -> Result<()> {
-    let known = comm.lost().len();
-    comm.regroup(order)?;
-    let lost = comm.lost();
-    let workers = if comm.size() > 1 { Route::Workers.members(comm.size()).len() } else { 0 };
-    for (before, loss) in lost.iter().enumerate().skip(known) {
-        let left = match workers + lost.len() - 1 - before {
-            0 => "the dispatcher alone".to_owned(),
-            1 => "1 worker".to_owned(),
-            left => format!("{left} workers"),
-        };
-        let host = comm.host_of(loss.rank);
-        log::warn!("worker {} on {host} was lost ({}); going on with {left}", loss.rank, loss.cause.words());
-    }
-    Ok(())
-}
-
 /// Dispatcher: the living go on where they are. They are numbered anew, and what each of them says to [`rejoin`] comes
 /// back, in the order of ranks. Ends with [`Error::Lost`] when one of them is elsewhere, or none is left.
 pub(super) fn mend(comm: &dyn Comm) -> Result<Vec<Vec<u8>>> {
     loop {
-        regroup(comm, Order::Mend)?;
+        comm.regroup(Order::Mend)?;
         if comm.size() == 1 {
             // A dispatcher that has become the worker, too, has prepared for something else.
             return Err(Error::Lost);

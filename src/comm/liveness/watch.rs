@@ -12,6 +12,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{GREETING, Heard, Hello, STRANGERS, Token, Word, beat, began, hear, prepare, words};
 use crate::comm::roster::{Cause, Crew, Loss, Order, Roster};
 
+/// What is left after a worker has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::comm) enum Left {
+    /// So many workers that have to do without it.
+    Workers(usize),
+    /// Nothing to be done.
+    Nothing,
+}
+
 /// The dispatcher's end.
 pub(in crate::comm) struct Watch(Arc<Shared>);
 
@@ -31,7 +40,7 @@ struct Shared {
     done: AtomicBool,
     /// What else there is to do about a loss: end the job where it cannot go on, and where it is done do not wait for MPI,
     /// which may wait for the dead.
-    on_loss: Box<dyn Fn(Loss, bool) + Send + Sync>,
+    on_loss: Box<dyn Fn(Loss, Left) + Send + Sync>,
     /// What to do when a worker has said that it fails.
     on_failure: Box<dyn Fn() + Send + Sync>,
     /// Which workers run on this host: these can be killed if they are only stopped.
@@ -40,7 +49,7 @@ struct Shared {
 
 impl Watch {
     /// Listens for the workers of a roster at one address and watches them from then on, in a thread of its own. There
-    /// `on_loss` is called for each loss, and for each worker that has left when everything was done (true), and `on_failure`
+    /// `on_loss` is called for each loss, and for each worker that has left when everything was done, and `on_failure`
     /// when a worker has said that it is about to end the job.
     pub(in crate::comm) fn begin(
         address: IpAddr,
@@ -48,7 +57,7 @@ impl Watch {
         timeout: Duration,
         roster: Arc<Roster>,
         here: Vec<bool>,
-        on_loss: impl Fn(Loss, bool) + Send + Sync + 'static,
+        on_loss: impl Fn(Loss, Left) + Send + Sync + 'static,
         on_failure: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<(Watch, SocketAddr)> {
         let listener = TcpListener::bind((address, 0))?;
@@ -270,7 +279,7 @@ impl Thread {
         if cause != Cause::Gone && self.shared.here[rank] {
             kill(&worker.hello);
         }
-        let ending = {
+        let (ending, left) = {
             let mut lines = self.shared.lines();
             lines[rank] = None;
             self.shared.present.fetch_sub(1, Ordering::AcqRel);
@@ -279,11 +288,12 @@ impl Thread {
                 tell(&lines, Word::Lost(loss));
                 self.shared.roster.lose(loss);
             }
-            ending
+            (ending, lines.iter().flatten().count())
         };
-        let done = self.shared.done.load(Ordering::Acquire);
-        if done || !ending {
-            (self.shared.on_loss)(loss, done);
+        if self.shared.done.load(Ordering::Acquire) {
+            (self.shared.on_loss)(loss, Left::Nothing);
+        } else if !ending {
+            (self.shared.on_loss)(loss, Left::Workers(left));
         }
     }
 }
@@ -326,10 +336,10 @@ mod tests {
     const TOKEN: Token = [42; 32];
 
     /// A dispatcher that waits for so many workers, and what it says of losses.
-    fn watch(workers: usize, timeout: Duration) -> (Watch, Crew, SocketAddr, Receiver<(Loss, bool)>) {
+    fn watch(workers: usize, timeout: Duration) -> (Watch, Crew, SocketAddr, Receiver<(Loss, Left)>) {
         let roster = Arc::new(Roster::new(workers + 1));
         let (tell, losses) = channel();
-        let on_loss = move |loss, done| tell.send((loss, done)).expect("somebody listens");
+        let on_loss = move |loss, left| tell.send((loss, left)).expect("somebody listens");
         let here = vec![false; workers + 1];
         let localhost = Ipv4Addr::LOCALHOST.into();
         let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), here, on_loss, || ()).unwrap();
@@ -379,7 +389,7 @@ mod tests {
         let begun = Instant::now();
         drop(second);
         let loss = Loss { rank: 2, cause: Cause::Gone };
-        assert_eq!(losses.recv_timeout(PATIENCE), Ok((loss, false)));
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((loss, Left::Workers(1))));
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         watch.order(&crew, Order::Again);
         assert_eq!(crew.members(), [0, 1]);
@@ -394,7 +404,7 @@ mod tests {
         assert_eq!(first_ends.recv_timeout(PATIENCE), Ok(End::Failed));
         drop(first);
         assert!(watch.all_have_left(PATIENCE));
-        assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 1, cause: Cause::Gone }, true)));
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 1, cause: Cause::Gone }, Left::Nothing)));
     }
 
     #[test]
@@ -406,7 +416,7 @@ mod tests {
         (&mute).write_all(&hello(TOKEN, 2)).unwrap();
         assert!(watch.all_have_come(PATIENCE));
         let loss = Loss { rank: 2, cause: Cause::Silent };
-        assert_eq!(losses.recv_timeout(PATIENCE), Ok((loss, false)));
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((loss, Left::Workers(1))));
         // Its own end reads that it is out, and the end.
         assert!(closed(&mute));
         while !roster.is_dead(2) {
@@ -462,7 +472,7 @@ mod tests {
         assert!(losses.try_recv().is_err());
         // A worker that talks nonsense is done without.
         (&second).write_all(&[0xAA; 40]).unwrap();
-        assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 2, cause: Cause::Garbled }, false)));
+        assert_eq!(losses.recv_timeout(PATIENCE), Ok((Loss { rank: 2, cause: Cause::Garbled }, Left::Workers(1))));
         assert!(closed(&second));
     }
 

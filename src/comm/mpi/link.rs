@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::request;
 use crate::comm::liveness::Token;
 use crate::comm::liveness::tie::{End, Tie};
-use crate::comm::liveness::watch::Watch;
+use crate::comm::liveness::watch::{Left, Watch};
 use crate::comm::roster::{Crew, Loss, Order, Roster};
 use crate::comm::{Settings, process};
 use crate::error::{Error, Result};
@@ -65,24 +65,30 @@ pub(super) fn watch(
 ) -> std::io::Result<(OneEnd, SocketAddr)> {
     let hosts = Arc::new(hosts);
     let known = hosts.clone();
-    let on_loss = move |loss: Loss, done: bool| {
-        if done {
+    let on_loss = move |loss: Loss, left: Left| {
+        let Left::Workers(left) = left else {
             std::thread::sleep(FINALISING);
             process::leave(0);
+        };
+        let Loss { rank, cause } = loss;
+        let (host, words) = (&known[rank], cause.words());
+        if survives {
+            let left = match left {
+                0 => "the dispatcher alone".to_owned(),
+                1 => "1 worker".to_owned(),
+                left => format!("{left} workers"),
+            };
+            log::warn!("worker {rank} on {host} was lost ({words}); going on with {left}");
+            return;
         }
-        if !survives {
-            std::thread::sleep(LAUNCHER);
-            logging::say(&format!(
-                "corpuscle: error: worker {} on {} was lost ({}), and this job cannot go on without it",
-                loss.rank,
-                known[loss.rank],
-                loss.cause.words()
-            ));
-            crate::store::atomic::remove_unfinished();
-            logging::let_launcher_read();
-            abort(1);
-            process::leave(1);
-        }
+        std::thread::sleep(LAUNCHER);
+        logging::say(&format!(
+            "corpuscle: error: worker {rank} on {host} was lost ({words}), and this job cannot go on without it"
+        ));
+        crate::store::atomic::remove_unfinished();
+        logging::let_launcher_read();
+        abort(1);
+        process::leave(1);
     };
     let on_failure = || {
         // Whoever fails ends the job. Should that not reach this rank, it leaves by itself.
@@ -151,14 +157,6 @@ impl Link {
     /// On the dispatcher: all ranks run on its host.
     pub(super) fn one_host(&self) -> bool {
         self.one_host
-    }
-
-    /// Dispatcher: the host of a rank.
-    pub(super) fn host_of(&self, at_start: usize) -> Option<&str> {
-        match &self.end {
-            OneEnd::Watch(_, hosts) => hosts.get(at_start).map(String::as_str),
-            OneEnd::Tie(_) => None,
-        }
     }
 
     /// Dispatcher: waits until all workers have connected.

@@ -213,10 +213,6 @@ impl Comm for Mpi {
         self.crew.members()
     }
 
-    fn host_of(&self, at_start: usize) -> &str {
-        self.link.and_then(|link| link.host_of(at_start)).unwrap_or(&self.host)
-    }
-
     fn lost(&self) -> Vec<Loss> {
         self.crew.lost()
     }
