@@ -275,6 +275,8 @@ fn a_dead_dispatcher_ends_the_job_everywhere() {
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
     assert_eq!(job.said().matches("the dispatcher was lost").count(), 1, "{}", job.said());
     assert!(!out.exists());
+    let left = common::names(folder.path());
+    assert!(left.iter().all(|name| !name.ends_with(".tmp")), "{left:?}");
 }
 
 #[test]

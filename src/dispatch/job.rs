@@ -8,7 +8,7 @@ use crate::comm::{Comm, Pending, Route, Started};
 use crate::error::{At, Result};
 use crate::report::account::Account;
 use crate::report::progress::Progress;
-use crate::store::atomic::{Target, remove_with_unfinished};
+use crate::store::atomic::{Target, remember_orphan, remove_with_unfinished};
 
 /// The running job, as one rank sees it.
 pub struct Job<'a> {
@@ -55,9 +55,14 @@ impl Job<'_> {
             let created = target.insert(Target::create(path)?);
             Ok(std::path::absolute(created.temporary()).at(path)?.into_os_string().into_vec())
         })?;
-        // A job that outlives its workers goes on when one of them fails to: its files are no worker's to remove.
-        if !self.is_dispatcher() && !self.comm.survives() {
-            remove_with_unfinished(PathBuf::from(OsString::from_vec(temporary)));
+        if !self.is_dispatcher() {
+            let temporary = PathBuf::from(OsString::from_vec(temporary));
+            if self.comm.survives() {
+                // The job goes on when this worker is told to end: then the file is not its to remove.
+                remember_orphan(temporary);
+            } else {
+                remove_with_unfinished(temporary);
+            }
         }
         Ok(target)
     }

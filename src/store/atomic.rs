@@ -39,6 +39,22 @@ pub fn remove_with_unfinished(temporary: PathBuf) {
     unfinished().insert(temporary);
 }
 
+/// Temporary files of a process that this one may outlive.
+static ORPHANS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Remembers the temporary file of another process of the job, for [`remove_orphans`].
+pub fn remember_orphan(temporary: PathBuf) {
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).insert(temporary);
+}
+
+/// Removes what a process has left that died before its time.
+pub fn remove_orphans() {
+    for path in std::mem::take(&mut *ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)) {
+        // It may have been finished or removed, or be on a disk of another machine.
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// A file to be written. Until [`Target::commit`] only a hidden temporary file in the same folder exists; dropping the
 /// target removes it and leaves an older file of that name as it was.
 #[derive(Debug)]

@@ -134,6 +134,7 @@ pub(super) fn tie(
                     logging::say("corpuscle: error: the dispatcher was lost, and the job ends with it");
                 }
                 crate::store::atomic::remove_unfinished();
+                crate::store::atomic::remove_orphans();
                 if !crate::comm::end_launch() {
                     request::abort(1);
                 }
