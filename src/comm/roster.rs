@@ -31,6 +31,7 @@ pub enum Cause {
 }
 
 impl Cause {
+    #[cfg(feature = "mpi")]
     pub(super) const ALL: [Cause; 3] = [Cause::Gone, Cause::Silent, Cause::Garbled];
 
     /// In words, as the end of a sentence about a worker.
@@ -66,6 +67,7 @@ pub enum Order {
 }
 
 impl Order {
+    #[cfg(feature = "mpi")]
     pub(super) const ALL: [Order; 4] = [Order::Again, Order::Report, Order::Mend, Order::Leave];
 }
 
