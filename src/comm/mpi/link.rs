@@ -163,7 +163,8 @@ impl Link {
     /// Dispatcher: waits until all workers have connected.
     pub(super) fn gather_workers(&self, settings: &Settings) -> Result<()> {
         let OneEnd::Watch(watch, hosts) = &self.end else { return Ok(()) };
-        if watch.all_have_come(settings.start_timeout) {
+        // A little sooner than the job is ended without knowing why.
+        if watch.all_have_come(settings.start_timeout.mul_f64(0.9)) {
             return Ok(());
         }
         let missing: Vec<String> = watch.missing().iter().map(|&rank| format!("{rank} on {}", hosts[rank])).collect();

@@ -88,7 +88,11 @@ impl Mpi {
             _universe: universe,
         });
         if size > 1 {
-            mpi.connect(settings)?;
+            if let Err(error) = mpi.connect(settings) {
+                // Finalising MPI would wait for those that are not there.
+                std::mem::forget(mpi);
+                return Err(error);
+            }
             // What is counted is the command's.
             mpi.traffic = Traffic::default();
         }
