@@ -128,6 +128,7 @@ fn build_filtered(
     let dataset = Dataset::new(job, Pieces::new(job, plan, tokenizer, &progress, None))?;
     let census = job.account.phase("count", || count(&dataset))?;
     let (dictionary, pieces) = job.account.phase("dictionary", || agree(job, filter, census.as_ref()))?;
+    check_announcements(plan, &pieces)?;
     let parameters = checked.parameters(("filter", json!(filter)));
     let provenance = provenance(&parameters, plan, &pieces);
     progress.stage("build: write", Some(pieces.iter().map(|piece| piece.bytes).sum()));
@@ -173,6 +174,7 @@ fn build_on(
         let writer = checked.writer(job, &terms, output)?;
         let (writer, found) = reuse::write(job, plan, tokenizer, &progress, &known, writer)?;
         let Some(writer) = writer else { return Ok(None) };
+        check_announcements(plan, &found.pieces)?;
         let provenance = provenance(&parameters, plan, &found.pieces);
         let header = job.account.io(|| writer.finish(&provenance))?;
         if found.known == 0 && found.unknown > 0 {
@@ -191,6 +193,21 @@ fn build_on(
             parameters: parameters.clone(),
         }))
     })
+}
+
+/// Makes sure that a file which begins with the number of its documents has as many.
+fn check_announcements(plan: &TextPlan, pieces: &[PieceFacts]) -> Result<()> {
+    for (number, file) in plan.files.iter().enumerate() {
+        let found: u64 = pieces.iter().filter(|piece| piece.file as usize == number).map(|piece| piece.documents).sum();
+        if file.announced.is_some_and(|announced| announced != found) {
+            let announced = file.announced.unwrap_or_default();
+            return Err(Error::failed(format!(
+                "{}: {announced} documents are announced in its first line and {found} follow: is it complete?",
+                file.path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A [`BuildSpec`] found to make sense, with all that had to be read for it: made on the dispatcher, the same on every
@@ -257,7 +274,7 @@ impl Checked {
     /// The parameters as they took effect; `terms` says which terms there are.
     fn parameters(&self, terms: (&str, Value)) -> Value {
         let fields = match self.plan.format {
-            InputFormat::Lines => Value::Null,
+            InputFormat::Lines | InputFormat::Low => Value::Null,
             _ => {
                 let fields = &self.plan.fields;
                 json!({ "text": fields.text, "id": fields.id, "label": fields.label })

@@ -1,4 +1,4 @@
-//! A MatrixMarket file becomes a corpus.
+//! A file with an entry of the matrix per line becomes a corpus: MatrixMarket, or a UCI bag of words.
 //!
 //! The file is cut into pieces of whole lines. Workers parse them and put the entries together to rows; the dispatcher joins
 //! the rows that pieces have cut in two and writes the documents. Which values a corpus holds (counts or weights) and how
@@ -27,11 +27,22 @@ use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
 use crate::store::provenance::{self, Input};
 
+/// How a file of entries begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatrixFormat {
+    /// With the banner of MatrixMarket.
+    MatrixMarket,
+    /// With the three numbers of a UCI bag of words.
+    Uci,
+}
+
 /// What to import.
 #[derive(Debug, Clone)]
 pub struct ImportSpec {
-    /// The MatrixMarket file, plain or compressed.
+    /// The file, plain or compressed.
     pub matrix: PathBuf,
+    /// What kind of file it is.
+    pub format: MatrixFormat,
     /// What its rows are.
     pub rows: Rows,
     /// Terms of the columns; without it they are called term0, term1, ...
@@ -106,7 +117,10 @@ struct Inputs {
 
 impl Inputs {
     fn open(job: &Job, spec: &ImportSpec, target: Option<Target>) -> Result<Inputs> {
-        let matrix = Matrix::open(&spec.matrix, spec.rows)?;
+        let matrix = match spec.format {
+            MatrixFormat::MatrixMarket => Matrix::open(&spec.matrix, spec.rows)?,
+            MatrixFormat::Uci => Matrix::open_uci(&spec.matrix)?,
+        };
         let terms = match &spec.dictionary {
             Some(path) => term_list::read(path, matrix.header.terms)?,
             None => term_list::invented(matrix.header.terms),
@@ -131,7 +145,10 @@ impl Inputs {
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
-            rows: spec.rows,
+            parameters: match spec.format {
+                MatrixFormat::MatrixMarket => json!({ "format": "mm", "rows": spec.rows }),
+                MatrixFormat::Uci => json!({ "format": "uci" }),
+            },
             next_line: self.matrix.first_line(),
             assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone()),
             documents,
@@ -154,7 +171,8 @@ fn first_impression(matrix: &Matrix) -> Result<Assumptions> {
 struct Assembly<'j> {
     job: &'j Job<'j>,
     path: PathBuf,
-    rows: Rows,
+    /// For the provenance.
+    parameters: serde_json::Value,
     /// Line the next piece begins on, from 1.
     next_line: u64,
     assembler: Assembler,
@@ -207,7 +225,7 @@ impl Assembly<'_> {
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
+        writer.finish(&provenance::of("import", self.parameters, checksums))
     }
 }
 

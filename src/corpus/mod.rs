@@ -23,6 +23,8 @@ pub mod piece_rows;
 pub mod readers;
 pub mod records;
 pub mod reread;
+pub mod row_lines;
+pub mod row_writers;
 pub mod split;
 pub mod stop_words;
 pub mod term_list;
