@@ -116,7 +116,7 @@ fn format_of(path: &Path) -> Result<OutputFormat> {
         Some("low") => Ok(OutputFormat::Low),
         _ => Err(Error::usage(format!(
             "{}: the name does not say which format is wanted; end it in .mm, .svm or such (before .gz, .bz2 or .zst), or \
-             give --format",
+             say which, as in --format mm",
             path.display()
         ))),
     }
