@@ -247,8 +247,12 @@ fn write_beside(what: Beside, compression: Compression, target: Target, corpus: 
             output.append(&compression.compress(text))?;
         }
         Beside::Vocabulary => {
-            let text = lines_of(&corpus.terms()?, 0, "term").at(output.target.path())?;
-            output.append(&compression.compress(text))?;
+            let terms = corpus.terms()?;
+            if let Some(term) = terms.iter().find(|term| term.contains(['\n', '\r'])) {
+                let what = format!("the term {term:?} holds a line break and cannot be written as a line");
+                return Err(Error::failed(what)).at(output.target.path());
+            }
+            output.append(&compression.compress((terms.join("\n") + "\n").into_bytes()))?;
         }
         Beside::Ids | Beside::Labels => {
             let documents = corpus.header().documents;
@@ -266,13 +270,13 @@ fn write_beside(what: Beside, compression: Compression, target: Target, corpus: 
     output.close()
 }
 
-/// Names from number `first` on, a line each.
+/// Names of documents from `first` on, a line each.
 fn lines_of(names: &[String], first: u64, kind: &str) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     for (name, document) in names.iter().zip(first..) {
         if name.contains(['\n', '\r']) {
             return Err(Error::failed(format!(
-                "the {kind} {name:?} (number {document}) holds a line break and cannot be written as a line"
+                "the {kind} {name:?} of document {document} holds a line break and cannot be written as a line"
             )));
         }
         text.extend_from_slice(name.as_bytes());
