@@ -76,7 +76,15 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
         comm.implementation(),
         memory >> 20
     );
-    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
+    let job = Job {
+        comm,
+        pool: &pool,
+        memory,
+        strict: common.memory.is_some(),
+        scatter: common.scatter,
+        account: &account,
+        progress,
+    };
     let outcome = command.run(&job, common)?;
     report(&job, common, name, outcome)
 }

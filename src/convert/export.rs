@@ -17,6 +17,7 @@ use crate::corpus::container::{CorpusHeader, CorpusReader, Values};
 use crate::corpus::dictionary_file::{DictionaryFile, Order};
 use crate::corpus::matrix_market::Rows;
 use crate::corpus::matrix_market_writer as writer;
+use crate::dispatch::memory::{Forecast, Sizes};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{At, Error, Result};
 use crate::report::progress::Unit;
@@ -87,6 +88,8 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         .map(|(what, path)| Ok((what, Compression::of_name(path), job.target(path)?)))
         .collect::<Result<Vec<_>>>()?;
     let corpus = job.account.phase("open", || Corpus::open(job, &spec.corpus))?;
+    let sizes = corpus.sizes(job)?;
+    let job = &job.within_memory("give more", || Ok(forecast(&sizes)))?;
     let header = corpus.header();
     if job.is_dispatcher() && spec.labels.is_some() && !header.labelled {
         let what = "has no labels; leave out --labels-out";
@@ -128,6 +131,18 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         job.account.phase("write", || job.account.io(|| finish(output, beside, corpus.reader()?)))?;
     }
     Ok(corpus.header().clone())
+}
+
+/// What exporting takes: up to 32 bytes of text a nonzero, uncompressed, of the chunks on their way.
+fn forecast(sizes: &Sizes) -> Forecast {
+    let text = 32 * sizes.chunk_nonzeros;
+    let dictionary = 3 * sizes.dictionary() + 16 * sizes.terms;
+    let dispatcher = sizes
+        .dispatcher()
+        .with("results", sizes.results(text))
+        .with("names of documents", 128 * NAMES_AT_A_TIME.min(sizes.documents))
+        .with("dictionary", dictionary);
+    Forecast { dispatcher, worker: sizes.worker(3 * text) }
 }
 
 /// Completes all files, then puts each in its place, the matrix last.
