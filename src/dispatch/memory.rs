@@ -3,9 +3,9 @@
 //! A rank's memory has three parts: the program itself with its libraries, and buffers whose size no corpus changes, for
 //! both of which [`OVERHEAD`] is set aside beside `--memory`; what a command has to hold of this corpus and this model,
 //! reckoned from the numbers in the header of the corpus; and chunks kept between passes. `--memory` is the sum of the
-//! last two: what a command has to hold comes first, chunks get the rest, and what is not kept is read again. Where the
-//! rest would be negative a `--memory` that was given is refused before any work is done; one that was only derived from
-//! the free memory gives a warning.
+//! last two: what a command has to hold comes first, chunks get the rest, and what is not kept is read again. A `--memory`
+//! that was given is refused before any work is done where the peak would exceed it by more than OVERHEAD; one that was
+//! only derived from the free memory gives a warning.
 //!
 //! The predicted peak is what the process held when the rank had joined the job, plus these parts. It bounds the real one.
 //! Cost: a broadcast and a gather of some hundred bytes.
@@ -22,6 +22,9 @@ use crate::report::layout::bytes;
 /// Bytes a rank may take beside `--memory`: the program with MPI, HDF5 and BLAS (25 to 40 MiB before it starts to work),
 /// and buffers whose size no corpus changes, such as a piece of text with its bags of words.
 pub const OVERHEAD: u64 = 96 << 20;
+
+/// Bytes that allocators, threads and libraries take on top of what is asked of them.
+const SLACK: u64 = 8 << 20;
 
 /// What one kind of rank has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ impl Need {
 
     /// Largest first.
     fn in_words(&self) -> String {
-        let mut parts: Vec<&(String, u64)> = self.parts.iter().filter(|(_, bytes)| *bytes > 0).collect();
+        let mut parts: Vec<&(String, u64)> = self.parts.iter().filter(|(_, bytes)| *bytes >> 20 > 0).collect();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         let words: Vec<String> = parts.iter().map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
         words.join(", ")
@@ -110,9 +113,9 @@ impl<'a> Job<'a> {
         let message = self.share(|| {
             let forecast = make()?;
             if self.strict {
-                let needs = [forecast.clone().of(true, !self.distributed()), forecast.clone().of(false, true)];
-                for need in &needs[..1 + usize::from(self.distributed())] {
-                    self.refuse(need, remedy)?;
+                self.refuse(&forecast.clone().of(true, !self.distributed()), remedy)?;
+                if self.distributed() {
+                    self.refuse(&forecast.worker, remedy)?;
                 }
             }
             serde_json::to_vec(&forecast).map_err(|cause| Error::failed(format!("{cause}")))
@@ -121,10 +124,11 @@ impl<'a> Job<'a> {
             serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
         let need = forecast.of(self.is_dispatcher(), self.works());
         let left = self.memory.saturating_sub(need.least());
-        let predicted = self.account.memory_at_start() + need.fixed + need.least() + left.min(need.keeps);
+        let predicted = self.at_least(&need) + left.min(need.keeps);
         self.account.predict_memory(predicted);
 
-        let numbers = [predicted, u64::from(need.least() > self.memory)].map(u64::to_le_bytes).concat();
+        let numbers =
+            [predicted, u64::from(self.at_least(&need) > self.memory + OVERHEAD)].map(u64::to_le_bytes).concat();
         let said = self.wait(self.comm.gather(Route::World, numbers))?;
         if self.is_dispatcher() {
             let said: Vec<[u64; 2]> = said.iter().map(|numbers| bytemuck::pod_read_unaligned(numbers)).collect();
@@ -135,20 +139,27 @@ impl<'a> Job<'a> {
             };
             log::info!("memory: predicted peak {peaks}; --memory {}", bytes(self.memory));
             if said.iter().any(|numbers| numbers[1] != 0) {
-                log::warn!("memory: {} of the free memory are for this rank: {remedy}", bytes(self.memory));
+                log::warn!("memory: more than what is free may be needed: use more hosts, or {remedy}");
             }
         }
         Ok(Job { memory: left, ..*self })
     }
 
+    /// The peak without any chunk that is kept.
+    fn at_least(&self, need: &Need) -> u64 {
+        self.account.memory_at_start() + SLACK + need.fixed + need.least()
+    }
+
     fn refuse(&self, need: &Need, remedy: &str) -> Result<()> {
-        if need.least() <= self.memory {
+        let least = self.at_least(need).saturating_sub(OVERHEAD);
+        if least <= self.memory {
             return Ok(());
         }
         Err(Error::usage(format!(
-            "--memory {}: at least {} are needed ({}); {remedy}",
+            "--memory {}: at least {} are needed beside the {} of every rank ({}); {remedy}",
             bytes(self.memory),
-            bytes(need.least()),
+            bytes(least.next_multiple_of(1 << 20)),
+            bytes(OVERHEAD),
             need.in_words()
         )))
     }
@@ -282,7 +293,8 @@ mod tests {
         assert_eq!((alone.least(), alone.fixed, alone.keeps), (60, 12, 100));
         assert_eq!(forecast().of(true, false).least(), 10);
         assert_eq!(forecast().of(false, true).least(), 50);
-        assert_eq!(alone.in_words(), "basis 30 B, sums 20 B, terms 10 B");
+        let large = Need::fixed(0).with("a", 2 << 20).with("b", 9).with("c", 3 << 20);
+        assert_eq!(large.in_words(), "c 3.0 MiB, a 2.0 MiB");
     }
 
     #[test]
