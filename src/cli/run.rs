@@ -12,7 +12,7 @@ use crate::report::progress::Progress;
 use crate::report::run_file::Run;
 use crate::report::{logging, table};
 
-/// Share of the free memory of a host that its ranks may fill with chunks by default.
+/// Share of the free memory of a host that its ranks may take by default.
 const MEMORY_SHARE: f64 = 0.6;
 
 /// Runs a command on this rank.

@@ -13,6 +13,7 @@ pub mod container;
 pub mod cutter;
 pub mod dictionary;
 pub mod dictionary_file;
+pub mod entry_sorter;
 pub mod folder;
 pub mod generate;
 pub mod kinship;
