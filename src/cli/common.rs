@@ -14,8 +14,8 @@ pub struct Common {
     /// Seed of everything random; the same seed gives the same bytes
     #[arg(long, global = true, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// Memory per rank for chunks kept between passes, such as 512M or 4G [default: 60 % of what is free, shared by
-    /// the ranks of a host]
+    /// Memory per rank for all that a corpus makes it hold, such as 512M or 4G; 96 MiB a rank come on top [default: 60 % of
+    /// what is free, shared by the ranks of a host]
     #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,
     /// Threads per rank [default: SLURM_CPUS_PER_TASK, else OMP_NUM_THREADS, else the cores shared by the workers of a

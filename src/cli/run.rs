@@ -12,7 +12,7 @@ use crate::report::progress::Progress;
 use crate::report::run_file::Run;
 use crate::report::{logging, table};
 
-/// Share of the free memory of a host that its ranks may fill with chunks by default.
+/// Share of the free memory of a host that its ranks may take by default.
 const MEMORY_SHARE: f64 = 0.6;
 
 /// Runs a command on this rank.
@@ -76,7 +76,15 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
         comm.implementation(),
         memory >> 20
     );
-    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
+    let job = Job {
+        comm,
+        pool: &pool,
+        memory,
+        strict: common.memory.is_some(),
+        scatter: common.scatter,
+        account: &account,
+        progress,
+    };
     let outcome = command.run(&job, common)?;
     report(&job, common, name, outcome)
 }

@@ -18,6 +18,7 @@ use crate::corpus::dictionary::Dictionary;
 use crate::corpus::dictionary_file::{DictionaryFile, Order};
 use crate::corpus::matrix_market_writer;
 use crate::corpus::row_writers::LineFormat;
+use crate::dispatch::memory::{Forecast, Sizes};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{At, Error, Result};
 use crate::report::progress::Unit;
@@ -95,6 +96,8 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         .map(|(what, path)| Ok((what, Compression::of_name(path), job.target(path)?)))
         .collect::<Result<Vec<_>>>()?;
     let corpus = job.account.phase("open", || Corpus::open(job, &spec.corpus))?;
+    let sizes = corpus.sizes(job)?;
+    let job = &job.within_memory("give more", || Ok(forecast(&sizes, spec.format)))?;
     let header = corpus.header();
     if job.is_dispatcher() && spec.labels.is_some() && !header.labelled {
         let what = "has no labels; leave out --labels-out";
@@ -189,6 +192,20 @@ fn decode(bytes: &[u8]) -> Option<(u64, Vec<&[u8]>)> {
         rest = tail;
     }
     Some((u64::from_le_bytes(*documents), blocks))
+}
+
+/// What exporting takes: up to 32 bytes of text a nonzero, uncompressed, of the chunks on their way.
+fn forecast(sizes: &Sizes, format: LineFormat) -> Forecast {
+    let text = 32 * sizes.chunk_nonzeros;
+    // Words are on all ranks.
+    let words = if format.has_words() { 2 * sizes.dictionary() } else { 0 };
+    let dictionary = 3 * sizes.dictionary() + 16 * sizes.terms;
+    let dispatcher = sizes
+        .dispatcher()
+        .with("results", sizes.results(text))
+        .with("names of documents", 128 * NAMES_AT_A_TIME.min(sizes.documents))
+        .with("dictionary", dictionary);
+    Forecast { dispatcher, worker: sizes.worker(3 * text).with("words", words) }
 }
 
 /// Completes all files, then puts each in its place, the matrix last.

@@ -6,7 +6,8 @@
 //! at, and in the rare file that turns out to be different further on, all ranks begin again.
 //!
 //! Cost: the file is read once, 8 bytes an entry travel to the dispatcher, 16 where entries are not sorted. Memory: a few
-//! pieces per worker; for entries that are not sorted by document 16 bytes each on the dispatcher.
+//! pieces per worker; entries that are not sorted by document, 16 bytes each on the dispatcher, go to a file where
+//! `--memory` does not hold them.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ use crate::corpus::name_list::NameList;
 use crate::corpus::piece_rows::{Digest, PieceRows};
 use crate::corpus::term_list;
 use crate::corpus::text::TextPlan;
+use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
@@ -79,11 +81,13 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     })?;
     let matrix: Matrix =
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
-    // Each piece is parsed once: none is kept.
-    let job = &Job { memory: 0, ..*job };
     loop {
+        let job = &job.within_memory("give more", || Ok(forecast(job, inputs.as_ref(), &matrix)))?;
+        let memory = job.memory;
+        // Each piece is parsed once: none is kept.
+        let job = &Job { memory: 0, ..*job };
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?;
-        let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec)).transpose()?;
+        let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec, memory)).transpose()?;
         dataset.map(
             |_, lines: &Lines| Ok(Digest::of(parse_lines(&lines.0, &matrix.header)).encode()),
             |_, digest| assembly.as_mut().map_or(Ok(()), |assembly| assembly.take(Digest::decode(&digest)?)),
@@ -102,6 +106,22 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             return Ok(done);
         }
     }
+}
+
+/// Bytes a worker takes for a piece of the file, its entries and the rows of them, on their way.
+const PIECE: u64 = 28 << 20;
+/// Bytes the dispatcher takes for a piece and the chunk that is being put together.
+const ASSEMBLY: u64 = 28 << 20;
+
+/// What importing takes: the dictionary, and entries that are not sorted as far as there is memory for them.
+fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
+    let (terms, entries) = (inputs.map_or(0, |inputs| inputs.terms.len() as u64), matrix.header.entries);
+    let unsorted = inputs.is_some_and(|inputs| !inputs.assumptions.sorted);
+    let waiting = memory::waiting(job.workers() as u64, matrix.lines.piece_bytes);
+    let dispatcher = Need::fixed(FILES + ASSEMBLY + if job.distributed() { waiting } else { 0 })
+        .with("dictionary and frequencies", 192 * terms)
+        .keeping(if unsorted { 16 * entries } else { 0 });
+    Forecast { dispatcher, worker: Need::fixed(PIECE) }
 }
 
 /// The files as the dispatcher sees them.
@@ -131,8 +151,8 @@ impl Inputs {
         Ok(Inputs { matrix, terms, assumptions, checksums, target })
     }
 
-    /// Begins to write the corpus, for the first time or anew.
-    fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec) -> Result<Assembly<'j>> {
+    /// Begins to write the corpus, for the first time or anew. Entries that have to be sorted may take so many bytes.
+    fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec, memory: u64) -> Result<Assembly<'j>> {
         let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
         let values = self.assumptions.values(self.matrix.weighting.as_deref());
@@ -150,7 +170,7 @@ impl Inputs {
                 MatrixFormat::Uci => json!({ "format": "uci" }),
             },
             next_line: self.matrix.first_line(),
-            assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone()),
+            assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone(), memory),
             documents,
             restart: None,
         })

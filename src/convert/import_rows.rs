@@ -21,6 +21,7 @@ use crate::corpus::reread::Rereader;
 use crate::corpus::row_lines::{Mistake, RowFormat, RowLines};
 use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
+use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, Mergeable, Parcel, Source, merge};
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
@@ -74,6 +75,7 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
     let plan: TextPlan =
         serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
 
+    let job = &job.within_memory("give more", || Ok(forecast(job, &plan)))?;
     let dataset = Dataset::new(job, Pieces::of(&plan, spec.format))?;
     let progress = job.progress.task("import: read", Unit::Documents, None);
     let mut census = Census { terms: 0, documents: 0, counts: true };
@@ -120,6 +122,21 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
         RowFormat::Blei => json!({ "format": "blei" }),
     };
     job.account.io(|| writer.finish(&provenance::of("import", parameters, &checksums))).map(Some)
+}
+
+/// Bytes a worker takes for a piece of the file and its documents, on their way.
+const PIECE: u64 = 28 << 20;
+
+/// What importing takes. The number of terms shows at the end only; a corpus has far more nonzeros than terms.
+fn forecast(job: &Job, plan: &TextPlan) -> Forecast {
+    let waiting = memory::waiting(job.workers() as u64, plan.piece_bytes);
+    // A pair takes four bytes of text or more, and eight once parsed; text that is compressed is four times as long.
+    let text: u64 =
+        plan.files.iter().map(|file| file.bytes * if file.compression == Compression::None { 1 } else { 4 }).sum();
+    Forecast {
+        dispatcher: Need::fixed(FILES + PIECE + if job.distributed() { waiting } else { 0 }),
+        worker: Need::fixed(PIECE).keeping(2 * text / job.workers() as u64),
+    }
 }
 
 /// What has to be known of all documents before the first is written.

@@ -16,6 +16,10 @@ pub(super) const AHEAD: usize = 2;
 pub(super) trait Tasks {
     /// The next task for this worker, or none at present.
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>>;
+    /// Whether there is room for the next answer of this worker; it is asked for then.
+    fn accepts(&mut self, _worker: usize) -> bool {
+        true
+    }
     /// An answer of this worker; answers of one worker come in the order of its tasks.
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()>;
     /// Everything has been answered.
@@ -43,7 +47,7 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks) -> Result<()> {
                 open[worker] += 1;
                 moved = true;
             }
-            if open[worker] > 0 {
+            if open[worker] > 0 && (answers[worker].is_some() || tasks.accepts(worker)) {
                 let answer = answers[worker].get_or_insert_with(|| Started::new(comm.receive(worker + 1, Tag::Answer)));
                 if answer.test() {
                     let answer = answers[worker].take().map_or(Err(Error::Aborted), |answer| job.finish(answer))?;

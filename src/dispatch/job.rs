@@ -16,8 +16,11 @@ pub struct Job<'a> {
     pub comm: &'a dyn Comm,
     /// Threads of this rank.
     pub pool: &'a rayon::ThreadPool,
-    /// Bytes of the corpus this rank may keep in memory between passes.
+    /// Bytes this rank may take beside what the program itself takes: see [`memory`](super::memory). After
+    /// [`within_memory`](Job::within_memory), bytes of the corpus that it may keep between passes.
     pub memory: u64,
+    /// The memory was given by the user: what cannot be done within it is refused.
+    pub strict: bool,
     /// Send the corpus to the workers even where they could read the file themselves.
     pub scatter: bool,
     /// What this rank has done so far.

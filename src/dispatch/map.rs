@@ -13,6 +13,14 @@ use crate::error::{Error, Result};
 
 /// Results per worker that may wait for an earlier one.
 const WINDOW: usize = 4;
+/// Bytes of results that may wait: beyond it only the first missing one is received, the others stay with their workers.
+const WAITING_BYTES: u64 = 16 << 20;
+
+/// Bytes of results of so many each that may be at the dispatcher of so many workers: those that wait, and for each
+/// worker one that was asked for while there was room.
+pub(super) fn waiting(workers: u64, bytes: u64) -> u64 {
+    if workers == 1 { bytes } else { ((WINDOW + AHEAD) as u64 * workers * bytes).min(WAITING_BYTES + bytes) }
+}
 
 impl<S: Source> Dataset<'_, '_, S> {
     /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
@@ -43,6 +51,9 @@ impl<S: Source> Dataset<'_, '_, S> {
                 dataset: self,
                 sink: &mut sink,
                 waiting: BTreeMap::new(),
+                waiting_bytes: 0,
+                largest: 0,
+                coming: 0,
                 given: vec![VecDeque::new(); self.job.workers()],
                 queues: vec![VecDeque::new(); self.job.workers()],
                 free: VecDeque::new(),
@@ -66,6 +77,12 @@ struct InOrder<'a, 'j, 'c, S: Source> {
     dataset: &'a Dataset<'j, 'c, S>,
     sink: &'a mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     waiting: BTreeMap<usize, Vec<u8>>,
+    /// Bytes of these.
+    waiting_bytes: u64,
+    /// Bytes of the largest result so far.
+    largest: u64,
+    /// Results that were asked for and are not there.
+    coming: u64,
     given: Vec<VecDeque<usize>>,
     /// Chunks a worker keeps.
     queues: Vec<VecDeque<usize>>,
@@ -99,10 +116,23 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
         Ok(Some(self.dataset.deliver(worker, parcel, kept)?.encode()))
     }
 
+    fn accepts(&mut self, worker: usize) -> bool {
+        let first_missing = self.given[worker].front() == Some(&self.emitted);
+        // How large they are shows with the first.
+        let accepted =
+            first_missing || self.largest > 0 && self.waiting_bytes + (self.coming + 1) * self.largest <= WAITING_BYTES;
+        self.coming += u64::from(accepted);
+        accepted
+    }
+
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
         let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
+        self.coming -= 1;
+        self.largest = self.largest.max(answer.len() as u64);
+        self.waiting_bytes += answer.len() as u64;
         self.waiting.insert(at, answer);
         while let Some(result) = self.waiting.remove(&self.emitted) {
+            self.waiting_bytes -= result.len() as u64;
             let number = self.dataset.table.borrow().entries[self.emitted].parcel.number;
             self.dataset.job.account.io(|| (self.sink)(number, result))?;
             self.emitted += 1;

@@ -12,6 +12,7 @@ mod farm;
 mod fold;
 mod job;
 mod map;
+pub mod memory;
 mod merge;
 mod message;
 mod table;

@@ -10,4 +10,4 @@ pub mod run_file;
 pub mod table;
 pub mod totals;
 
-mod layout;
+pub(crate) mod layout;

@@ -9,6 +9,7 @@
 //! describe    what is in a file, and a proof of all of it
 //! provenance  how a file was made, from raw text on
 //! section     numbers and attributes that are handed on from file to file
+//! spill       what does not fit into memory, for as long as the process runs
 //! model       small dense files: models and vectors
 //! ```
 
@@ -21,3 +22,4 @@ pub mod model;
 pub mod provenance;
 pub mod seal;
 pub mod section;
+pub mod spill;
