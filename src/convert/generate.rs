@@ -23,6 +23,7 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
         Ok(Vec::new())
     })?;
     let plan = job.account.compute(|| spec.clone().check())?;
+    job.begin(|| Ok(provenance::of("generate", json!(spec), &[])))?;
     let create = |target| CorpusWriter::create(target, &plan.terms(), Values::Counts, true);
     let mut writer = target.map(create).transpose()?;
     let progress = job.progress.task("generate", Unit::Documents, Some(spec.documents));

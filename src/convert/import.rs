@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
@@ -62,10 +62,14 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     let mut inputs = None;
     let matrix = job.share(|| {
         let opened = Inputs::open(job, spec, target)?;
+        job.begin(|| Ok(how(spec.rows, &opened.checksums)))?;
         let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
         inputs = Some(opened);
         Ok(bytes)
     })?;
+    if !job.is_dispatcher() {
+        job.begin(|| Ok(Value::Null))?;
+    }
     let matrix: Matrix =
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     // Each piece is parsed once: none is kept.
@@ -91,6 +95,11 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             return Ok(done);
         }
     }
+}
+
+/// How a corpus is made, which is all that decides it.
+fn how(rows: Rows, inputs: &[(&str, Input)]) -> Value {
+    provenance::of("import", json!({"format": "mm", "rows": rows}), inputs)
 }
 
 /// The files as the dispatcher sees them.
@@ -207,7 +216,7 @@ impl Assembly<'_> {
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
+        writer.finish(&how(self.rows, checksums))
     }
 }
 
