@@ -17,6 +17,7 @@ mod merge;
 mod message;
 mod table;
 
+pub use crate::store::checkpoint::Record;
 pub use checkpoint::{Checkpoint, CheckpointSpec, Decision, Stage, ask_to_stop, once};
 pub use container::{Corpus, Documents};
 pub use dataset::{Dataset, Parcel, Source};
