@@ -35,7 +35,8 @@ pub struct Common {
     /// Go on from the checkpoint in that folder, if there is one
     #[arg(long, global = true)]
     pub resume: bool,
-    /// Shortest time between two checkpoints; it grows so that they cost no more than 2 % of the run [default: 300]
+    /// Shortest time between two checkpoints; it grows so that they cost no more than 2 % of the run. 0: after every round,
+    /// whatever it costs [default: 60]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds)]
     pub checkpoint_every: Option<Duration>,
     /// Print nothing but results and errors
@@ -47,7 +48,7 @@ pub struct Common {
 }
 
 /// Shortest time between two checkpoints when nothing is said.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 impl Common {
     /// Where and how often a command saves what it has, if it does.

@@ -36,7 +36,7 @@ pub struct CheckpointSpec {
     pub folder: PathBuf,
     /// Go on from what is there.
     pub resume: bool,
-    /// Shortest time between two checkpoints.
+    /// Shortest time between two checkpoints; zero makes one after every round, whatever it costs.
     pub every: Duration,
 }
 
@@ -131,7 +131,7 @@ impl Checkpoint {
         }
         let due = self.open.borrow().as_ref().is_some_and(|open| {
             let cost = open.folder.cost() + open.made_in;
-            open.last.elapsed() >= self.spec.every.max(COST_RATIO * cost)
+            self.spec.every.is_zero() || open.last.elapsed() >= self.spec.every.max(COST_RATIO * cost)
         });
         if due { Decision::Save } else { Decision::Nothing }
     }

@@ -187,6 +187,7 @@ impl Folder {
         for &number in generations.iter().filter(|&&number| !kept.iter().any(|&(kept, _)| kept == number)) {
             fs::remove_file(path.join(format!("{GENERATION}{number}"))).at(path)?;
         }
+        remove_temporaries(path)?;
         for number in numbered(path, JOURNAL)? {
             if number != writer.number && !kept.iter().any(|&(_, journal)| journal == number) {
                 fs::remove_file(path.join(format!("{JOURNAL}{number}"))).at(path)?;
@@ -252,6 +253,7 @@ impl Folder {
                 fs::remove_file(self.path.join(format!("{name}{number}"))).at(&self.path)?;
             }
         }
+        remove_temporaries(&self.path)?;
         for name in [UNFINISHED, LOCK] {
             let _ = fs::remove_file(self.path.join(name));
         }
@@ -314,6 +316,17 @@ fn numbered(folder: &Path, name: &str) -> Result<Vec<u64>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Removes what a run left that was killed while it wrote a generation.
+fn remove_temporaries(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).at(folder)? {
+        let entry = entry.at(folder)?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(GENERATION) && name.ends_with(".tmp")) {
+            fs::remove_file(entry.path()).at(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the hidden files that a killed run wrote its outputs to. Only what looks like one is touched, whatever the
@@ -573,3 +586,6 @@ fn write_generation(path: &Path, generation: &Generation) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
