@@ -128,7 +128,7 @@ impl Inputs {
 
     /// Begins to write the corpus, for the first time or anew.
     fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec) -> Result<Assembly<'j>> {
-        let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
+        let target = self.target.take().map_or_else(|| job.create_target(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
         let values = self.assumptions.values(self.matrix.weighting.as_deref());
         let writer = CorpusWriter::create(target, &self.terms, values, labelled)?;

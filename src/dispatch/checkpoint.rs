@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::job::Job;
 use super::merge::Mergeable;
 use crate::comm::Route;
 use crate::error::{Error, Result};
+use crate::linalg::{Simd, back_end};
 use crate::store::checkpoint::{Folder, Record, Saved};
 
 /// Set by a signal: the job is to save what it has and stop.
@@ -92,7 +93,10 @@ impl Checkpoint {
         if !job.is_dispatcher() {
             return Ok(());
         }
-        let identity = identity()?;
+        let mut identity = identity()?;
+        // Those who round otherwise would give a result that no run left alone gives.
+        let kernels = if Simd::detect() == Simd::Portable { "portable" } else { "fused" };
+        identity["arithmetic"] = json!({ "kernels": kernels, "dense": back_end().name });
         let (folder, saved) = job.account.io(|| Folder::open(&self.spec.folder, self.spec.resume, &identity))?;
         let place = self.spec.folder.display();
         match (&saved, self.spec.resume) {

@@ -57,14 +57,20 @@ impl Job<'_> {
     pub fn target(&self, path: &Path) -> Result<Option<Target>> {
         let mut target = None;
         let temporary = self.share(|| {
-            let created = target.insert(Target::create(path)?);
-            if let Some(checkpoint) = self.checkpoint {
-                checkpoint.note_unfinished(std::path::absolute(created.temporary()).at(path)?)?;
-            }
+            let created = target.insert(self.create_target(path)?);
             Ok(std::path::absolute(created.temporary()).at(path)?.into_os_string().into_vec())
         })?;
         if !self.is_dispatcher() {
             remove_with_unfinished(PathBuf::from(OsString::from_vec(temporary)));
+        }
+        Ok(target)
+    }
+
+    /// Makes sure on the dispatcher that a file can be written. The next run removes what a killed one leaves of it.
+    pub fn create_target(&self, path: &Path) -> Result<Target> {
+        let target = Target::create(path)?;
+        if let Some(checkpoint) = self.checkpoint {
+            checkpoint.note_unfinished(std::path::absolute(target.temporary()).at(path)?)?;
         }
         Ok(target)
     }
