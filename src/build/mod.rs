@@ -36,7 +36,7 @@ use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
 use crate::corpus::word_list::WordList;
 use crate::dispatch::memory::{self, FILES, Forecast, Need};
-use crate::dispatch::{Dataset, Job};
+use crate::dispatch::{Dataset, Job, once};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
@@ -127,14 +127,17 @@ fn build_filtered(
     output: &Path,
 ) -> Result<Option<Built>> {
     let plan = &checked.plan;
+    job.begin(|| Ok(checked.identity(("filter", json!(filter)))))?;
     let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
     let job = &job.within_memory("give more", || Ok(forecast(job, checked, filter.keep_n)))?;
     // The rest is for sorting terms.
     let keeping = &Job { memory: job.memory / 8 * 3, ..*job };
     let dataset = Dataset::new(keeping, Pieces::new(job, plan, tokenizer, &progress, None))?;
-    let (census, pieces) = job.account.phase("count", || count(job, &dataset))?;
-    let agreed = job.account.phase("dictionary", || agree(job, filter, census, &dataset, &pieces))?;
-    let Agreed { dictionary, pieces, seen } = agreed;
+    let first = once(job, || {
+        let (census, pieces) = job.account.phase("count", || count(job, &dataset))?;
+        job.account.phase("dictionary", || find_terms(job, filter, census, &dataset, &pieces))
+    })?;
+    let Agreed { dictionary, pieces, seen } = job.account.phase("dictionary", || agree(job, first))?;
     check_announcements(plan, &pieces)?;
     let parameters = checked.parameters(("filter", json!(filter)));
     let provenance = provenance(&parameters, plan, &pieces);
@@ -176,6 +179,7 @@ fn build_on(
         hasher.update(&(term.len() as u64).to_le_bytes()).update(term.as_bytes());
     });
     let digest = json!({ "terms": terms.len(), "blake3": hasher.finalize().to_hex().as_str() });
+    job.begin(|| Ok(checked.identity(("dictionary", digest.clone()))))?;
     let parameters = checked.parameters(("dictionary", digest));
     let progress = job.progress.task("build: write", Unit::Bytes, text_bytes(job, plan));
     job.account.phase("write", || {
@@ -297,6 +301,16 @@ impl Checked {
         })
     }
 
+    /// What decides the result. Text is known by its length and its ends: to read all of it takes as long as to count it, and
+    /// a piece that has changed since it was counted is noticed when it is read again.
+    fn identity(&self, terms: (&str, Value)) -> Value {
+        let mut parameters = self.parameters(terms);
+        parameters["piece_bytes"] = json!(self.plan.piece_bytes);
+        let files = self.plan.files.iter();
+        let text = files.map(|file| (file.bytes, blake3::Hash::from_bytes(file.fingerprint).to_hex().to_string()));
+        provenance::of("build", parameters, &[("text", Input::files(text))])
+    }
+
     /// The container over these terms, on the dispatcher. Collective.
     fn writer(&self, job: &Job, terms: &[String], output: &Path) -> Result<Option<CorpusWriter>> {
         let labelled = self.plan.fields.label.is_some();
@@ -362,37 +376,60 @@ struct Agreed {
     dictionary: Dictionary,
     /// Facts on all pieces, in order.
     pieces: Vec<PieceFacts>,
-    /// On the dispatcher: what the text was found to hold.
+    /// What the text was found to hold.
     seen: Seen,
 }
 
-/// Filters the census to the dictionary and gives it, with the facts on all pieces, to every rank. `pieces` are the
-/// dispatcher's.
-fn agree(
+impl Agreed {
+    /// As bytes, to travel and to be kept.
+    fn encode(&self) -> Vec<u8> {
+        let dictionary = self.dictionary.encode();
+        let mut bytes = self.seen.encode().to_vec();
+        bytes.extend_from_slice(&(dictionary.len() as u64).to_le_bytes());
+        bytes.extend(dictionary);
+        bytes.extend(PieceFacts::encode_all(&self.pieces));
+        bytes
+    }
+
+    /// Undoes [`encode`](Self::encode); refuses damaged bytes.
+    fn decode(bytes: &[u8]) -> Result<Agreed> {
+        let damaged = || Error::failed("damaged message: no dictionary; a defect of the network or of corpuscle");
+        let (seen, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
+        let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+        let (dictionary, pieces) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        Ok(Agreed {
+            dictionary: Dictionary::decode(dictionary)?,
+            pieces: PieceFacts::decode_all(pieces)?,
+            seen: Seen::decode(seen),
+        })
+    }
+}
+
+/// Filters the census to the dictionary: the dispatcher gets that, and what else all ranks have to know, as bytes.
+/// `pieces` are the dispatcher's. Collective.
+fn find_terms(
     job: &Job,
     filter: &FilterSpec,
     census: Census,
     dataset: &Dataset<'_, '_, Pieces<'_>>,
     pieces: &[PieceFacts],
-) -> Result<Agreed> {
+) -> Result<Option<Vec<u8>>> {
     let mut terms = TermFilter::new(filter, pieces.iter().map(|piece| piece.documents).sum())?;
     census
         .merge(job, &mut dataset.source().vocabularies_mut(), &mut |term, statistics| terms.push(term, statistics))?;
-    let mut seen = Seen::default();
-    let message = job.share(|| {
-        let (dictionary, found) = job.account.compute(|| terms.finish())?;
-        seen = found;
-        let dictionary = dictionary.encode();
-        let mut message = (dictionary.len() as u64).to_le_bytes().to_vec();
-        message.extend(dictionary);
-        message.extend(PieceFacts::encode_all(pieces));
-        Ok(message)
-    })?;
-    let damaged = || Error::failed("damaged message: no dictionary; a defect of the network or of corpuscle");
-    let (length, rest) = message.split_first_chunk().ok_or_else(damaged)?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
-    let (dictionary, pieces) = rest.split_at_checked(length).ok_or_else(damaged)?;
-    Ok(Agreed { dictionary: Dictionary::decode(dictionary)?, pieces: PieceFacts::decode_all(pieces)?, seen })
+    if !job.is_dispatcher() {
+        return Ok(None);
+    }
+    let (dictionary, seen) = job.account.compute(|| terms.finish())?;
+    Ok(Some(Agreed { dictionary, pieces: pieces.to_vec(), seen }.encode()))
+}
+
+/// Gives every rank what the dispatcher has found in the first pass, in this run or in an earlier one. Collective.
+fn agree(job: &Job, found: Option<Vec<u8>>) -> Result<Agreed> {
+    let message =
+        job.share(|| found.ok_or_else(|| Error::failed("the dispatcher has no dictionary; please report it")))?;
+    Agreed::decode(&message)
 }
 
 /// Pass 2: writes the documents. The dispatcher, which has the writer, gets the number of nonzeros.

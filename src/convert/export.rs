@@ -11,6 +11,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::json;
 
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusReader, Values};
@@ -23,6 +24,7 @@ use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{At, Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
+use crate::store::provenance::{self, Input};
 
 use super::document_names::{DocumentNames, NAMES_AT_A_TIME, classes};
 
@@ -106,6 +108,10 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
     let (compression, format) = (Compression::of_name(&spec.output), spec.format);
     let counts = header.values == Values::Counts;
 
+    job.begin(|| {
+        let parameters = json!({ "format": format, "compression": compression });
+        Ok(provenance::of("export", parameters, &[("corpus", Input::result(corpus.reader()?.file())?)]))
+    })?;
     let phase = job.account.enter_phase("export");
     let words = words(job, &corpus, format)?;
     let mut output = None;

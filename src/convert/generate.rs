@@ -11,7 +11,6 @@ use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::Result;
 use crate::report::progress::Unit;
-use crate::store::atomic::Target;
 use crate::store::provenance;
 
 /// Generates a corpus and writes it to `output`; its header is returned on the dispatcher. Collective.
@@ -20,11 +19,12 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
     // One rank complains about parameters, the others do not get to see them.
     job.share(|| {
         spec.check_numbers()?;
-        target = Some(Target::create(output)?);
+        target = Some(job.create_target(output)?);
         Ok(Vec::new())
     })?;
     let job = &job.within_memory("give more, or generate fewer --topics", || Ok(forecast(job, spec)))?;
     let plan = job.account.compute(|| spec.clone().check())?;
+    job.begin(|| Ok(provenance::of("generate", json!(spec), &[])))?;
     let create = |target| CorpusWriter::create(target, &plan.terms(), Values::Counts, true);
     let mut writer = target.map(create).transpose()?;
     let progress = job.progress.task("generate", Unit::Documents, Some(spec.documents));

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
@@ -75,10 +75,14 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     let mut inputs = None;
     let matrix = job.share(|| {
         let opened = Inputs::open(job, spec, target)?;
+        job.begin(|| Ok(how(spec, &opened.checksums)))?;
         let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
         inputs = Some(opened);
         Ok(bytes)
     })?;
+    if !job.is_dispatcher() {
+        job.begin(|| Ok(Value::Null))?;
+    }
     let matrix: Matrix =
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     loop {
@@ -97,7 +101,7 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             if let (Some(assembly), Some(inputs)) = (assembly, &mut inputs) {
                 match assembly.restart {
                     Some(assumptions) => inputs.assumptions = assumptions,
-                    None => done = Some(job.account.io(|| assembly.finish(&inputs.checksums))?),
+                    None => done = Some(job.account.io(|| assembly.finish(&how(spec, &inputs.checksums)))?),
                 }
             }
             Ok(vec![u8::from(done.is_none())])
@@ -122,6 +126,15 @@ fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
         .with("dictionary and frequencies", 192 * terms)
         .keeping(if unsorted { 16 * entries } else { 0 });
     Forecast { dispatcher, worker: Need::fixed(PIECE) }
+}
+
+/// How a corpus is made, which is all that decides it.
+fn how(spec: &ImportSpec, inputs: &[(&str, Input)]) -> Value {
+    let parameters = match spec.format {
+        MatrixFormat::MatrixMarket => json!({ "format": "mm", "rows": spec.rows }),
+        MatrixFormat::Uci => json!({ "format": "uci" }),
+    };
+    provenance::of("import", parameters, inputs)
 }
 
 /// The files as the dispatcher sees them.
@@ -153,7 +166,7 @@ impl Inputs {
 
     /// Begins to write the corpus, for the first time or anew. Entries that have to be sorted may take so many bytes.
     fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec, memory: u64) -> Result<Assembly<'j>> {
-        let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
+        let target = self.target.take().map_or_else(|| job.create_target(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
         let values = self.assumptions.values(self.matrix.weighting.as_deref());
         let writer = CorpusWriter::create(target, &self.terms, values, labelled)?;
@@ -165,10 +178,6 @@ impl Inputs {
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
-            parameters: match spec.format {
-                MatrixFormat::MatrixMarket => json!({ "format": "mm", "rows": spec.rows }),
-                MatrixFormat::Uci => json!({ "format": "uci" }),
-            },
             next_line: self.matrix.first_line(),
             assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone(), memory),
             documents,
@@ -191,8 +200,6 @@ fn first_impression(matrix: &Matrix) -> Result<Assumptions> {
 struct Assembly<'j> {
     job: &'j Job<'j>,
     path: PathBuf,
-    /// For the provenance.
-    parameters: serde_json::Value,
     /// Line the next piece begins on, from 1.
     next_line: u64,
     assembler: Assembler,
@@ -238,14 +245,14 @@ impl Assembly<'_> {
         Ok(step)
     }
 
-    fn finish(mut self, checksums: &[(&str, Input)]) -> Result<CorpusHeader> {
+    fn finish(mut self, provenance: &Value) -> Result<CorpusHeader> {
         let before = self.documents.writer.documents();
         self.assembler.finish(&mut |chunk| self.documents.append(&chunk))?;
         let Documents { writer, ids, labels, progress: _ } = self.documents;
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", self.parameters, checksums))
+        writer.finish(provenance)
     }
 }
 

@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
@@ -26,7 +26,7 @@ use crate::dispatch::{Dataset, Job, Mergeable, Parcel, Source, merge};
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::refuse_inputs_as_output;
-use crate::store::provenance;
+use crate::store::provenance::{self, Input};
 
 /// What to import.
 #[derive(Debug, Clone)]
@@ -70,8 +70,12 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
         let plan = lines.check()?;
         let checksum = |(role, path)| Ok((role, job.account.io(|| provenance::of_input(path))?));
         checksums = spec.inputs().map(checksum).collect::<Result<Vec<_>>>()?;
+        job.begin(|| Ok(how(spec.format, &checksums)))?;
         serde_json::to_vec(&plan).map_err(|cause| Error::failed(format!("{cause}")))
     })?;
+    if !job.is_dispatcher() {
+        job.begin(|| Ok(Value::Null))?;
+    }
     let plan: TextPlan =
         serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
 
@@ -117,11 +121,16 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
     let Some(Output { writer, ids, labels, .. }) = output else { return Ok(None) };
     ids.map_or(Ok(()), NameList::end)?;
     labels.map_or(Ok(()), NameList::end)?;
-    let parameters = match spec.format {
+    job.account.io(|| writer.finish(&how(spec.format, &checksums))).map(Some)
+}
+
+/// How a corpus is made, which is all that decides it.
+fn how(format: RowFormat, inputs: &[(&str, Input)]) -> Value {
+    let parameters = match format {
         RowFormat::Svmlight { zero_based } => json!({ "format": "svmlight", "zero_based": zero_based }),
         RowFormat::Blei => json!({ "format": "blei" }),
     };
-    job.account.io(|| writer.finish(&provenance::of("import", parameters, &checksums))).map(Some)
+    provenance::of("import", parameters, inputs)
 }
 
 /// Bytes a worker takes for a piece of the file and its documents, on their way.

@@ -9,6 +9,8 @@
 //! mallet     ID LABEL WORD WORD ...
 //! ```
 
+use serde::Serialize;
+
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::container::{CorpusHeader, Values};
 use crate::corpus::matrix_market::Rows;
@@ -16,7 +18,8 @@ use crate::corpus::matrix_market_writer as matrix_market;
 use crate::error::{Error, Result};
 
 /// How a corpus is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LineFormat {
     /// MatrixMarket coordinate format.
     MatrixMarket(Rows),

@@ -91,6 +91,19 @@ pub struct Seen {
     frequent: u64,
 }
 
+impl Seen {
+    /// As bytes, to be kept.
+    pub fn encode(&self) -> [u8; 32] {
+        bytemuck::cast([self.terms, self.tokens, self.rare, self.frequent].map(u64::to_le))
+    }
+
+    /// Undoes [`encode`](Self::encode).
+    pub fn decode(bytes: &[u8; 32]) -> Seen {
+        let [terms, tokens, rare, frequent] = bytemuck::cast::<_, [u64; 4]>(*bytes).map(u64::from_le);
+        Seen { terms, tokens, rare, frequent }
+    }
+}
+
 impl<'r> TermFilter<'r> {
     /// For a corpus of so many documents, empty ones included.
     ///
