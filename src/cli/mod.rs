@@ -11,6 +11,7 @@ mod index;
 mod info;
 mod lsi;
 mod query;
+mod report;
 mod run;
 mod signals;
 mod split;
@@ -55,6 +56,7 @@ enum Command {
     Index(index::Index),
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
+    Report(report::Report),
     Doctor(doctor::Doctor),
 }
 
@@ -75,6 +77,7 @@ impl Command {
             Command::Index(_) => "index",
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
+            Command::Report(_) => "report",
             Command::Doctor(_) => "doctor",
         }
     }
@@ -95,6 +98,7 @@ impl Command {
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
+            Command::Report(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
         }
     }
