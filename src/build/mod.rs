@@ -33,7 +33,7 @@ use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
 use crate::corpus::word_list::WordList;
-use crate::dispatch::{Dataset, Job, merge};
+use crate::dispatch::{Dataset, Job, merge, once};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
@@ -124,9 +124,10 @@ fn build_filtered(
     output: &Path,
 ) -> Result<Option<Built>> {
     let plan = &checked.plan;
+    job.begin(|| Ok(checked.identity(("filter", json!(filter)))))?;
     let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
     let dataset = Dataset::new(job, Pieces::new(job, plan, tokenizer, &progress, None))?;
-    let census = job.account.phase("count", || count(&dataset))?;
+    let census = job.account.phase("count", || once(job, || count(&dataset)))?;
     let (dictionary, pieces) = job.account.phase("dictionary", || agree(job, filter, census.as_ref()))?;
     let parameters = checked.parameters(("filter", json!(filter)));
     let provenance = provenance(&parameters, plan, &pieces);
@@ -167,6 +168,7 @@ fn build_on(
         hasher.update(&(term.len() as u64).to_le_bytes()).update(term.as_bytes());
     });
     let digest = json!({ "terms": terms.len(), "blake3": hasher.finalize().to_hex().as_str() });
+    job.begin(|| Ok(checked.identity(("dictionary", digest.clone()))))?;
     let parameters = checked.parameters(("dictionary", digest));
     let progress = job.progress.task("build: write", Unit::Bytes, text_bytes(job, plan));
     job.account.phase("write", || {
@@ -270,6 +272,16 @@ impl Checked {
             "tokenizer": self.tokenizer,
             terms.0: terms.1,
         })
+    }
+
+    /// What decides the result. Text is known by its length and its ends: to read all of it takes as long as to count it, and
+    /// a piece that has changed since it was counted is noticed when it is read again.
+    fn identity(&self, terms: (&str, Value)) -> Value {
+        let mut parameters = self.parameters(terms);
+        parameters["piece_bytes"] = json!(self.plan.piece_bytes);
+        let files = self.plan.files.iter();
+        let text = files.map(|file| (file.bytes, blake3::Hash::from_bytes(file.fingerprint).to_hex().to_string()));
+        provenance::of("build", parameters, &[("text", Input::files(text))])
     }
 
     /// The container over these terms, on the dispatcher. Collective.

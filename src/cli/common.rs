@@ -1,10 +1,13 @@
 //! Options that every command takes, and what it hands back.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
+use crate::dispatch::CheckpointSpec;
+use crate::error::{Error, Result};
 use crate::report::output::Format;
 
 /// Options of every command.
@@ -25,12 +28,49 @@ pub struct Common {
     /// Send the corpus to the workers even where they can read the file themselves
     #[arg(long, global = true)]
     pub scatter: bool,
+    /// Save in this folder what has been worked out so far; SIGTERM or SIGUSR1 to the launcher or to rank 0 then saves and
+    /// ends with exit code 75
+    #[arg(long, global = true, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from the checkpoint in that folder, if there is one
+    #[arg(long, global = true)]
+    pub resume: bool,
+    /// Shortest time between two checkpoints; it grows so that they cost no more than 2 % of the run. 0: after every round,
+    /// whatever it costs [default: 60]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub checkpoint_every: Option<Duration>,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Tell more; twice: everything, from all ranks
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Shortest time between two checkpoints when nothing is said.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+impl Common {
+    /// Where and how often a command saves what it has, if it does.
+    ///
+    /// # Errors
+    /// The command is over too soon to be gone on with; an option without the folder it is about.
+    pub(super) fn checkpoints(&self, command: &str, resumable: bool) -> Result<Option<CheckpointSpec>> {
+        let options = [(self.resume, "--resume"), (self.checkpoint_every.is_some(), "--checkpoint-every")];
+        let Some(folder) = &self.checkpoint else {
+            return match options.iter().find(|(given, _)| *given) {
+                Some((_, option)) => Err(Error::usage(format!("{option} goes with --checkpoint DIR"))),
+                None => Ok(None),
+            };
+        };
+        if !resumable {
+            return Err(Error::usage(format!(
+                "--checkpoint: {command} makes no checkpoints, its work is repeated faster than gone on with; leave it out"
+            )));
+        }
+        let every = self.checkpoint_every.unwrap_or(CHECKPOINT_EVERY);
+        Ok(Some(CheckpointSpec { folder: folder.clone(), resume: self.resume, every }))
+    }
 }
 
 /// Options of commands that print results. Not among [`Common`]: `--format` of `import` says what is read.
@@ -42,7 +82,7 @@ pub struct Printing {
 }
 
 /// What a command has done, for the accounting table and `<output>.run.json`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Outcome {
     /// The file that was made, if one was.
     pub output: Option<PathBuf>,
@@ -54,8 +94,14 @@ pub struct Outcome {
     pub accounted: bool,
 }
 
+/// A number of seconds, not necessarily whole.
+fn parse_seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a number of seconds".to_owned())
+}
+
 /// A number of bytes with an optional suffix K, M, G or T (powers of 1024).
-fn parse_bytes(text: &str) -> Result<u64, String> {
+fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim_end_matches(['i', 'B', 'b']).to_ascii_uppercase().as_str() {
         "" => 0,

@@ -82,6 +82,26 @@ impl Command {
         }
     }
 
+    /// Whether it can go on from a checkpoint.
+    fn resumable(&self) -> bool {
+        match self {
+            Command::Build(_)
+            | Command::Import(_)
+            | Command::Export(_)
+            | Command::Generate(_)
+            | Command::Tfidf(_)
+            | Command::Lsi(_)
+            | Command::Transform(_) => true,
+            Command::Split(_)
+            | Command::Info(_)
+            | Command::Topics(_)
+            | Command::Index(_)
+            | Command::Query(_)
+            | Command::Evaluate(_)
+            | Command::Doctor(_) => false,
+        }
+    }
+
     /// Runs on every rank of the job.
     fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         match self {

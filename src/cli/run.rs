@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Command, Common, Outcome, signals};
 use crate::comm::{self, Comm, Route};
-use crate::dispatch::Job;
+use crate::dispatch::{Checkpoint, Job};
 use crate::error::{Error, Result};
 use crate::report::account::{Account, RankAccount};
 use crate::report::progress::Progress;
@@ -26,7 +26,10 @@ pub(super) fn run(common: Common, command: Command) -> ExitCode {
     };
     comm::abort_on_panic(&*comm);
     logging::init(common.quiet, common.verbose, comm.rank(), comm.size());
-    signals::clean_up_when_told_to_end();
+    match common.checkpoint {
+        Some(_) => signals::stop_when_told_to_end(comm.rank()),
+        None => signals::clean_up_when_told_to_end(),
+    }
     crate::linalg::make_blas_reproducible();
     match on_rank(&*comm, &common, command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,6 +45,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Says what went wrong, once, and ends all ranks.
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
+    if *error == Error::Stopped {
+        // All ranks have come here together, so that MPI can end as it does after any other run.
+        if comm.rank() == 0 {
+            logging::say("corpuscle: stopped at a checkpoint; the same command with --resume goes on");
+        }
+        return ExitCode::from(error.exit_code() as u8);
+    }
     std::thread::sleep(PATIENCE.min(TURN * comm.rank() as u32));
     if *error != Error::Aborted {
         if comm.size() == 1 {
@@ -60,6 +70,7 @@ fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
 
 fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
     let name = command.name();
+    let checkpoint = common.checkpoints(name, command.resumable())?.map(Checkpoint::new);
     let account = Account::open(comm.rank());
     let progress = Progress::of_rank(comm.rank(), common.quiet);
     let neighbours = neighbours(comm)?;
@@ -76,9 +87,23 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command) -> Result<()> {
         comm.implementation(),
         memory >> 20
     );
-    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account: &account, progress };
-    let outcome = command.run(&job, common)?;
-    report(&job, common, name, outcome)
+    let job = Job {
+        comm,
+        pool: &pool,
+        memory,
+        scatter: common.scatter,
+        account: &account,
+        progress,
+        checkpoint: checkpoint.as_ref(),
+    };
+    let outcome = command.run(&job, common);
+    let Some(checkpoint) = &checkpoint else { return report(&job, common, name, outcome?) };
+    if outcome == Err(Error::Stopped) {
+        // Stopping is in vain if what was saved is not on disk.
+        checkpoint.close()?;
+    }
+    report(&job, common, name, outcome?)?;
+    checkpoint.finish()
 }
 
 /// Brings the accounts of all ranks together, prints the table and writes `<output>.run.json`.

@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::linalg::Aligned;
 
 pub use about::{Survival, launcher, linked_mpi, survival};
-pub use launch::{Launch, abort_on_panic, start};
+pub use launch::{Launch, abort_on_panic, end_job, start};
 pub use local::Local;
 pub use threads::Threads;
 pub use traffic::{Traffic, TrafficCount};

@@ -11,6 +11,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::json;
 
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusReader, Values};
@@ -21,6 +22,7 @@ use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{At, Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
+use crate::store::provenance::{self, Input};
 
 /// Ids or labels read at a time.
 const NAMES_AT_A_TIME: u64 = 65_536;
@@ -95,6 +97,10 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
     let compression = Compression::of_name(&spec.output);
     let counts = header.values == Values::Counts;
 
+    job.begin(|| {
+        let parameters = json!({ "rows": spec.rows, "compression": compression });
+        Ok(provenance::of("export", parameters, &[("corpus", Input::result(corpus.reader()?.file())?)]))
+    })?;
     let phase = job.account.enter_phase("export");
     let create = |target| Output::create(target, compression, &writer::header(header, spec.rows));
     let mut output = target.map(create).transpose()?;

@@ -10,7 +10,6 @@ use crate::corpus::generate::{GeneratePlan, GenerateSpec, GeneratedChunk};
 use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::Result;
 use crate::report::progress::Unit;
-use crate::store::atomic::Target;
 use crate::store::provenance;
 
 /// Generates a corpus and writes it to `output`; its header is returned on the dispatcher. Collective.
@@ -19,10 +18,11 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
     // One rank complains about parameters, the others do not get to see them.
     job.share(|| {
         spec.check_numbers()?;
-        target = Some(Target::create(output)?);
+        target = Some(job.create_target(output)?);
         Ok(Vec::new())
     })?;
     let plan = job.account.compute(|| spec.clone().check())?;
+    job.begin(|| Ok(provenance::of("generate", json!(spec), &[])))?;
     let create = |target| CorpusWriter::create(target, &plan.terms(), Values::Counts, true);
     let mut writer = target.map(create).transpose()?;
     let progress = job.progress.task("generate", Unit::Documents, Some(spec.documents));

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
@@ -62,10 +62,14 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     let mut inputs = None;
     let matrix = job.share(|| {
         let opened = Inputs::open(job, spec, target)?;
+        job.begin(|| Ok(how(spec.rows, &opened.checksums)))?;
         let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
         inputs = Some(opened);
         Ok(bytes)
     })?;
+    if !job.is_dispatcher() {
+        job.begin(|| Ok(Value::Null))?;
+    }
     let matrix: Matrix =
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     // Each piece is parsed once: none is kept.
@@ -91,6 +95,11 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             return Ok(done);
         }
     }
+}
+
+/// How a corpus is made, which is all that decides it.
+fn how(rows: Rows, inputs: &[(&str, Input)]) -> Value {
+    provenance::of("import", json!({"format": "mm", "rows": rows}), inputs)
 }
 
 /// The files as the dispatcher sees them.
@@ -119,7 +128,7 @@ impl Inputs {
 
     /// Begins to write the corpus, for the first time or anew.
     fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec) -> Result<Assembly<'j>> {
-        let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
+        let target = self.target.take().map_or_else(|| job.create_target(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
         let values = self.assumptions.values(self.matrix.weighting.as_deref());
         let writer = CorpusWriter::create(target, &self.terms, values, labelled)?;
@@ -207,7 +216,7 @@ impl Assembly<'_> {
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
+        writer.finish(&how(self.rows, checksums))
     }
 }
 

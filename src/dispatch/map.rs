@@ -3,9 +3,13 @@
 //! Chunks go to the worker that keeps them, others to whoever is free. Results wait at the dispatcher until all
 //! earlier ones have come; the hand-out stays within a window ahead of the first missing one, so that no more than a
 //! few results per worker ever wait.
+//!
+//! Where checkpoints are made, results go to the journal before the sink gets them. A later run gives the sink those of the
+//! journal first, so that it comes to the same state, and goes on with the chunk after them.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::checkpoint::Stage;
 use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
 use super::message::Assignment;
@@ -13,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// Results per worker that may wait for an earlier one.
 const WINDOW: usize = 4;
+/// Kind of the records of a map: the result of a chunk.
+const RESULT: u32 = 0;
 
 impl<S: Source> Dataset<'_, '_, S> {
     /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
@@ -27,8 +33,41 @@ impl<S: Source> Dataset<'_, '_, S> {
         if self.job.is_dispatcher() && S::KNOWN {
             self.list()?;
         }
+        let Some(stage) = Stage::enter(self.job) else {
+            return self.map_from(0, &mut convert, &mut sink);
+        };
+        let done = if self.job.is_dispatcher() { self.replay(&stage, &mut sink)? } else { 0 };
+        let mut kept = |number, result: Vec<u8>| {
+            stage.append(RESULT, result.clone())?;
+            sink(number, result)?;
+            stage.commit_if_due()
+        };
+        let ended = self.map_from(done, &mut convert, &mut kept);
+        stage.agree(self.job, ended)
+    }
+
+    /// Dispatcher: gives the sink the results of an earlier run; how many there were.
+    fn replay(&self, stage: &Stage, sink: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>) -> Result<usize> {
+        let account = self.job.account;
+        let records = stage.records();
+        for (at, record) in records.iter().enumerate() {
+            let parcel =
+                self.parcel(at, 0)?.ok_or_else(|| Error::failed("a checkpoint of more chunks than there are"))?;
+            account.io(|| sink(parcel.number, stage.read(record)?))?;
+        }
+        Ok(records.len())
+    }
+
+    /// [`map`](Self::map) from the chunk `done` on. The dispatcher alone hears of a sink that wants to stop.
+    fn map_from(
+        &self,
+        done: usize,
+        convert: &mut dyn FnMut(u64, &S::Item) -> Result<Vec<u8>>,
+        sink: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let account = self.job.account;
         if !self.job.distributed() {
-            for at in 0.. {
+            for at in done.. {
                 let Some(parcel) = self.parcel(at, 0)? else { break };
                 let number = parcel.number;
                 let item = self.obtain_here(parcel)?;
@@ -41,17 +80,19 @@ impl<S: Source> Dataset<'_, '_, S> {
         if self.job.is_dispatcher() {
             let mut tasks = InOrder {
                 dataset: self,
-                sink: &mut sink,
+                sink,
+                stopped: false,
                 waiting: BTreeMap::new(),
                 given: vec![VecDeque::new(); self.job.workers()],
                 queues: vec![VecDeque::new(); self.job.workers()],
                 free: VecDeque::new(),
-                emitted: 0,
+                emitted: done,
             };
-            for (at, entry) in self.table.borrow().entries.iter().enumerate() {
+            for (at, entry) in self.table.borrow().entries.iter().enumerate().skip(done) {
                 if entry.kept { tasks.queues[entry.owner].push_back(at) } else { tasks.free.push_back(at) }
             }
-            return hand_out(self.job, &mut tasks);
+            hand_out(self.job, &mut tasks)?;
+            return if tasks.stopped { Err(Error::Stopped) } else { Ok(()) };
         }
         serve(self.job, |task| {
             let assignment = Assignment::decode(task)?;
@@ -72,10 +113,15 @@ struct InOrder<'a, 'j, 'c, S: Source> {
     /// Chunks nobody keeps.
     free: VecDeque<usize>,
     emitted: usize,
+    /// The sink wants no more: answers that are still due go by unused.
+    stopped: bool,
 }
 
 impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>> {
+        if self.stopped {
+            return Ok(None);
+        }
         let window = self.emitted + (WINDOW + AHEAD) * self.given.len();
         let own = self.queues[worker].front().copied();
         let free = self.free.front().copied();
@@ -102,15 +148,27 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
         let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
         self.waiting.insert(at, answer);
+        if self.stopped {
+            return Ok(());
+        }
         while let Some(result) = self.waiting.remove(&self.emitted) {
             let number = self.dataset.table.borrow().entries[self.emitted].parcel.number;
-            self.dataset.job.account.io(|| (self.sink)(number, result))?;
+            match self.dataset.job.account.io(|| (self.sink)(number, result)) {
+                Err(Error::Stopped) => {
+                    self.stopped = true;
+                    return Ok(());
+                }
+                taken => taken?,
+            }
             self.emitted += 1;
         }
         Ok(())
     }
 
     fn finished(&self) -> bool {
+        if self.stopped {
+            return self.given.iter().all(VecDeque::is_empty);
+        }
         self.dataset.listed.get() && self.emitted == self.dataset.table.borrow().entries.len()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`params`] checks what is asked for, [`train`](train::train) runs the whole, [`krylov`] iterates, [`operator`]
 //! multiplies by A A^T over the ranks ([`chunks`] says of what), [`orthogonal`] and [`panel`] keep the basis, [`spread`] brings its rows to the
-//! dispatcher, [`model`] is what is saved.
+//! dispatcher, `snapshot` into a checkpoint, [`model`] is what is saved.
 //! [`one_pass`] is the way for documents seen once and for updates; it merges what [`partial`] keeps of them.
 //! What a model is for: [`topics`] shows it, [`projection`] and [`transform`] bring documents into its space,
 //! [`evaluate`] says how good it is.
@@ -18,6 +18,7 @@ pub mod panel;
 pub mod params;
 pub mod partial;
 pub mod projection;
+mod snapshot;
 pub mod spread;
 pub mod topics;
 pub mod train;

@@ -7,6 +7,8 @@
 //! Cost: one pass over the corpus, 4 terms w bytes a chunk between the workers for a width w.
 //! Memory: a worker holds a chunk, its basis, and 4 terms w log2(chunks) / workers bytes of waiting partials.
 
+mod snapshot;
+
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -30,6 +32,8 @@ use super::panel::Panel;
 use super::params::{LsiParams, LsiPlan, OnePassPlan, TOLERANCE};
 use super::partial::{Partial, Tree, merge};
 use super::spread::deal_out;
+use snapshot::Keeper;
+
 use super::train::{Quality, Training, signs, verify};
 use super::transform;
 
@@ -163,7 +167,9 @@ fn stream(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlie
     let faded = |number: u64| plan.decay.powi((chunks - 1 - number) as i32);
     // No chunk is needed twice.
     let job = &Job { memory: 0, ..*job };
-    for first in (0..chunks).step_by(workers as usize) {
+    let mut keeper = Keeper::open(job, &shares, &mut tree, &mut norms)?;
+    let mut first = keeper.as_ref().map_or(0, Keeper::chunks);
+    while first < chunks {
         let wave =
             Wave { corpus, documents: plan.chunk_documents, first, end: chunks.min(first + workers), next: first };
         let end = wave.end;
@@ -182,6 +188,10 @@ fn stream(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlie
         if let Some(progress) = &progress {
             let done = |chunks: u64| header.documents.min(chunks * plan.chunk_documents);
             progress.advance(done(end) - done(first), done(end) - done(first));
+        }
+        first = end;
+        if let Some(keeper) = &mut keeper {
+            keeper.after_wave(job, &shares, end, &tree, &norms)?;
         }
     }
     let mut frobenius_squared = sum_in_order(job, &norms)?;
@@ -219,7 +229,7 @@ fn alone(job: &Job, chunk: &Prepared, plan: &OnePassPlan) -> Result<Found> {
         return Ok((Array2::zeros((terms, 0)), Vec::new()));
     }
     let comm = Local::new();
-    let job = Job { comm: &comm, progress: Progress::of_rank(1, true), ..*job };
+    let job = Job { comm: &comm, progress: Progress::of_rank(1, true), checkpoint: None, ..*job };
     let chunk = Single { job: &job, chunk };
     let operator = Operator::new(&chunk, terms)?;
     let documents = chunk.chunk.documents();

@@ -40,6 +40,11 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target:
     let projection = Projection::from_message(&message)?;
     drop((phase, message));
 
+    job.begin(|| {
+        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
+        inputs.extend(input.clone().map(|model| ("model", model)));
+        Ok(provenance::of("transform", json!({ "scaled": scaled }), &inputs))
+    })?;
     let topics = projection.topics();
     let mut output = target.map(|target| Output::create(target, topics)).transpose()?;
     let phase = job.account.enter_phase("project");

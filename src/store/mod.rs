@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! atomic      a target that exists complete or not at all
+//! checkpoint  what an unfinished job has worked out so far
 //! seal        the checksum of a file: what is in it, whatever the order it was written in
 //! column      datasets that grow in fixed blocks: numbers and strings
 //! heap        strings read safely
@@ -13,6 +14,7 @@
 //! ```
 
 pub mod atomic;
+pub mod checkpoint;
 pub mod column;
 pub mod describe;
 pub mod file;

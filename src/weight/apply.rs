@@ -82,6 +82,11 @@ pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targ
     let mut parameters = model.parameters();
     parameters["weights"] = model.fingerprint().into();
 
+    job.begin(|| {
+        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
+        inputs.extend(origin.as_ref().and_then(|origin| origin.loaded.clone()).map(|model| ("model", model)));
+        Ok(provenance::of("tfidf", parameters.clone(), &inputs))
+    })?;
     let mut output = match (targets, origin) {
         (Some(targets), Some(origin)) => Some(Output::create(corpus, targets, origin)?),
         _ => None,

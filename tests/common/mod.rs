@@ -122,7 +122,7 @@ pub fn alone_with<S: AsRef<OsStr>>(environment: &[(&str, &str)], arguments: impl
 /// The MPI launcher for this many ranks: what `CORPUSCLE_MPIRUN` says (jobscripts/env.sh sets it to the launcher of the
 /// MPI that was built with, and its options), else Open MPI's mpirun, which wants to be told that more ranks than cores,
 /// and root in a container, are meant.
-fn launcher(ranks: usize) -> Command {
+pub fn launcher(ranks: usize) -> Command {
     let words =
         std::env::var("CORPUSCLE_MPIRUN").unwrap_or_else(|_| "mpirun --oversubscribe --bind-to none".to_owned());
     let mut words = words.split_whitespace();
