@@ -2,6 +2,7 @@
 
 mod build;
 mod common;
+mod completions;
 mod doctor;
 mod evaluate;
 mod export;
@@ -18,9 +19,13 @@ mod split;
 mod tfidf;
 mod topics;
 mod transform;
+mod version;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::comm::Launch;
@@ -58,6 +63,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Report(report::Report),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
 }
 
 impl Command {
@@ -79,6 +85,7 @@ impl Command {
             Command::Evaluate(_) => "evaluate",
             Command::Report(_) => "report",
             Command::Doctor(_) => "doctor",
+            Command::Completions(_) => "completions",
         }
     }
 
@@ -120,6 +127,7 @@ impl Command {
             Command::Evaluate(command) => command.run(job),
             Command::Report(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
+            Command::Completions(command) => command.run(job, common),
         }
     }
 }
@@ -132,10 +140,21 @@ pub fn main() -> ExitCode {
             // Every rank has the same command line and finds the same mistake: one of them says it.
             if Launch::from_environment().rank == 0 {
                 // A closed standard output is no reason for another message.
-                let _ = message.print();
+                let _ = if message.kind() == ErrorKind::DisplayVersion && asks_for_more(std::env::args_os()) {
+                    std::io::stdout().write_all(version::details().as_bytes())
+                } else {
+                    message.print()
+                };
             }
             return ExitCode::from(message.exit_code() as u8);
         }
     };
     run::run(cli.common, cli.command)
+}
+
+/// True for `--version -v` in any order: clap answers `--version` before it has seen the rest.
+fn asks_for_more(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.any(|argument| {
+        argument.to_str().is_some_and(|text| matches!(text, "-v" | "-vv" | "--verbose" | "-vV" | "-Vv"))
+    })
 }
