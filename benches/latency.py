@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "cluster"))
 import bed  # noqa: E402
 
+EAGER = 1 << 24
 BARS = {10: 0.10, 50: 0.35}
 
 
@@ -35,7 +36,9 @@ def measure(cluster, program, corpus, options, delay, rate):
     for path in (output, Path(f"{output}.run.json")):
         path.unlink(missing_ok=True)
     launch = ["mpirun.openmpi" if shutil.which("mpirun.openmpi") else "mpirun", "--bind-to", "none", "--map-by", "node", "-n", "3"]
-    launch += ["--mca", "mpi_yield_when_idle", "1", program, "lsi", corpus, "-o", output, "-q", "--scatter", "--threads", "1", *options]
+    # As jobscripts/job.sh has it: messages go out whole.
+    launch += ["--mca", "mpi_yield_when_idle", "1", "--mca", "btl_tcp_eager_limit", str(EAGER), "--mca", "btl_tcp_rndv_eager_limit", str(EAGER)]
+    launch += [program, "lsi", corpus, "-o", output, "-q", "--scatter", "--threads", "1", *options]
     script = bed.STATE / "latency.sbatch"
     script.write_text("#!/bin/sh\n" + " ".join(map(str, launch)) + "\n")
     cluster.slurm("sbatch", "--wait", "--nodes=3", "--ntasks-per-node=1", f"--output={output}.out", str(script))

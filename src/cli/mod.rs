@@ -22,7 +22,7 @@ mod transform;
 mod version;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -142,6 +142,9 @@ pub fn main() -> ExitCode {
                 // A closed standard output is no reason for another message.
                 let _ = if message.kind() == ErrorKind::DisplayVersion && asks_for_more(std::env::args_os()) {
                     std::io::stdout().write_all(version::details().as_bytes())
+                } else if message.use_stderr() && !std::io::stderr().is_terminal() {
+                    // In one piece: printed in several, words of the launcher have come between them.
+                    std::io::stderr().write_all(message.render().to_string().as_bytes())
                 } else {
                     message.print()
                 };

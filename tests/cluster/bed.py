@@ -156,6 +156,17 @@ class Bed:
             self.start_slurmd(name)
         until(30, "all nodes are idle", lambda: self.state().count("idle") == self.nodes)
 
+    def revive(self, name):
+        """Starts a node that has crashed or was cut off again, with nothing running on it but its slurmd."""
+        host = self.hosts[name]
+        host.crash()
+        host.boot()
+        if self.slow:
+            self.wire.stdin.close()
+            self.wire.wait()
+            self.start_wire()
+        self.start_slurmd(name)
+
     def start_slurmd(self, name):
         (STATE / "tmp" / name).mkdir(exist_ok=True)
         self.daemon(name, "slurmd", "-D", "-N", name)

@@ -7,6 +7,8 @@
 Runs the tests whose names hold one of the NAMEs, or all. Ends with a line as cargo's tests do. Where there can be no test
 bed, it says why and tests nothing; under continuous integration that is a failure.
 """
+import csv
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +22,6 @@ import bed
 ROOT = bed.ROOT
 WORK = ROOT / "target" / "cluster"
 NODES = 3
-CHECKPOINT = "--checkpoint"
 
 
 class Cluster:
@@ -60,6 +61,20 @@ class Cluster:
             raise bed.Failure(f"job {number} is {job['JobState']}:\n{Path(job['StdOut']).read_text()}")
         return job
 
+    def far(self, seconds):
+        """How long a message travels between hosts from now on."""
+        if self.bed.slow:
+            self.bed.tell_wire(f"delay {seconds}")
+
+    def last_node(self, number):
+        """The last node of a running job: there the batch script does not run."""
+        return self.bed.slurm("scontrol", "show", "hostnames", self.job(number)["NodeList"]).split()[-1]
+
+    def revive(self, name):
+        """Starts a node again, whatever has happened to it."""
+        self.bed.revive(name)
+        bed.until(40, "all nodes are idle", lambda: self.bed.state().count("idle") == NODES)
+
     def log(self, number):
         return Path(self.job(number)["StdOut"]).read_text()
 
@@ -71,7 +86,6 @@ def same(one, other):
 
 def hosts_of(output):
     """On which host each rank of the run that made `output` was."""
-    import json
     return [rank["host"] for rank in json.loads((WORK / f"{output}.run.json").read_text())["ranks"]]
 
 
@@ -149,7 +163,100 @@ def a_refused_command_is_not_tried_again(cluster):
         raise bed.Failure("a result of nothing")
 
 
-TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, a_refused_command_is_not_tried_again]
+class Long:
+    """A run of LSI that waits more than it computes: its hosts are far from each other while it lasts."""
+
+    def __init__(self, cluster, name, options=(), **settings):
+        self.cluster, self.output = cluster, f"{name}.h5"
+        corpus = WORK / "long.h5"
+        if not corpus.exists():
+            cluster.serial("generate", "--documents", 3000, "--terms", 2000, "--mean-length", 60, "-o", corpus)
+            cluster.serial("lsi", corpus, *self.LSI, "-o", "long-serial.h5")
+        cluster.far(0.03)
+        words = ("long.h5", *self.LSI, "-o", self.output, "--checkpoint-every", 0)
+        self.job = cluster.submit("lsi.sbatch", *words, options=options, **settings)
+        self.folder = WORK / f"{self.output}.checkpoint"
+
+    # Some 40 rounds; at 30 ms about 20 s.
+    LSI = ("-k", "80", "--block", "8", "--rounds", "40")
+
+    def until_checkpoint(self):
+        def something():
+            return self.folder.is_dir() and any(path.stat().st_size > 100_000 for path in self.folder.iterdir())
+        bed.until(40, "a checkpoint", something)
+
+    def finish(self, *said, starts=2):
+        """The job ends well on start number `starts`, having said so much on the way, with the bytes of a serial run."""
+        number = self.job
+        state = lambda: self.cluster.job(number)
+        bed.until(60, f"start {starts} of job {number}", lambda: int(state()["Restarts"]) >= starts - 1)
+        self.cluster.far(0)
+        self.cluster.finish(number, 90)
+        log = self.cluster.log(number)
+        if int(state()["Restarts"]) != starts - 1 or any(words not in log for words in said):
+            raise bed.Failure(f"job {number}, {state()['Restarts']} restarts, wanted {said}:\n{log}")
+        same("long-serial.h5", self.output)
+        if self.folder.exists():
+            raise bed.Failure(f"{self.folder} is still there")
+
+
+def the_time_limit(cluster):
+    """USR1 before the time is up, a checkpoint, back into the queue, and on from there."""
+    run = Long(cluster, "limit", ["--time=1", "--signal=B:USR1@50"])
+    run.finish("time is nearly up", "goes back into the queue", "done: limit.h5")
+
+
+def preemption(cluster):
+    """A job of higher priority takes the nodes; Slurm itself requeues ours."""
+    run = Long(cluster, "preempted", ["--partition=spare"])
+    run.until_checkpoint()
+    cluster.bed.slurm("sbatch", "--wait", "--partition=work", f"--nodes={NODES}", "--exclusive", "--output=/dev/null", "--wrap", "sleep 1")
+    run.finish("done: preempted.h5")
+
+
+def a_node_dies(cluster):
+    """All processes of a node end at once: the launcher fails, the job goes back and runs on what is left."""
+    run = Long(cluster, "crash", ["--nodes=2"])
+    run.until_checkpoint()
+    name = cluster.last_node(run.job)
+    cluster.bed.hosts[name].crash()
+    try:
+        run.finish("done: crash.h5")
+    finally:
+        cluster.far(0)
+        cluster.revive(name)
+
+
+def a_node_is_cut_off(cluster):
+    """Nothing arrives from a node any more, and nobody is told so."""
+    run = Long(cluster, "cut", ["--nodes=2"])
+    run.until_checkpoint()
+    name = cluster.last_node(run.job)
+    cluster.bed.hosts[name].cut()
+    try:
+        run.finish("done: cut.h5")
+    finally:
+        cluster.far(0)
+        cluster.revive(name)
+
+
+def scaling(cluster):
+    """Strong and weak scaling in one job each: every run is a line of the table, and the page shows them."""
+    cluster.serial("build", *SAMPLE, "-o", "scaling.h5")
+    cluster.finish(cluster.submit("scaling-strong.sbatch", "strong", "lsi", "scaling.h5", "-k", 4, CORPUSCLE_REPEAT=1))
+    cluster.finish(cluster.submit("scaling-weak.sbatch", "weak", 300, "-k", 4, "--rounds", 3, CORPUSCLE_REPEAT=1, CORPUSCLE_TERMS=500))
+    for kind in ("strong", "weak"):
+        with open(WORK / kind / f"{kind}.csv") as lines:
+            rows = list(csv.DictReader(lines))
+        if [row["workers"] for row in rows] != ["1", "2", "3"] or any(not float(row["krylov seconds"]) > 0 for row in rows):
+            raise bed.Failure(f"{kind}: {rows}")
+        page = (WORK / kind / f"{kind}.html").read_text()
+        if f"{kind} scaling" not in page or page.count("<svg") != 5:
+            raise bed.Failure(f"the page of {kind} scaling")
+
+
+TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, a_refused_command_is_not_tried_again,
+         scaling, the_time_limit, preemption, a_node_dies, a_node_is_cut_off]
 
 
 def main():
