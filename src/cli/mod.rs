@@ -12,6 +12,7 @@ mod index;
 mod info;
 mod lsi;
 mod query;
+mod report;
 mod run;
 mod signals;
 mod split;
@@ -21,7 +22,7 @@ mod transform;
 mod version;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -60,6 +61,7 @@ enum Command {
     Index(index::Index),
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
+    Report(report::Report),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -81,6 +83,7 @@ impl Command {
             Command::Index(_) => "index",
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
+            Command::Report(_) => "report",
             Command::Doctor(_) => "doctor",
             Command::Completions(_) => "completions",
         }
@@ -123,6 +126,7 @@ impl Command {
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
+            Command::Report(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
             Command::Completions(command) => command.run(job, common),
         }
@@ -139,6 +143,9 @@ pub fn main() -> ExitCode {
                 // A closed standard output is no reason for another message.
                 let _ = if message.kind() == ErrorKind::DisplayVersion && asks_for_more(std::env::args_os()) {
                     std::io::stdout().write_all(version::details().as_bytes())
+                } else if message.use_stderr() && !std::io::stderr().is_terminal() {
+                    // In one piece: printed in several, words of the launcher have come between them.
+                    std::io::stderr().write_all(message.render().to_string().as_bytes())
                 } else {
                     message.print()
                 };

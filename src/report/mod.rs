@@ -7,6 +7,7 @@ pub mod logging;
 pub mod output;
 pub mod progress;
 pub mod run_file;
+pub mod scaling;
 pub mod table;
 pub mod totals;
 
