@@ -105,6 +105,7 @@ impl Command {
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
+            | Command::Report(_)
             | Command::Doctor(_)
             | Command::Completions(_) => false,
         }

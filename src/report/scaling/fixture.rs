@@ -22,6 +22,7 @@ pub fn write(folder: &Path, name: &str, workers: usize, seconds: f64, documents:
             host: "node0".into(),
             started_unix_seconds: 1.7e9,
             peak_memory_bytes: Some(1 << 20),
+            predicted_memory_bytes: None,
             counters: Counters {
                 passes: 4,
                 rounds: 3,
