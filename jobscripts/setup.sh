@@ -74,23 +74,23 @@ if ((${#missing[@]})) && can_install; then
     . jobscripts/env.sh
     find_missing
 fi
-if ((${#missing[@]})); then
+# Rust belongs to its user, not to the system: not installed from here.
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+rust=$(cd / && rustc --version 2>/dev/null | cut -d' ' -f2) || true
+rust_missing=
+if [[ -z $rust ]] || ! command -v cargo >/dev/null; then
+    rust_missing="missing: Rust $wanted or later: install it with rustup (see rust-lang.org), or: module load rust"
+elif [[ $(printf '%s\n' "$wanted" "${rust%%-*}" | sort -V | head -n 1) != "$wanted" ]]; then
+    rust_missing="Rust $rust is too old, $wanted or later is needed: run rustup update stable, or load a newer module"
+fi
+
+# All that is missing is told at once.
+if ((${#missing[@]})) || [[ -n $rust_missing ]]; then
     for part in "${missing[@]}"; do
         IFS='|' read -r _ what packages module <<<"$part"
         echo "setup: missing: $what (Debian: $packages; on a cluster try: module load $module)" >&2
     done
-    exit 1
-fi
-
-# Rust belongs to its user, not to the system: not installed from here.
-wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-if ! rust=$(cd / && rustc --version 2>/dev/null) || ! command -v cargo >/dev/null; then
-    echo "setup: missing: Rust $wanted or later: install it with rustup (see rust-lang.org), or: module load rust" >&2
-    exit 1
-fi
-rust=$(cut -d' ' -f2 <<<"$rust")
-if [[ $(printf '%s\n' "$wanted" "${rust%%-*}" | sort -V | head -n 1) != "$wanted" ]]; then
-    echo "setup: Rust $rust is too old, $wanted or later is needed: run rustup update stable, or load a newer module" >&2
+    [[ -z $rust_missing ]] || echo "setup: $rust_missing" >&2
     exit 1
 fi
 

@@ -4,8 +4,9 @@
 #     bash jobscripts/test.sh
 #
 # set-up, format, lints, then all tests built against Open MPI (or the mpicc a module provides; they call the launcher
-# themselves), then all of them again built against MPICH where that is to be had. All parts run even when one fails;
-# the last line sums up the tests of all runs.
+# themselves), then all of them again built against MPICH where that is to be had, then the batch scripts on a Slurm of
+# four hosts (tests/cluster) where such can be made. All parts run even when one fails; the last line sums up the tests of
+# all runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash jobscripts/setup.sh
@@ -33,6 +34,11 @@ if MPI=mpich bash jobscripts/setup.sh; then
 else
     echo "== tests-mpich: left out, there is no MPICH on this machine"
 fi
+
+# The launchers of both builds are tried there, from the environment of the default one.
+unset MPI
+. jobscripts/env.sh
+part cluster timeout -k 10 600 python3 tests/cluster/run.py
 
 if ((${#failed_parts[@]})); then
     echo "failed: ${failed_parts[*]}"

@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::path::Path;
 
+/// The exit code of a job that was stopped at a checkpoint by a signal and may be resumed: EX_TEMPFAIL of sysexits.h.
+pub const STOPPED: i32 = 75;
+
 /// Why a command ended early. Each message is one line that names the place and, where there is one, the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -12,6 +15,9 @@ pub enum Error {
     /// Input, output or a computation failed (exit code 1).
     #[error("{0}")]
     Failed(String),
+    /// A signal asked for a stop and everything needed to go on later has been saved (exit code 75).
+    #[error("stopped at a checkpoint")]
+    Stopped,
     /// Another rank gave up first and has said why; this rank only leaves (exit code 1, nothing printed).
     #[error("another rank ended the job")]
     Aborted,
@@ -38,6 +44,7 @@ impl Error {
     pub fn exit_code(&self) -> i32 {
         match self {
             Error::Usage(_) => 2,
+            Error::Stopped => STOPPED,
             Error::Failed(_) | Error::Aborted | Error::Lost => 1,
         }
     }

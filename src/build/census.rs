@@ -1,8 +1,17 @@
 //! What the counting pass finds out: the terms of the corpus, and what each piece of text holds.
 
-use crate::corpus::dictionary::TermTable;
-use crate::dispatch::Mergeable;
+use std::collections::VecDeque;
+
+use rayon::prelude::*;
+
+use crate::comm::{Route, Started, Tag};
+use crate::corpus::dictionary::{TermCounts, TermStatistics, TermTable};
+use crate::corpus::term_runs::{self, Runs, Sequence};
+use crate::corpus::vocabulary::Vocabulary;
+use crate::dispatch::Job;
 use crate::error::{Error, Result};
+
+use super::pieces::Bags;
 
 /// What a piece of text was found to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,79 +69,145 @@ fn damaged() -> Error {
     Error::failed("damaged message: not a census of the corpus; a defect of the network or of corpuscle")
 }
 
-/// The terms and pieces that one worker, or all of them together, have seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Census {
-    /// Frequencies of all terms.
-    pub terms: TermTable,
-    /// The pieces, ascending by number.
-    pub pieces: Vec<PieceFacts>,
+/// The facts on all pieces, in order, on the dispatcher. Collective.
+pub(super) fn gather(job: &Job, own: &[PieceFacts]) -> Result<Vec<PieceFacts>> {
+    let parts = job.wait(job.comm.gather(Route::World, PieceFacts::encode_all(own)))?;
+    let mut pieces = Vec::new();
+    for part in parts {
+        pieces.extend(PieceFacts::decode_all(&part)?);
+    }
+    pieces.sort_unstable_by_key(|piece| piece.number);
+    if pieces.iter().enumerate().any(|(at, piece)| piece.number != at as u64) {
+        return Err(Error::failed("a piece of the text was lost or counted twice; please report it"));
+    }
+    Ok(pieces)
 }
 
-impl Mergeable for Census {
-    fn merge(&mut self, mut other: Self) -> Result<()> {
-        self.terms = std::mem::take(&mut self.terms).merge(other.terms);
-        self.pieces.append(&mut other.pieces);
-        self.pieces.sort_unstable_by_key(|piece| piece.number);
-        Ok(())
+/// The terms that one worker has counted, in memory and in a file.
+pub(super) struct Census {
+    /// By thread, under its own numbers.
+    counts: Vec<TermCounts>,
+    /// What had to leave memory.
+    runs: Runs,
+    /// Bytes that terms and counts may take.
+    most: u64,
+}
+
+/// Terms under way from a worker to the next, in bytes of a message: large where there is memory, as each costs a round
+/// trip.
+fn block_bytes(job: &Job) -> u64 {
+    (job.memory / 64).clamp(64 << 10, 16 << 20)
+}
+
+impl Census {
+    /// No term yet, and room for so many bytes.
+    pub fn new(threads: usize, most: u64) -> Census {
+        Census { counts: vec![TermCounts::default(); threads], runs: Runs::default(), most }
     }
 
-    /// Bytes of the pieces (u64), pieces, terms.
-    fn encode(&self) -> Vec<u8> {
-        let pieces = PieceFacts::encode_all(&self.pieces);
-        let mut bytes = (pieces.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(pieces);
-        bytes.extend(self.terms.encode());
-        bytes
+    /// Counts the terms of a piece. True when there was no more room: they have gone to the file, and the vocabularies, which
+    /// numbered them, are empty.
+    pub fn absorb(&mut self, job: &Job, bags: &Bags, vocabularies: &mut [Vocabulary]) -> Result<bool> {
+        let counts = &mut self.counts;
+        job.pool.install(|| counts.par_iter_mut().zip(&bags.parts).for_each(|(counts, part)| counts.absorb(part)));
+        let numbered: u64 = vocabularies.iter().map(Vocabulary::bytes).sum();
+        let counted: u64 = self.counts.iter().map(TermCounts::bytes).sum();
+        if numbered + counted <= self.most {
+            return Ok(false);
+        }
+        let tables = self.resolve(job, vocabularies);
+        vocabularies.fill_with(Vocabulary::default);
+        job.account.io(|| self.runs.write(tables.into_iter().map(term_runs::whole).collect()))?;
+        Ok(true)
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self> {
-        let (length, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
-        let (pieces, terms) = rest.split_at_checked(length).ok_or_else(damaged)?;
-        Ok(Census { pieces: PieceFacts::decode_all(pieces)?, terms: TermTable::decode(terms)? })
+    /// The counts under the strings of the terms, by thread; there are none after it.
+    fn resolve(&mut self, job: &Job, vocabularies: &[Vocabulary]) -> Vec<TermTable> {
+        let counts: Vec<TermCounts> = self.counts.iter_mut().map(std::mem::take).collect();
+        let resolve = |(counts, vocabulary): (TermCounts, &Vocabulary)| counts.resolve(vocabulary);
+        job.pool.install(|| counts.into_par_iter().zip(vocabularies).map(resolve).collect())
     }
+
+    /// Merges the terms of all workers in a binomial tree, block by block, so that nobody holds all of them: `sink` gets them
+    /// on the dispatcher, ascending. Vocabularies whose numbers stand in no bag that is kept are emptied. Collective.
+    pub fn merge(
+        mut self,
+        job: &Job,
+        vocabularies: &mut [Vocabulary],
+        sink: &mut dyn FnMut(&str, TermStatistics),
+    ) -> Result<()> {
+        let tables = self.resolve(job, vocabularies);
+        // With memory to spare the threads' tables are merged at once.
+        let tables = if self.runs.is_empty() {
+            let merge = || tables.into_par_iter().reduce(TermTable::default, TermTable::merge);
+            vec![job.account.compute(|| job.pool.install(merge))]
+        } else {
+            vocabularies.fill_with(Vocabulary::default);
+            tables
+        };
+        let mut sequences = self.runs.sequences();
+        sequences.extend(tables.into_iter().map(term_runs::whole));
+        let mut take = |term: &str, statistics| {
+            sink(term, statistics);
+            Ok(())
+        };
+        if !job.distributed() {
+            return job.account.compute(|| term_runs::merge(sequences, &mut take));
+        }
+        let members = Route::Workers.members(job.comm.size());
+        let first = members.start;
+        if job.is_dispatcher() {
+            return job.account.compute(|| term_runs::merge(vec![received(job, first)], &mut take));
+        }
+        // Children are as far away as powers of two below the lowest bit of a member's own number.
+        let member = job.comm.rank() - first;
+        let steps = std::iter::successors(Some(1), |step| Some(step * 2));
+        let children = steps.take_while(|&step| step < members.len() && member & step == 0);
+        sequences.extend(
+            children.filter(|step| member + step < members.len()).map(|step| received(job, first + member + step)),
+        );
+        let parent = if member == 0 { 0 } else { first + (member & (member - 1)) };
+        let mut sends: VecDeque<Started<'_, ()>> = VecDeque::new();
+        let mut send = |message: Vec<u8>| {
+            if sends.len() == AHEAD
+                && let Some(earlier) = sends.pop_front()
+            {
+                job.finish(earlier)?;
+            }
+            sends.push_back(Started::new(job.comm.send(parent, Tag::Merge, message)));
+            Ok(())
+        };
+        job.account
+            .compute(|| term_runs::merge_blocks(sequences, block_bytes(job), &mut |block| send(block.encode())))?;
+        // The end.
+        send(Vec::new())?;
+        sends.into_iter().try_for_each(|send| job.finish(send))
+    }
+}
+
+/// Blocks on their way to the parent at a time.
+const AHEAD: usize = 2;
+
+/// What another rank sends.
+fn received<'a>(job: &'a Job<'_>, from: usize) -> Sequence<'a> {
+    Box::new(move || {
+        let message = job.wait(job.comm.receive(from, Tag::Merge))?;
+        if message.is_empty() { Ok(None) } else { TermTable::decode(&message).map(Some) }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::bag::BagPiece;
-    use crate::corpus::dictionary::TermCounts;
-    use crate::corpus::vocabulary::Vocabulary;
-
-    fn census(number: u64, tokens: &[&str]) -> Census {
-        let mut vocabulary = Vocabulary::default();
-        let terms: Vec<u32> = tokens.iter().map(|token| vocabulary.intern(token)).collect();
-        let (counts, indptr) = (vec![1; terms.len()], vec![0, terms.len() as u32]);
-        let mut table = TermCounts::default();
-        table.absorb(&BagPiece { number, indptr, terms, counts, ..BagPiece::default() });
-        let piece = PieceFacts { number, file: 3, bytes: 1 << 40, documents: 1, checksum: [number as u8; 32] };
-        Census { terms: table.resolve(&vocabulary), pieces: vec![piece] }
-    }
 
     #[test]
-    fn the_order_of_merging_does_not_matter() {
-        let parts = [census(0, &["a", "b"]), census(1, &["b", "c"]), census(2, &["a"])];
-        let merged = |order: [usize; 3]| {
-            let mut total = Census::default();
-            order.iter().for_each(|&at| total.merge(parts[at].clone()).unwrap());
-            total
-        };
-        let total = merged([0, 1, 2]);
-        assert_eq!(total.pieces.iter().map(|piece| piece.number).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(total.terms.len(), 3);
-        assert_eq!(merged([2, 0, 1]), total);
-    }
-
-    #[test]
-    fn it_survives_its_encoding_and_damage_is_noticed() {
-        let census = census(7, &["x", "y"]);
-        let bytes = census.encode();
-        assert_eq!(Census::decode(&bytes), Ok(census));
-        for cut in 0..bytes.len() {
-            assert!(Census::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    fn facts_survive_their_encoding_and_damage_is_noticed() {
+        let piece = |number| PieceFacts { number, file: 3, bytes: 1 << 40, documents: 1, checksum: [number as u8; 32] };
+        let pieces = [piece(7), piece(8)];
+        let bytes = PieceFacts::encode_all(&pieces);
+        assert_eq!(PieceFacts::decode_all(&bytes), Ok(pieces.to_vec()));
+        for cut in (0..bytes.len()).filter(|cut| !cut.is_multiple_of(PieceFacts::BYTES)) {
+            assert!(PieceFacts::decode_all(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        assert!(Census::decode(&[0xff; 100]).is_err());
     }
 }

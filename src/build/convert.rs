@@ -1,6 +1,7 @@
 //! From a worker's bags of words to documents over the terms of the dictionary, and their way to the dispatcher.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use rayon::prelude::*;
 
@@ -22,9 +23,11 @@ pub(super) struct Converter<'a> {
     /// Number in the corpus of each piece's first document.
     first_document: Vec<u64>,
     /// The dictionary, for lookup; a term has the same number here and there.
-    dictionary: Vocabulary,
+    dictionary: Rc<Vocabulary>,
     /// By thread: its term numbers to those of the dictionary, as far as they were needed yet.
     maps: RefCell<Vec<Vec<u32>>>,
+    /// Each term of the dictionary under its own number.
+    same: Vec<u32>,
 }
 
 impl<'a> Converter<'a> {
@@ -34,7 +37,14 @@ impl<'a> Converter<'a> {
             Some(*documents - piece.documents)
         };
         let first_document = pieces.iter().scan(0, begin).collect();
-        Converter { plan, pieces, first_document, dictionary: vocabulary(&dictionary.terms), maps: RefCell::default() }
+        let same = (0..dictionary.len() as u32).collect();
+        let dictionary = Rc::new(vocabulary(&dictionary.terms));
+        Converter { plan, pieces, first_document, dictionary, maps: RefCell::default(), same }
+    }
+
+    /// The dictionary, for lookup.
+    pub fn dictionary(&self) -> Rc<Vocabulary> {
+        self.dictionary.clone()
     }
 
     /// Length of a piece's text.
@@ -55,14 +65,17 @@ impl<'a> Converter<'a> {
         let terms = self.dictionary.len() as u32;
         let maps = &mut *self.maps.borrow_mut();
         maps.resize_with(vocabularies.len(), Vec::new);
-        let (dictionary, first_document) = (&self.dictionary, self.first_document[number]);
+        let (dictionary, same, first_document) = (&*self.dictionary, &self.same, self.first_document[number]);
         let convert = |((map, vocabulary), part): ((&mut Vec<u32>, &Vocabulary), &BagPiece)| {
-            // A piece that was not kept and has been counted anew, perhaps on another worker, may bring new terms.
             let new = map.len() as u32..vocabulary.len() as u32;
             map.extend(new.map(|local| dictionary.get(vocabulary.term(local)).unwrap_or(NO_TERM)));
             part.to_csr(map, terms, first_document + u64::from(part.first_row))
         };
         let chunks = pool.install(|| {
+            if bags.by_dictionary {
+                let convert = |part: &BagPiece| part.to_csr(same, terms, first_document + u64::from(part.first_row));
+                return bags.parts.par_iter().map(convert).collect();
+            }
             let threads = maps.par_iter_mut().zip(vocabularies);
             threads.zip(&bags.parts).map(convert).collect::<Vec<Result<CsrChunk>>>()
         });

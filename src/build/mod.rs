@@ -4,14 +4,16 @@
 //! words (documents x terms), the same bytes for any number of ranks, threads, and for any compression of the input.
 //!
 //! Pass 1, a fold: workers tokenise pieces under term numbers of their own, keep the bags within `--memory`, and count
-//! in how many documents each term is. The counts are merged in a tree (associative, commutative), the dispatcher
-//! filters them to the dictionary and broadcasts it. Pass 2, a map in order: workers turn bags into chunks over the
+//! in how many documents each term is; terms that outgrow their share of the memory go to a file, sorted. The counts are
+//! merged in a tree (associative, commutative), block by block, the dispatcher filters them as they come to the dictionary
+//! and broadcasts it. Pass 2, a map in order: workers turn bags into chunks over the
 //! dictionary's terms, which the dispatcher appends to the container. Bags that were not kept are counted once more.
 //! Where a dictionary is given there is nothing to count, and one pass writes the documents (`reuse`).
 //!
 //! Cost: the text is read once, twice where memory is short; messages are pieces' places (pieces themselves where a
 //! worker cannot read the file), 32 bytes and its letters for each term of each worker, and 8 bytes per nonzero to the
-//! dispatcher. Memory of a worker: the bags it keeps, and about 70 bytes per distinct term and thread.
+//! dispatcher. Memory of a worker: the bags it keeps, and about 70 bytes per distinct term and thread, both within
+//! `--memory`; of the dispatcher: the dictionary.
 
 mod census;
 mod convert;
@@ -20,20 +22,21 @@ mod reuse;
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{BackgroundWriter, CorpusWriter, Values};
-use crate::corpus::dictionary::{Dictionary, FilterSpec, TermCounts, TermTable};
+use crate::corpus::dictionary::{Dictionary, FilterSpec};
 use crate::corpus::stop_words::{self, StopWords};
+use crate::corpus::term_filter::{Seen, TermFilter};
 use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
 use crate::corpus::word_list::WordList;
-use crate::dispatch::{Dataset, Job, merge};
+use crate::dispatch::memory::{self, FILES, Forecast, Need};
+use crate::dispatch::{Dataset, Job, once};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
@@ -124,22 +127,31 @@ fn build_filtered(
     output: &Path,
 ) -> Result<Option<Built>> {
     let plan = &checked.plan;
+    job.begin(|| Ok(checked.identity(("filter", json!(filter)))))?;
     let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
-    let dataset = Dataset::new(job, Pieces::new(job, plan, tokenizer, &progress, None))?.enduring();
-    let census = job.account.phase("count", || count(&dataset))?;
-    let (dictionary, pieces) = job.account.phase("dictionary", || agree(job, filter, census.as_ref()))?;
+    let job = &job.within_memory("give more", || Ok(forecast(job, checked, filter.keep_n)))?;
+    // The rest is for sorting terms.
+    let keeping = &Job { memory: job.memory / 8 * 3, ..*job };
+    let dataset = Dataset::new(keeping, Pieces::new(job, plan, tokenizer, &progress, None))?.enduring();
+    let first = once(job, || {
+        let (census, pieces) = job.account.phase("count", || count(job, &dataset))?;
+        job.account.phase("dictionary", || find_terms(job, filter, census, &dataset, &pieces))
+    })?;
+    let Agreed { dictionary, pieces, seen } = job.account.phase("dictionary", || agree(job, first))?;
+    check_announcements(plan, &pieces)?;
     let parameters = checked.parameters(("filter", json!(filter)));
     let provenance = provenance(&parameters, plan, &pieces);
     progress.stage("build: write", Some(pieces.iter().map(|piece| piece.bytes).sum()));
     let convert = Converter::new(plan, &pieces, &dictionary);
+    dataset.source().number_by(convert.dictionary());
     let nonzeros = job.account.phase("write", || {
         let writer = checked.writer(job, &dictionary.terms, output)?;
         write(&dataset, &convert, &progress, writer, &provenance)
     })?;
-    Ok(census.zip(nonzeros).map(|(census, nonzeros)| Built {
+    Ok(nonzeros.map(|nonzeros| Built {
         documents: pieces.iter().map(|piece| piece.documents).sum(),
-        tokens: census.terms.iter().map(|(_, term)| term.collection_frequency).sum(),
-        distinct_terms: Some(census.terms.len() as u64),
+        tokens: seen.tokens,
+        distinct_terms: Some(seen.terms),
         terms: dictionary.len() as u64,
         tokens_kept: dictionary.collection_frequency.iter().sum(),
         nonzeros,
@@ -167,12 +179,14 @@ fn build_on(
         hasher.update(&(term.len() as u64).to_le_bytes()).update(term.as_bytes());
     });
     let digest = json!({ "terms": terms.len(), "blake3": hasher.finalize().to_hex().as_str() });
+    job.begin(|| Ok(checked.identity(("dictionary", digest.clone()))))?;
     let parameters = checked.parameters(("dictionary", digest));
     let progress = job.progress.task("build: write", Unit::Bytes, text_bytes(job, plan));
     job.account.phase("write", || {
         let writer = checked.writer(job, &terms, output)?;
         let (writer, found) = reuse::write(job, plan, tokenizer, &progress, &known, writer)?;
         let Some(writer) = writer else { return Ok(None) };
+        check_announcements(plan, &found.pieces)?;
         let provenance = provenance(&parameters, plan, &found.pieces);
         let header = job.account.io(|| writer.finish(&provenance))?;
         if found.known == 0 && found.unknown > 0 {
@@ -191,6 +205,21 @@ fn build_on(
             parameters: parameters.clone(),
         }))
     })
+}
+
+/// Makes sure that a file which begins with the number of its documents has as many.
+fn check_announcements(plan: &TextPlan, pieces: &[PieceFacts]) -> Result<()> {
+    for (number, file) in plan.files.iter().enumerate() {
+        let found: u64 = pieces.iter().filter(|piece| piece.file as usize == number).map(|piece| piece.documents).sum();
+        if file.announced.is_some_and(|announced| announced != found) {
+            let announced = file.announced.unwrap_or_default();
+            return Err(Error::failed(format!(
+                "{}: {announced} documents are announced in its first line and {found} follow: is it complete?",
+                file.path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A [`BuildSpec`] found to make sense, with all that had to be read for it: made on the dispatcher, the same on every
@@ -257,7 +286,7 @@ impl Checked {
     /// The parameters as they took effect; `terms` says which terms there are.
     fn parameters(&self, terms: (&str, Value)) -> Value {
         let fields = match self.plan.format {
-            InputFormat::Lines => Value::Null,
+            InputFormat::Lines | InputFormat::Low => Value::Null,
             _ => {
                 let fields = &self.plan.fields;
                 json!({ "text": fields.text, "id": fields.id, "label": fields.label })
@@ -270,6 +299,16 @@ impl Checked {
             "tokenizer": self.tokenizer,
             terms.0: terms.1,
         })
+    }
+
+    /// What decides the result. Text is known by its length and its ends: to read all of it takes as long as to count it, and
+    /// a piece that has changed since it was counted is noticed when it is read again.
+    fn identity(&self, terms: (&str, Value)) -> Value {
+        let mut parameters = self.parameters(terms);
+        parameters["piece_bytes"] = json!(self.plan.piece_bytes);
+        let files = self.plan.files.iter();
+        let text = files.map(|file| (file.bytes, blake3::Hash::from_bytes(file.fingerprint).to_hex().to_string()));
+        provenance::of("build", parameters, &[("text", Input::files(text))])
     }
 
     /// The container over these terms, on the dispatcher. Collective.
@@ -293,48 +332,104 @@ fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
     bytes.sum()
 }
 
-/// Pass 1: counts terms and pieces. The dispatcher gets the total.
-fn count(dataset: &Dataset<'_, '_, Pieces<'_>>) -> Result<Option<Census>> {
-    let job = dataset.job();
-    let mut counts = vec![TermCounts::default(); dataset.source().vocabularies().len()];
+/// Share of the memory that terms and their counts may take on a worker before they go to a file: sorting them takes as
+/// much again.
+const TERMS_SHARE: u64 = 4;
+/// Bytes a worker takes for a piece of text, its bags of words and its documents, on their way.
+const PIECE: u64 = 28 << 20;
+
+/// What building takes. How many terms the text has is not known: their tables get a share of the memory and go to a file
+/// where that is too small. A dictionary is known by its largest size only.
+fn forecast(job: &Job, checked: &Checked, keep_n: Option<usize>) -> Forecast {
+    // Texts of less than 12 bytes a distinct term are rare.
+    let text = text_bytes(job, &checked.plan);
+    let terms = keep_n.map_or(0, |keep_n| text.map_or(keep_n as u64, |text| (keep_n as u64).min(text / 12)));
+    let workers = job.workers() as u64;
+    let share = text.map(|text| (text / workers + text / workers / 4).min(text) + checked.plan.piece_bytes);
+    let dispatcher = Need::fixed(FILES + memory::waiting(workers, checked.plan.piece_bytes / 2) + (8 << 20))
+        .with("dictionary", 320 * terms);
+    // Bags are smaller than their text; terms, their counts and both sorted may be twice as large.
+    let worker = Need::fixed(PIECE).with("dictionary", 160 * terms).keeping(share.map_or(u64::MAX, |share| 3 * share));
+    Forecast { dispatcher, worker }
+}
+
+/// Pass 1: counts terms and pieces. The dispatcher gets the facts on all pieces.
+fn count(job: &Job, dataset: &Dataset<'_, '_, Pieces<'_>>) -> Result<(Census, Vec<PieceFacts>)> {
+    let threads = dataset.source().vocabularies().len();
+    let mut census = Census::new(threads, job.memory / TERMS_SHARE);
     let mut pieces = Vec::new();
     dataset.fold(|_, bags| {
-        job.pool.install(|| counts.par_iter_mut().zip(&bags.parts).for_each(|(counts, part)| counts.absorb(part)));
+        if census.absorb(job, bags, &mut dataset.source().vocabularies_mut())? {
+            // Bags are under numbers that mean nothing any more: they will be counted again.
+            dataset.drop_kept();
+        }
         pieces.push(bags.facts);
         job.account.count(|counters| counters.documents += bags.facts.documents);
         Ok(())
     })?;
-    let source = dataset.source();
-    let vocabularies = &*source.vocabularies();
-    let terms = job.account.compute(|| {
-        job.pool.install(|| {
-            let tables =
-                counts.into_par_iter().zip(vocabularies).map(|(counts, vocabulary)| counts.resolve(vocabulary));
-            tables.reduce(TermTable::default, TermTable::merge)
-        })
-    });
-    merge(job, Census { terms, pieces })
+    dataset.tell_dropped()?;
+    Ok((census, census::gather(job, &pieces)?))
 }
 
-/// Filters the census to the dictionary and gives it, with the facts on all pieces, to every rank.
-fn agree(job: &Job, filter: &FilterSpec, census: Option<&Census>) -> Result<(Dictionary, Vec<PieceFacts>)> {
-    let message = job.share(|| {
-        let census = census.ok_or_else(|| Error::failed("the dispatcher has no census of the corpus"))?;
-        if census.pieces.iter().enumerate().any(|(at, piece)| piece.number != at as u64) {
-            return Err(Error::failed("a piece of the text was lost or counted twice; please report it"));
-        }
-        let documents = census.pieces.iter().map(|piece| piece.documents).sum();
-        let dictionary = job.account.compute(|| census.terms.filter(filter, documents))?.encode();
-        let mut message = (dictionary.len() as u64).to_le_bytes().to_vec();
-        message.extend(dictionary);
-        message.extend(PieceFacts::encode_all(&census.pieces));
-        Ok(message)
-    })?;
-    let damaged = || Error::failed("damaged message: no dictionary; a defect of the network or of corpuscle");
-    let (length, rest) = message.split_first_chunk().ok_or_else(damaged)?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
-    let (dictionary, pieces) = rest.split_at_checked(length).ok_or_else(damaged)?;
-    Ok((Dictionary::decode(dictionary)?, PieceFacts::decode_all(pieces)?))
+/// What all ranks agree on after the first pass.
+struct Agreed {
+    dictionary: Dictionary,
+    /// Facts on all pieces, in order.
+    pieces: Vec<PieceFacts>,
+    /// What the text was found to hold.
+    seen: Seen,
+}
+
+impl Agreed {
+    /// As bytes, to travel and to be kept.
+    fn encode(&self) -> Vec<u8> {
+        let dictionary = self.dictionary.encode();
+        let mut bytes = self.seen.encode().to_vec();
+        bytes.extend_from_slice(&(dictionary.len() as u64).to_le_bytes());
+        bytes.extend(dictionary);
+        bytes.extend(PieceFacts::encode_all(&self.pieces));
+        bytes
+    }
+
+    /// Undoes [`encode`](Self::encode); refuses damaged bytes.
+    fn decode(bytes: &[u8]) -> Result<Agreed> {
+        let damaged = || Error::failed("damaged message: no dictionary; a defect of the network or of corpuscle");
+        let (seen, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
+        let (length, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+        let (dictionary, pieces) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        Ok(Agreed {
+            dictionary: Dictionary::decode(dictionary)?,
+            pieces: PieceFacts::decode_all(pieces)?,
+            seen: Seen::decode(seen),
+        })
+    }
+}
+
+/// Filters the census to the dictionary: the dispatcher gets that, and what else all ranks have to know, as bytes.
+/// `pieces` are the dispatcher's. Collective.
+fn find_terms(
+    job: &Job,
+    filter: &FilterSpec,
+    census: Census,
+    dataset: &Dataset<'_, '_, Pieces<'_>>,
+    pieces: &[PieceFacts],
+) -> Result<Option<Vec<u8>>> {
+    let mut terms = TermFilter::new(filter, pieces.iter().map(|piece| piece.documents).sum())?;
+    census
+        .merge(job, &mut dataset.source().vocabularies_mut(), &mut |term, statistics| terms.push(term, statistics))?;
+    if !job.is_dispatcher() {
+        return Ok(None);
+    }
+    let (dictionary, seen) = job.account.compute(|| terms.finish())?;
+    Ok(Some(Agreed { dictionary, pieces: pieces.to_vec(), seen }.encode()))
+}
+
+/// Gives every rank what the dispatcher has found in the first pass, in this run or in an earlier one. Collective.
+fn agree(job: &Job, found: Option<Vec<u8>>) -> Result<Agreed> {
+    let message =
+        job.share(|| found.ok_or_else(|| Error::failed("the dispatcher has no dictionary; please report it")))?;
+    Agreed::decode(&message)
 }
 
 /// Pass 2: writes the documents. The dispatcher, which has the writer, gets the number of nonzeros.

@@ -1,6 +1,7 @@
 //! Pieces of raw text as a source of a dataset: cut by the dispatcher, counted by a worker, kept as bags of words.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{OnceCell, Ref, RefCell, RefMut};
+use std::rc::Rc;
 
 use rayon::prelude::*;
 
@@ -26,6 +27,8 @@ pub(super) struct Bags {
     pub parts: Vec<BagPiece>,
     /// What the piece was found to hold.
     pub facts: PieceFacts,
+    /// Terms have their numbers in the dictionary, not those of the threads.
+    pub by_dictionary: bool,
     /// Terms of the text that a given dictionary does not have; they are in no bag.
     pub unknown: u64,
 }
@@ -48,6 +51,8 @@ pub(super) struct Pieces<'a> {
     vocabularies: RefCell<Vec<Vocabulary>>,
     /// The only terms that count, with their numbers, where a dictionary is given.
     known: Option<&'a Vocabulary>,
+    /// The same, once the text's own dictionary is there.
+    dictionary: OnceCell<Rc<Vocabulary>>,
 }
 
 impl<'a> Pieces<'a> {
@@ -68,6 +73,7 @@ impl<'a> Pieces<'a> {
             rereader: RefCell::default(),
             vocabularies: RefCell::new(vec![Vocabulary::default(); threads]),
             known,
+            dictionary: OnceCell::new(),
         }
     }
 
@@ -76,10 +82,22 @@ impl<'a> Pieces<'a> {
         self.vocabularies.borrow()
     }
 
+    /// The same, to be emptied when its terms are counted elsewhere.
+    pub fn vocabularies_mut(&self) -> RefMut<'_, Vec<Vocabulary>> {
+        self.vocabularies.borrow_mut()
+    }
+
+    /// From now on terms get their numbers in this dictionary and others are passed over.
+    pub fn number_by(&self, dictionary: Rc<Vocabulary>) {
+        // A second dictionary would be a mistake of the caller; the first stays.
+        let _ = self.dictionary.set(dictionary);
+    }
+
     fn count(&self, piece: &Piece, bytes: &[u8]) -> Result<Bags> {
         let vocabularies = &mut *self.vocabularies.borrow_mut();
         let threads = self.job.pool.current_num_threads();
-        let (counter, known) = (Counter { plan: self.plan, tokenizer: self.tokenizer, piece, bytes }, self.known);
+        let counter = Counter { plan: self.plan, tokenizer: self.tokenizer, piece, bytes };
+        let known = self.known.or(self.dictionary.get().map(Rc::as_ref));
         let stretches = match self.plan.format {
             InputFormat::Dir => folder::split(bytes, threads),
             format => split(bytes, format.delimiter(), threads),
@@ -107,7 +125,7 @@ impl<'a> Pieces<'a> {
             documents += part.documents() as u64;
         }
         let facts = PieceFacts { number: piece.number, file: piece.file, bytes: piece.length, documents, checksum };
-        Ok(Bags { parts, facts, unknown: unknown.iter().sum() })
+        Ok(Bags { parts, facts, by_dictionary: known.is_some(), unknown: unknown.iter().sum() })
     }
 }
 

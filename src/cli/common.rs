@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::dispatch::CheckpointSpec;
+use crate::error::{Error, Result};
 use crate::report::output::Format;
 
 /// Options of every command.
@@ -16,8 +18,8 @@ pub struct Common {
     /// Seed of everything random; the same seed gives the same bytes
     #[arg(long, global = true, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// Memory per rank for chunks kept between passes, such as 512M or 4G [default: 60 % of what is free, shared by
-    /// the ranks of a host]
+    /// Memory per rank for all that a corpus makes it hold, such as 512M or 4G; 96 MiB a rank come on top [default: 60 % of
+    /// what is free, shared by the ranks of a host]
     #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,
     /// Threads per rank [default: SLURM_CPUS_PER_TASK, else OMP_NUM_THREADS, else the cores shared by the workers of a
@@ -28,20 +30,57 @@ pub struct Common {
     #[arg(long, global = true)]
     pub scatter: bool,
     /// Take a worker for dead that gives no sign of life for so long: stopped, or cut off
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = parse_patience)]
     pub worker_timeout: Duration,
     /// End a job whose ranks have not met after so long: one died while MPI started
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "120", value_parser = parse_patience)]
     pub start_timeout: Duration,
     /// Address at which workers on other hosts reach the dispatcher [default: found out]
     #[arg(long, global = true, value_name = "IP")]
     pub dispatcher_address: Option<IpAddr>,
+    /// Save in this folder what has been worked out so far; SIGTERM or SIGUSR1 to the launcher or to rank 0 then saves and
+    /// ends with exit code 75
+    #[arg(long, global = true, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from the checkpoint in that folder, if there is one
+    #[arg(long, global = true)]
+    pub resume: bool,
+    /// Shortest time between two checkpoints; it grows so that they cost no more than 2 % of the run. 0: after every round,
+    /// whatever it costs [default: 60]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub checkpoint_every: Option<Duration>,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Tell more; twice: everything, from all ranks
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Shortest time between two checkpoints when nothing is said.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+impl Common {
+    /// Where and how often a command saves what it has, if it does.
+    ///
+    /// # Errors
+    /// The command is over too soon to be gone on with; an option without the folder it is about.
+    pub(super) fn checkpoints(&self, command: &str, resumable: bool) -> Result<Option<CheckpointSpec>> {
+        let options = [(self.resume, "--resume"), (self.checkpoint_every.is_some(), "--checkpoint-every")];
+        let Some(folder) = &self.checkpoint else {
+            return match options.iter().find(|(given, _)| *given) {
+                Some((_, option)) => Err(Error::usage(format!("{option} goes with --checkpoint DIR"))),
+                None => Ok(None),
+            };
+        };
+        if !resumable {
+            return Err(Error::usage(format!(
+                "--checkpoint: {command} makes no checkpoints, its work is repeated faster than gone on with; leave it out"
+            )));
+        }
+        let every = self.checkpoint_every.unwrap_or(CHECKPOINT_EVERY);
+        Ok(Some(CheckpointSpec { folder: folder.clone(), resume: self.resume, every }))
+    }
 }
 
 /// Options of commands that print results. Not among [`Common`]: `--format` of `import` says what is read.
@@ -53,7 +92,7 @@ pub struct Printing {
 }
 
 /// What a command has done, for the accounting table and `<output>.run.json`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Outcome {
     /// The file that was made, if one was.
     pub output: Option<PathBuf>,
@@ -65,8 +104,20 @@ pub struct Outcome {
     pub accounted: bool,
 }
 
+/// A number of seconds, not necessarily whole.
+fn parse_seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a number of seconds".to_owned())
+}
+
+/// A time in seconds, not below a tenth of one: a busy process is silent for a moment now and then.
+fn parse_patience(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = parse_seconds(text)?;
+    if seconds < Duration::from_millis(100) { Err("at least 0.1 seconds".into()) } else { Ok(seconds) }
+}
+
 /// A number of bytes with an optional suffix K, M, G or T (powers of 1024).
-fn parse_bytes(text: &str) -> Result<u64, String> {
+fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim_end_matches(['i', 'B', 'b']).to_ascii_uppercase().as_str() {
         "" => 0,
@@ -80,24 +131,15 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are".to_owned())
 }
 
-/// A time in seconds, not below a tenth of one: a busy process is silent for a moment now and then.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if time >= Duration::from_millis(100) => Ok(time),
-        _ => Err("at least 0.1 seconds".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn seconds_are_reasonable() {
-        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_patience("0.5"), Ok(Duration::from_millis(500)));
         for text in ["", "0", "0.05", "-1", "nan", "inf", "3s"] {
-            assert!(parse_seconds(text).is_err(), "{text}");
+            assert!(parse_patience(text).is_err(), "{text}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::{Common, Outcome};
 use crate::convert::export::{ExportSpec, export};
 use crate::corpus::compression::Compression;
 use crate::corpus::matrix_market::Rows;
+use crate::corpus::row_writers::LineFormat;
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
 
@@ -17,15 +18,27 @@ use crate::error::{Error, Result};
 enum OutputFormat {
     /// MatrixMarket coordinate format
     Mm,
+    /// SVMlight and LIBSVM: a class, then TERM:VALUE pairs, terms from 1
+    Svmlight,
+    /// LDA-C: the number of terms, then TERM:COUNT pairs, terms from 0
+    Blei,
+    /// UCI bag of words
+    Uci,
+    /// Mallet, one instance per line: an id, a label, words
+    Mallet,
+    /// GibbsLDA++: the number of documents, then a line of words for each
+    Low,
 }
 
-/// Write a corpus as a MatrixMarket file, for gensim, scipy and others
+/// Write a corpus in another program's format, for gensim, scipy, scikit-learn, MALLET and others
 ///
 /// Counts are written as whole numbers, weights so that they read back exactly. A file whose name
 /// ends in .gz, .bz2 or .zst is compressed.
 ///
-/// Examples: corpuscle export corpus.h5 -o corpus.mm --dictionary-out dictionary.txt
-///           corpuscle export tfidf.h5 -o tfidf.mtx.gz
+/// Examples:
+///   corpuscle export corpus.h5 -o corpus.mm --dictionary-out dictionary.txt
+///   corpuscle export tfidf.h5 -o tfidf.svm.gz
+///   corpuscle export corpus.h5 -o docword.txt.gz --format uci --vocabulary-out vocab.txt
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Export {
@@ -34,15 +47,19 @@ pub struct Export {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Format of the file [default: by its name, mm for .mm and .mtx]
+    /// Format of the file [default: by its name, mm for .mm and .mtx, svmlight for .svm, .svmlight and .libsvm, blei for
+    /// .ldac, mallet for .mallet, low for .low]
     #[arg(long, value_enum)]
     format: Option<OutputFormat>,
-    /// What the rows of the matrix are: documents as gensim and scikit-learn have it, or terms
-    #[arg(long, value_enum, default_value_t = Rows::Documents)]
-    rows: Rows,
+    /// What the rows of a MatrixMarket file are [default: documents, as gensim and scikit-learn have it]
+    #[arg(long, value_enum)]
+    rows: Option<Rows>,
     /// Also write the dictionary as text, as gensim's save_as_text does
     #[arg(long, value_name = "FILE")]
     dictionary_out: Option<PathBuf>,
+    /// Also write the terms, one a line
+    #[arg(long, value_name = "FILE")]
+    vocabulary_out: Option<PathBuf>,
     /// Also write the id of each document, one a line
     #[arg(long, value_name = "FILE")]
     ids_out: Option<PathBuf>,
@@ -54,16 +71,27 @@ pub struct Export {
 impl Export {
     /// Runs on every rank of the job.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
-        let OutputFormat::Mm = self.format.map_or_else(|| format_of(&self.output), Ok)?;
+        let format = match self.format.map_or_else(|| format_of(&self.output), Ok)? {
+            OutputFormat::Mm => LineFormat::MatrixMarket(self.rows.unwrap_or_default()),
+            OutputFormat::Svmlight => LineFormat::Svmlight,
+            OutputFormat::Blei => LineFormat::Blei,
+            OutputFormat::Uci => LineFormat::Uci,
+            OutputFormat::Mallet => LineFormat::Mallet,
+            OutputFormat::Low => LineFormat::Low,
+        };
+        if self.rows.is_some() && !matches!(format, LineFormat::MatrixMarket(_)) {
+            return Err(Error::usage("--rows is for MatrixMarket files only: leave it out"));
+        }
         let parameters = json!({
-            "corpus": self.corpus, "format": "mm", "rows": self.rows, "dictionary_out": self.dictionary_out,
-            "ids_out": self.ids_out, "labels_out": self.labels_out,
+            "corpus": self.corpus, "format": format.name(), "rows": self.rows, "dictionary_out": self.dictionary_out,
+            "vocabulary_out": self.vocabulary_out, "ids_out": self.ids_out, "labels_out": self.labels_out,
         });
         let spec = ExportSpec {
             corpus: self.corpus,
             output: self.output,
-            rows: self.rows,
+            format,
             dictionary: self.dictionary_out,
+            vocabulary: self.vocabulary_out,
             ids: self.ids_out,
             labels: self.labels_out,
         };
@@ -82,9 +110,13 @@ fn format_of(path: &Path) -> Result<OutputFormat> {
     };
     match plain.extension().and_then(|extension| extension.to_str()) {
         Some("mm" | "mtx") => Ok(OutputFormat::Mm),
+        Some("svm" | "svmlight" | "libsvm") => Ok(OutputFormat::Svmlight),
+        Some("ldac" | "lda-c") => Ok(OutputFormat::Blei),
+        Some("mallet") => Ok(OutputFormat::Mallet),
+        Some("low") => Ok(OutputFormat::Low),
         _ => Err(Error::usage(format!(
-            "{}: the name does not say which format is wanted; end it in .mm or .mtx (before .gz, .bz2 or .zst), or give \
-             --format mm",
+            "{}: the name does not say which format is wanted; end it in .mm, .svm or such (before .gz, .bz2 or .zst), or \
+             say which, as in --format mm",
             path.display()
         ))),
     }

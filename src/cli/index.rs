@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Outcome;
 use crate::dispatch::Job;
 use crate::error::Result;
-use crate::similarity::index::make;
+use crate::similarity::index::{forecast, make};
 use crate::store::atomic::refuse_inputs_as_output;
 
 /// Make an index of document vectors, to find the nearest ones
@@ -38,6 +38,7 @@ impl Index {
             refuse_inputs_as_output(inputs.map(PathBuf::as_path), &self.output)?;
         }
         let target = job.target(&self.output)?;
+        job.within_memory("give more", || forecast(&self.vectors, self.model.as_deref()))?;
         let header = target.map(|target| make(job, &self.vectors, self.model.as_deref(), target)).transpose()?;
         let result = header.map(|header| {
             json!({ "documents": header.documents, "columns": header.columns, "zero_vectors": header.zero_vectors })

@@ -12,6 +12,7 @@ use crate::lsi::model::{LsiModel, Origin};
 use crate::lsi::one_pass::{self, Earlier};
 use crate::lsi::params::{CHUNK_DOCUMENTS, LsiParams, OnePassParams, TOLERANCE};
 use crate::lsi::train::{self, Training};
+use crate::store::provenance::{self, Input};
 
 /// Latent semantic indexing: the k leading singular triplets of a corpus
 ///
@@ -122,15 +123,16 @@ impl Lsi {
             seed,
         };
         let plan = params.check(corpus.header().documents, corpus.header().terms)?;
+        let parameters = json!({
+            "k": plan.topics, "tolerance": plan.tolerance, "block": plan.block, "rounds": plan.rounds,
+            "basis": plan.capacity, "seed": plan.seed,
+        });
+        job.begin(|| identity(corpus, &parameters))?;
         let (training, model) = train::train(job, corpus, &plan)?;
         let short = training.residual > plan.tolerance && plan.rounds.is_none() && training.topics == plan.topics;
         if short && job.is_dispatcher() {
             log::warn!("stopped at residual {:.1e}, above --tolerance {:.1e}", training.residual, plan.tolerance);
         }
-        let parameters = json!({
-            "k": plan.topics, "tolerance": plan.tolerance, "block": plan.block, "rounds": plan.rounds,
-            "basis": plan.capacity, "seed": plan.seed,
-        });
         Ok((plan.topics, training, model, parameters))
     }
 
@@ -149,13 +151,25 @@ impl Lsi {
         let documents = corpus.header().documents + earlier.as_ref().map_or(0, Earlier::documents);
         let plan = params.check(documents, corpus.header().terms)?;
         let updated = earlier.as_ref().map(|earlier| earlier.checksum().to_owned());
-        let (training, model) = one_pass::train(job, corpus, &plan, earlier)?;
         let parameters = json!({
             "k": plan.topics, "one_pass": true, "chunk_documents": plan.chunk_documents, "decay": plan.decay,
             "polish": plan.polish, "seed": plan.seed, "updated": updated,
         });
+        job.begin(|| {
+            let mut identity = identity(corpus, &parameters)?;
+            // Not in the file, whose residuals tell it.
+            identity["parameters"]["residuals"] = json!(plan.residuals);
+            Ok(identity)
+        })?;
+        let (training, model) = one_pass::train(job, corpus, &plan, earlier)?;
         Ok((plan.topics, training, model, parameters))
     }
+}
+
+/// What decides the model. Runs on the dispatcher, which surely sees the corpus.
+fn identity(corpus: &Corpus, parameters: &Value) -> Result<Value> {
+    let input = Input::result(corpus.reader()?.file())?;
+    Ok(provenance::of("lsi", parameters.clone(), &[("corpus", input)]))
 }
 
 /// Topics asked for, what training found out, the model, and the parameters as they took effect.

@@ -2,6 +2,7 @@
 
 mod build;
 mod common;
+mod completions;
 mod doctor;
 mod evaluate;
 mod export;
@@ -11,15 +12,20 @@ mod index;
 mod info;
 mod lsi;
 mod query;
+mod report;
 mod run;
 mod signals;
 mod split;
 mod tfidf;
 mod topics;
 mod transform;
+mod version;
 
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::comm::{Launch, end_launch};
@@ -55,7 +61,9 @@ enum Command {
     Index(index::Index),
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
+    Report(report::Report),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
 }
 
 impl Command {
@@ -75,7 +83,31 @@ impl Command {
             Command::Index(_) => "index",
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
+            Command::Report(_) => "report",
             Command::Doctor(_) => "doctor",
+            Command::Completions(_) => "completions",
+        }
+    }
+
+    /// Whether it can go on from a checkpoint.
+    fn resumable(&self) -> bool {
+        match self {
+            Command::Build(_)
+            | Command::Import(_)
+            | Command::Export(_)
+            | Command::Generate(_)
+            | Command::Tfidf(_)
+            | Command::Lsi(_)
+            | Command::Transform(_) => true,
+            Command::Split(_)
+            | Command::Info(_)
+            | Command::Topics(_)
+            | Command::Index(_)
+            | Command::Query(_)
+            | Command::Evaluate(_)
+            | Command::Report(_)
+            | Command::Doctor(_)
+            | Command::Completions(_) => false,
         }
     }
 
@@ -95,7 +127,9 @@ impl Command {
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
+            Command::Report(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
+            Command::Completions(command) => command.run(job, common),
         }
     }
 }
@@ -108,7 +142,14 @@ pub fn main() -> ExitCode {
             // Every rank has the same command line and finds the same mistake: one of them says it.
             if Launch::from_environment().rank == 0 {
                 // A closed standard output is no reason for another message.
-                let _ = message.print();
+                let _ = if message.kind() == ErrorKind::DisplayVersion && asks_for_more(std::env::args_os()) {
+                    std::io::stdout().write_all(version::details().as_bytes())
+                } else if message.use_stderr() && !std::io::stderr().is_terminal() {
+                    // In one piece: printed in several, words of the launcher have come between them.
+                    std::io::stderr().write_all(message.render().to_string().as_bytes())
+                } else {
+                    message.print()
+                };
             }
             if message.exit_code() != 0 {
                 end_launch();
@@ -118,4 +159,11 @@ pub fn main() -> ExitCode {
     };
     let again = || Cli::try_parse().map(|cli| cli.command).map_err(|cause| Error::usage(cause.to_string()));
     run::run(cli.common, cli.command, again)
+}
+
+/// True for `--version -v` in any order: clap answers `--version` before it has seen the rest.
+fn asks_for_more(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.any(|argument| {
+        argument.to_str().is_some_and(|text| matches!(text, "-v" | "-vv" | "--verbose" | "-vV" | "-Vv"))
+    })
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::{Command, Common, Outcome, signals};
 use crate::comm::{self, Comm, Route};
-use crate::dispatch::{Job, endure};
+use crate::dispatch::{Checkpoint, CheckpointSpec, Job, endure};
 use crate::error::{Error, Result};
 use crate::report::account::{Account, RankAccount};
 use crate::report::progress::Progress;
 use crate::report::run_file::Run;
 use crate::report::{logging, table};
 
-/// Share of the free memory of a host that its ranks may fill with chunks by default.
+/// Share of the free memory of a host that its ranks may take by default.
 const MEMORY_SHARE: f64 = 0.6;
 
 /// Runs a command on this rank; `parse` gives it anew for each run, should one be interrupted by a loss.
@@ -32,7 +32,10 @@ pub(super) fn run(common: Common, command: Command, parse: impl Fn() -> Result<C
     };
     comm::abort_on_panic(&*comm);
     logging::init(common.quiet, common.verbose, comm.rank(), comm.size());
-    signals::clean_up_when_told_to_end();
+    match common.checkpoint {
+        Some(_) => signals::stop_when_told_to_end(comm.rank()),
+        None => signals::clean_up_when_told_to_end(),
+    }
     crate::linalg::make_blas_reproducible();
     match on_rank(&*comm, &common, command, parse) {
         Ok(()) => {
@@ -51,6 +54,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Says what went wrong, once, and ends all ranks.
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
+    if *error == Error::Stopped {
+        // All ranks have come here together, so that MPI can end as it does after any other run.
+        if comm.rank() == 0 {
+            logging::say("corpuscle: stopped at a checkpoint; the same command with --resume goes on");
+        }
+        if comm.survives() {
+            // This launcher would take the status for a success, and somebody may have died on the way.
+            if comm.rank() > 0 {
+                std::thread::sleep(PATIENCE);
+            }
+            comm::end_job(error.exit_code());
+        }
+        return ExitCode::from(error.exit_code() as u8);
+    }
     std::thread::sleep(PATIENCE.min(TURN * comm.rank() as u32));
     if *error != Error::Aborted {
         if comm.size() == 1 {
@@ -60,7 +77,7 @@ fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
         }
     }
     crate::store::atomic::remove_unfinished();
-    if comm.size() > 1 {
+    if comm.size() > 1 || comm.survives() {
         logging::let_launcher_read();
         comm.abort(error.exit_code());
     }
@@ -69,15 +86,22 @@ fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
 
 fn on_rank(comm: &dyn Comm, common: &Common, command: Command, parse: impl Fn() -> Result<Command>) -> Result<()> {
     let name = command.name();
+    let mut checkpoints = common.checkpoints(name, command.resumable())?;
     let account = Account::open(comm.rank());
     let level = if comm.size() > 1 { log::Level::Info } else { log::Level::Debug };
     log::log!(level, "{}", who(comm));
-    let mut command = Some(command);
+    let (mut command, mut checkpoint) = (Some(command), None);
     let run = || {
         let command = command.take().map_or_else(&parse, Ok)?;
-        once(comm, common, command, &account)
+        // The folder is let go of before it is opened again.
+        drop(checkpoint.take());
+        checkpoint = checkpoints.clone().map(Checkpoint::new);
+        // Should the command have to be run again, it goes on from what is there.
+        checkpoints = checkpoints.take().map(|spec| CheckpointSpec { resume: true, ..spec });
+        once(comm, common, command, &account, checkpoint.as_ref())
     };
-    endure(comm, run, |outcome| report(comm, &account, common, name, outcome))
+    endure(comm, run, |outcome| report(comm, &account, common, name, outcome))?;
+    checkpoint.map_or(Ok(()), |checkpoint| checkpoint.finish())
 }
 
 /// The first line of the log: how many ranks there are, and what becomes of them when one dies.
@@ -91,7 +115,13 @@ fn who(comm: &dyn Comm) -> String {
 }
 
 /// Runs the command once, with the ranks there are.
-fn once(comm: &dyn Comm, common: &Common, command: Command, account: &Account) -> Result<Outcome> {
+fn once(
+    comm: &dyn Comm,
+    common: &Common,
+    command: Command,
+    account: &Account,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<Outcome> {
     let progress = Progress::of_rank(comm.rank(), common.quiet);
     let neighbours = neighbours(comm)?;
     let threads = threads(common, comm, &neighbours);
@@ -102,8 +132,16 @@ fn once(comm: &dyn Comm, common: &Common, command: Command, account: &Account) -
     let memory =
         common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
     log::debug!("{threads} threads and {} MiB a rank", memory >> 20);
-    let job = Job { comm, pool: &pool, memory, scatter: common.scatter, account, progress };
-    command.run(&job, common)
+    let (strict, scatter) = (common.memory.is_some(), common.scatter);
+    let job = Job { comm, pool: &pool, memory, strict, scatter, account, progress, checkpoint };
+    let outcome = command.run(&job, common);
+    if outcome == Err(Error::Stopped)
+        && let Some(checkpoint) = checkpoint
+    {
+        // Stopping is in vain if what was saved is not on disk.
+        checkpoint.close()?;
+    }
+    outcome
 }
 
 /// Brings the accounts of all ranks together, prints the table and writes `<output>.run.json`.

@@ -136,6 +136,16 @@ pub fn abort_on_panic(comm: &dyn Comm) {
     }));
 }
 
+/// Ends the whole job at once with this exit code; may be called by any thread.
+pub fn end_job(code: i32) -> ! {
+    #[cfg(feature = "mpi")]
+    {
+        crate::report::logging::let_launcher_read();
+        super::mpi::abort(code);
+    }
+    process::leave(code);
+}
+
 /// Name of this machine.
 pub(super) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -1,4 +1,4 @@
-//! A corpus becomes a MatrixMarket file, and what belongs to it: dictionary, ids and labels.
+//! A corpus becomes a file of another format, and what belongs to it: dictionary, ids and labels.
 //!
 //! Workers turn their chunks into lines, compressed where wanted; the dispatcher writes them in order. A compressed file is
 //! a sequence of gzip members, bzip2 streams or Zstandard frames, one a block of documents, which all readers take for one
@@ -11,31 +11,36 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::json;
 
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusReader, Values};
+use crate::corpus::dictionary::Dictionary;
 use crate::corpus::dictionary_file::{DictionaryFile, Order};
-use crate::corpus::matrix_market::Rows;
-use crate::corpus::matrix_market_writer as writer;
+use crate::corpus::matrix_market_writer;
+use crate::corpus::row_writers::LineFormat;
+use crate::dispatch::memory::{Forecast, Sizes};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{At, Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
+use crate::store::provenance::{self, Input};
 
-/// Ids or labels read at a time.
-const NAMES_AT_A_TIME: u64 = 65_536;
+use super::document_names::{DocumentNames, NAMES_AT_A_TIME, classes};
 
 /// What to export, and where to.
 #[derive(Debug, Clone)]
 pub struct ExportSpec {
     /// The corpus.
     pub corpus: PathBuf,
-    /// The MatrixMarket file; its name says how it is compressed.
+    /// The file; its name says how it is compressed.
     pub output: PathBuf,
-    /// What its rows are.
-    pub rows: Rows,
+    /// How it is written.
+    pub format: LineFormat,
     /// Where gensim's text dictionary goes.
     pub dictionary: Option<PathBuf>,
+    /// Where the terms go, one a line.
+    pub vocabulary: Option<PathBuf>,
     /// Where the ids go, one a line.
     pub ids: Option<PathBuf>,
     /// Where the labels go, one a line.
@@ -45,7 +50,12 @@ pub struct ExportSpec {
 impl ExportSpec {
     /// The files beside the matrix, each with what is written to it.
     fn beside(&self) -> impl Iterator<Item = (Beside, &Path)> {
-        let files = [(Beside::Dictionary, &self.dictionary), (Beside::Ids, &self.ids), (Beside::Labels, &self.labels)];
+        let files = [
+            (Beside::Dictionary, &self.dictionary),
+            (Beside::Vocabulary, &self.vocabulary),
+            (Beside::Ids, &self.ids),
+            (Beside::Labels, &self.labels),
+        ];
         files.into_iter().filter_map(|(what, path)| Some((what, path.as_deref()?)))
     }
 
@@ -68,6 +78,7 @@ impl ExportSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beside {
     Dictionary,
+    Vocabulary,
     Ids,
     Labels,
 }
@@ -87,17 +98,30 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         .map(|(what, path)| Ok((what, Compression::of_name(path), job.target(path)?)))
         .collect::<Result<Vec<_>>>()?;
     let corpus = job.account.phase("open", || Corpus::open(job, &spec.corpus))?;
+    let sizes = corpus.sizes(job)?;
+    let job = &job.within_memory("give more", || Ok(forecast(&sizes, spec.format)))?;
     let header = corpus.header();
     if job.is_dispatcher() && spec.labels.is_some() && !header.labelled {
         let what = "has no labels; leave out --labels-out";
         return Err(Error::failed(format!("{}: {what}", spec.corpus.display())));
     }
-    let compression = Compression::of_name(&spec.output);
+    let (compression, format) = (Compression::of_name(&spec.output), spec.format);
     let counts = header.values == Values::Counts;
 
+    job.begin(|| {
+        let parameters = json!({ "format": format, "compression": compression });
+        Ok(provenance::of("export", parameters, &[("corpus", Input::result(corpus.reader()?.file())?)]))
+    })?;
     let phase = job.account.enter_phase("export");
-    let create = |target| Output::create(target, compression, &writer::header(header, spec.rows));
-    let mut output = target.map(create).transpose()?;
+    let words = words(job, &corpus, format)?;
+    let mut output = None;
+    if let Some(target) = target {
+        let reader = corpus.reader()?;
+        let classes = if format == LineFormat::Svmlight { classes(reader)? } else { Vec::new() };
+        let head = format.head(header, &classes);
+        let names = format.names_documents().then(|| DocumentNames::new(reader, format, classes));
+        output = Some((Output::create(target, compression, &head)?, names));
+    }
     // Each chunk is written once: none is kept.
     let job = &Job { memory: 0, ..*job };
     let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?.enduring();
@@ -106,28 +130,88 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         |_, chunk| {
             let documents = chunk.documents() as u64;
             job.account.count(|counters| counters.documents += documents);
+            // Lines that have to begin with names are compressed where the names are.
+            let compression = if format.names_documents() { Compression::None } else { compression };
             let blocks: Vec<Vec<u8>> = job.pool.install(|| {
-                let blocks = writer::blocks(chunk).into_par_iter();
-                blocks.map(|block| compression.compress(writer::lines(chunk, block, counts, spec.rows))).collect()
+                let blocks = matrix_market_writer::blocks(chunk).into_par_iter();
+                blocks.map(|block| compression.compress(format.lines(chunk, block, counts, &words))).collect()
             });
-            let mut answer = documents.to_le_bytes().to_vec();
-            blocks.iter().for_each(|block| answer.extend_from_slice(block));
-            Ok(answer)
+            Ok(encode(documents, &blocks))
         },
         |_, answer| {
-            let (documents, lines) =
-                answer.split_first_chunk().ok_or_else(|| Error::failed("damaged message: lines of a matrix"))?;
+            let damaged = || Error::failed("damaged message: lines of a matrix");
+            let (documents, mut blocks) = decode(&answer).ok_or_else(damaged)?;
             // Results come to the dispatcher only, which has an output.
-            output.as_mut().map_or(Ok(()), |output| output.append(lines))?;
-            progress.advance(u64::from_le_bytes(*documents), u64::from_le_bytes(*documents));
+            let Some((output, names)) = &mut output else { return Ok(()) };
+            if let Some(names) = names {
+                let named = blocks.iter().map(|lines| names.before(lines)).collect::<Result<Vec<_>>>();
+                let compress = |lines: Vec<u8>| compression.compress(lines);
+                let named = named.at(&spec.corpus)?;
+                let packed: Vec<Vec<u8>> = job.pool.install(|| named.into_par_iter().map(compress).collect());
+                packed.iter().try_for_each(|block| output.append(block))?;
+            } else {
+                blocks.drain(..).try_for_each(|block| output.append(block))?;
+            }
+            progress.advance(documents, documents);
             Ok(())
         },
     )?;
     drop((phase, progress));
-    if let Some(output) = output {
+    if let Some((output, _)) = output {
         job.account.phase("write", || job.account.io(|| finish(output, beside, corpus.reader()?)))?;
     }
     Ok(corpus.header().clone())
+}
+
+/// The terms, where lines are made of them: on every rank that works. Collective.
+fn words(job: &Job, corpus: &Corpus, format: LineFormat) -> Result<Vec<String>> {
+    if !format.has_words() {
+        return format.check(corpus.header(), &[]).at(corpus.path()).map(|()| Vec::new());
+    }
+    let message = job.share(|| {
+        let terms = job.account.io(|| corpus.reader()?.terms())?;
+        format.check(corpus.header(), &terms).at(corpus.path())?;
+        Ok(Dictionary::of_terms(terms).encode())
+    })?;
+    Ok(Dictionary::decode(&message)?.terms)
+}
+
+/// Documents of a chunk and blocks of lines for them, as bytes.
+fn encode(documents: u64, blocks: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + blocks.iter().map(|block| block.len() + 8).sum::<usize>());
+    bytes.extend_from_slice(&documents.to_le_bytes());
+    for block in blocks {
+        bytes.extend_from_slice(&(block.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(block);
+    }
+    bytes
+}
+
+/// Undoes [`encode`]; none of damaged bytes.
+fn decode(bytes: &[u8]) -> Option<(u64, Vec<&[u8]>)> {
+    let (documents, mut rest) = bytes.split_first_chunk()?;
+    let mut blocks = Vec::new();
+    while !rest.is_empty() {
+        let (length, tail) = rest.split_first_chunk()?;
+        let (block, tail) = tail.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        blocks.push(block);
+        rest = tail;
+    }
+    Some((u64::from_le_bytes(*documents), blocks))
+}
+
+/// What exporting takes: up to 32 bytes of text a nonzero, uncompressed, of the chunks on their way.
+fn forecast(sizes: &Sizes, format: LineFormat) -> Forecast {
+    let text = 32 * sizes.chunk_nonzeros;
+    // Words are on all ranks.
+    let words = if format.has_words() { 2 * sizes.dictionary() } else { 0 };
+    let dictionary = 3 * sizes.dictionary() + 16 * sizes.terms;
+    let dispatcher = sizes
+        .dispatcher()
+        .with("results", sizes.results(text))
+        .with("names of documents", 128 * NAMES_AT_A_TIME.min(sizes.documents))
+        .with("dictionary", dictionary);
+    Forecast { dispatcher, worker: sizes.worker(3 * text).with("words", words) }
 }
 
 /// Completes all files, then puts each in its place, the matrix last.
@@ -184,6 +268,14 @@ fn write_beside(what: Beside, compression: Compression, target: Target, corpus: 
             let mut text = Vec::new();
             dictionary.write(&mut text, Order::Word).at(output.target.path())?;
             output.append(&compression.compress(text))?;
+        }
+        Beside::Vocabulary => {
+            let terms = corpus.terms()?;
+            if let Some(term) = terms.iter().find(|term| term.contains(['\n', '\r'])) {
+                let what = format!("the term {term:?} holds a line break and cannot be written as a line");
+                return Err(Error::failed(what)).at(output.target.path());
+            }
+            output.append(&compression.compress((terms.join("\n") + "\n").into_bytes()))?;
         }
         Beside::Ids | Beside::Labels => {
             let documents = corpus.header().documents;

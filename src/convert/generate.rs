@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::corpus::chunk::Footprint;
 use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
 use crate::corpus::generate::{GeneratePlan, GenerateSpec, GeneratedChunk};
+use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::Result;
 use crate::report::progress::Unit;
-use crate::store::atomic::Target;
 use crate::store::provenance;
 
 /// Generates a corpus and writes it to `output`; its header is returned on the dispatcher. Collective.
@@ -19,10 +19,12 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
     // One rank complains about parameters, the others do not get to see them.
     job.share(|| {
         spec.check_numbers()?;
-        target = Some(Target::create(output)?);
+        target = Some(job.create_target(output)?);
         Ok(Vec::new())
     })?;
+    let job = &job.within_memory("give more, or generate fewer --topics", || Ok(forecast(job, spec)))?;
     let plan = job.account.compute(|| spec.clone().check())?;
+    job.begin(|| Ok(provenance::of("generate", json!(spec), &[])))?;
     let create = |target| CorpusWriter::create(target, &plan.terms(), Values::Counts, true);
     let mut writer = target.map(create).transpose()?;
     let progress = job.progress.task("generate", Unit::Documents, Some(spec.documents));
@@ -47,6 +49,22 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
     )?;
     let finish = |writer: CorpusWriter| job.account.io(|| writer.finish(&provenance::of("generate", json!(spec), &[])));
     writer.map(finish).transpose()
+}
+
+/// What generating takes: tables of terms and topics everywhere, and the chunks on their way, of which each token may be a
+/// nonzero.
+fn forecast(job: &Job, spec: &GenerateSpec) -> Forecast {
+    let (documents, tokens) = spec.chunk_sizes();
+    let (chunk, workers) = (8 * (documents + tokens), job.workers() as u64);
+    let (terms, topics) = (u64::from(spec.terms), u64::from(spec.topics));
+    let tables = 32 * terms + 40 * topics * (terms / 20).clamp(5, 1000);
+    let names = 256 * documents;
+    let dispatcher = Need::fixed(FILES)
+        .with("tables", tables)
+        .with("dictionary", 160 * terms)
+        .with("results", memory::waiting(workers, chunk) + chunk + names);
+    // Vectors that grow may be twice as large as what is in them; then encoded, and encoded with the topics.
+    Forecast { dispatcher, worker: Need::fixed(0).with("tables", tables).with("a chunk at hand", 5 * chunk) }
 }
 
 /// A chunk before it is generated: there is nothing to it but its number.

@@ -1,4 +1,4 @@
-//! A MatrixMarket file becomes a corpus.
+//! A file with an entry of the matrix per line becomes a corpus: MatrixMarket, or a UCI bag of words.
 //!
 //! The file is cut into pieces of whole lines. Workers parse them and put the entries together to rows; the dispatcher joins
 //! the rows that pieces have cut in two and writes the documents. Which values a corpus holds (counts or weights) and how
@@ -6,11 +6,12 @@
 //! at, and in the rare file that turns out to be different further on, all ranks begin again.
 //!
 //! Cost: the file is read once, 8 bytes an entry travel to the dispatcher, 16 where entries are not sorted. Memory: a few
-//! pieces per worker; for entries that are not sorted by document 16 bytes each on the dispatcher.
+//! pieces per worker; entries that are not sorted by document, 16 bytes each on the dispatcher, go to a file where
+//! `--memory` does not hold them.
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
@@ -21,17 +22,29 @@ use crate::corpus::name_list::NameList;
 use crate::corpus::piece_rows::{Digest, PieceRows};
 use crate::corpus::term_list;
 use crate::corpus::text::TextPlan;
+use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, Parcel, Source};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
 use crate::store::provenance::{self, Input};
 
+/// How a file of entries begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatrixFormat {
+    /// With the banner of MatrixMarket.
+    MatrixMarket,
+    /// With the three numbers of a UCI bag of words.
+    Uci,
+}
+
 /// What to import.
 #[derive(Debug, Clone)]
 pub struct ImportSpec {
-    /// The MatrixMarket file, plain or compressed.
+    /// The file, plain or compressed.
     pub matrix: PathBuf,
+    /// What kind of file it is.
+    pub format: MatrixFormat,
     /// What its rows are.
     pub rows: Rows,
     /// Terms of the columns; without it they are called term0, term1, ...
@@ -62,17 +75,23 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     let mut inputs = None;
     let matrix = job.share(|| {
         let opened = Inputs::open(job, spec, target)?;
+        job.begin(|| Ok(how(spec, &opened.checksums)))?;
         let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
         inputs = Some(opened);
         Ok(bytes)
     })?;
+    if !job.is_dispatcher() {
+        job.begin(|| Ok(Value::Null))?;
+    }
     let matrix: Matrix =
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
-    // Each piece is parsed once: none is kept.
-    let job = &Job { memory: 0, ..*job };
     loop {
+        let job = &job.within_memory("give more", || Ok(forecast(job, inputs.as_ref(), &matrix)))?;
+        let memory = job.memory;
+        // Each piece is parsed once: none is kept.
+        let job = &Job { memory: 0, ..*job };
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?.enduring();
-        let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec)).transpose()?;
+        let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec, memory)).transpose()?;
         dataset.map(
             |_, lines: &Lines| Ok(Digest::of(parse_lines(&lines.0, &matrix.header)).encode()),
             |_, digest| assembly.as_mut().map_or(Ok(()), |assembly| assembly.take(Digest::decode(&digest)?)),
@@ -82,7 +101,7 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             if let (Some(assembly), Some(inputs)) = (assembly, &mut inputs) {
                 match assembly.restart {
                     Some(assumptions) => inputs.assumptions = assumptions,
-                    None => done = Some(job.account.io(|| assembly.finish(&inputs.checksums))?),
+                    None => done = Some(job.account.io(|| assembly.finish(&how(spec, &inputs.checksums)))?),
                 }
             }
             Ok(vec![u8::from(done.is_none())])
@@ -91,6 +110,31 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             return Ok(done);
         }
     }
+}
+
+/// Bytes a worker takes for a piece of the file, its entries and the rows of them, on their way.
+const PIECE: u64 = 28 << 20;
+/// Bytes the dispatcher takes for a piece and the chunk that is being put together.
+const ASSEMBLY: u64 = 28 << 20;
+
+/// What importing takes: the dictionary, and entries that are not sorted as far as there is memory for them.
+fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
+    let (terms, entries) = (inputs.map_or(0, |inputs| inputs.terms.len() as u64), matrix.header.entries);
+    let unsorted = inputs.is_some_and(|inputs| !inputs.assumptions.sorted);
+    let waiting = memory::waiting(job.workers() as u64, matrix.lines.piece_bytes);
+    let dispatcher = Need::fixed(FILES + ASSEMBLY + if job.distributed() { waiting } else { 0 })
+        .with("dictionary and frequencies", 192 * terms)
+        .keeping(if unsorted { 16 * entries } else { 0 });
+    Forecast { dispatcher, worker: Need::fixed(PIECE) }
+}
+
+/// How a corpus is made, which is all that decides it.
+fn how(spec: &ImportSpec, inputs: &[(&str, Input)]) -> Value {
+    let parameters = match spec.format {
+        MatrixFormat::MatrixMarket => json!({ "format": "mm", "rows": spec.rows }),
+        MatrixFormat::Uci => json!({ "format": "uci" }),
+    };
+    provenance::of("import", parameters, inputs)
 }
 
 /// The files as the dispatcher sees them.
@@ -106,7 +150,10 @@ struct Inputs {
 
 impl Inputs {
     fn open(job: &Job, spec: &ImportSpec, target: Option<Target>) -> Result<Inputs> {
-        let matrix = Matrix::open(&spec.matrix, spec.rows)?;
+        let matrix = match spec.format {
+            MatrixFormat::MatrixMarket => Matrix::open(&spec.matrix, spec.rows)?,
+            MatrixFormat::Uci => Matrix::open_uci(&spec.matrix)?,
+        };
         let terms = match &spec.dictionary {
             Some(path) => term_list::read(path, matrix.header.terms)?,
             None => term_list::invented(matrix.header.terms),
@@ -117,9 +164,9 @@ impl Inputs {
         Ok(Inputs { matrix, terms, assumptions, checksums, target })
     }
 
-    /// Begins to write the corpus, for the first time or anew.
-    fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec) -> Result<Assembly<'j>> {
-        let target = self.target.take().map_or_else(|| Target::create(&spec.output), Ok)?;
+    /// Begins to write the corpus, for the first time or anew. Entries that have to be sorted may take so many bytes.
+    fn start<'j>(&mut self, job: &'j Job, spec: &ImportSpec, memory: u64) -> Result<Assembly<'j>> {
+        let target = self.target.take().map_or_else(|| job.create_target(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
         let values = self.assumptions.values(self.matrix.weighting.as_deref());
         let writer = CorpusWriter::create(target, &self.terms, values, labelled)?;
@@ -131,9 +178,8 @@ impl Inputs {
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
-            rows: spec.rows,
             next_line: self.matrix.first_line(),
-            assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone()),
+            assembler: Assembler::new(&spec.matrix, header, self.assumptions.clone(), memory),
             documents,
             restart: None,
         })
@@ -154,7 +200,6 @@ fn first_impression(matrix: &Matrix) -> Result<Assumptions> {
 struct Assembly<'j> {
     job: &'j Job<'j>,
     path: PathBuf,
-    rows: Rows,
     /// Line the next piece begins on, from 1.
     next_line: u64,
     assembler: Assembler,
@@ -200,14 +245,14 @@ impl Assembly<'_> {
         Ok(step)
     }
 
-    fn finish(mut self, checksums: &[(&str, Input)]) -> Result<CorpusHeader> {
+    fn finish(mut self, provenance: &Value) -> Result<CorpusHeader> {
         let before = self.documents.writer.documents();
         self.assembler.finish(&mut |chunk| self.documents.append(&chunk))?;
         let Documents { writer, ids, labels, progress: _ } = self.documents;
         self.job.account.count(|counters| counters.documents += writer.documents() - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
+        writer.finish(provenance)
     }
 }
 

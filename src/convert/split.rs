@@ -12,6 +12,7 @@ use crate::corpus::chunk::{ChunkSpan, CsrChunk};
 use crate::corpus::container::{CorpusHeader, CorpusReader, CorpusWriter, WEIGHTING};
 use crate::corpus::split::assignment;
 use crate::dispatch::Job;
+use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
@@ -38,17 +39,19 @@ pub struct SplitSpec {
 
 /// Splits a corpus; the headers of the part to learn from and of the part to test with are returned on the dispatcher.
 pub fn split(job: &Job, spec: &SplitSpec) -> Result<Option<[CorpusHeader; 2]>> {
-    if !job.is_dispatcher() {
-        return Ok(None);
-    }
-    if same_file(&spec.train_out, &spec.test_out) {
-        return Err(Error::usage("--train-out and --test-out name the same file"));
-    }
-    for output in [&spec.train_out, &spec.test_out] {
-        refuse_inputs_as_output([spec.corpus.as_path()], output)?;
-    }
-    let targets = [Target::create(&spec.train_out)?, Target::create(&spec.test_out)?];
-    let reader = job.account.io(|| CorpusReader::open(&spec.corpus))?;
+    let mut opened = None;
+    job.within_memory("give more", || {
+        if same_file(&spec.train_out, &spec.test_out) {
+            return Err(Error::usage("--train-out and --test-out name the same file"));
+        }
+        for output in [&spec.train_out, &spec.test_out] {
+            refuse_inputs_as_output([spec.corpus.as_path()], output)?;
+        }
+        let targets = [Target::create(&spec.train_out)?, Target::create(&spec.test_out)?];
+        let (reader, _) = opened.insert((job.account.io(|| CorpusReader::open(&spec.corpus))?, targets));
+        Ok(forecast(reader))
+    })?;
+    let Some((reader, targets)) = opened else { return Ok(None) };
     let header = reader.header();
     let classes = classes(&reader)?;
     let test = job.account.compute(|| assignment(classes.as_deref(), header.documents, spec.test, spec.seed))?;
@@ -79,6 +82,17 @@ pub fn split(job: &Job, spec: &SplitSpec) -> Result<Option<[CorpusHeader; 2]>> {
     };
     let [train, test] = writers;
     Ok(Some([finish(train, "train")?, finish(test, "test")?]))
+}
+
+/// What splitting takes on the dispatcher, which does it alone.
+fn forecast(reader: &CorpusReader) -> Forecast {
+    let sizes = Sizes::of(reader, 1);
+    let dispatcher = sizes
+        .dispatcher()
+        .with("who goes where", 52 * sizes.documents)
+        .with("dictionary and frequencies", 2 * sizes.dictionary() + 64 * sizes.terms)
+        .with("a chunk at hand", 3 * sizes.chunk() + 2 * sizes.names());
+    Forecast { dispatcher: dispatcher.and(Need::fixed(FILES)), worker: Need::default() }
 }
 
 /// A class number for each document, by its label; labels are numbered as they come.

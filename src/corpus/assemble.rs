@@ -1,10 +1,11 @@
 //! Entries of a matrix, as a file lists them, put together to documents.
 //!
-//! Files sorted by document, as nearly all are, pass through in bounded memory. In any other order all entries are kept
-//! (16 bytes each) and sorted at the end.
+//! Files sorted by document, as nearly all are, pass through as they come. In any other order all entries (16 bytes each)
+//! are collected and sorted first, in a file where they do not fit into memory.
 
 use crate::corpus::chunk::{CsrChunk, MAX_CHUNK_DOCUMENTS};
 use crate::corpus::container::{MAX_COUNT, Values};
+use crate::corpus::entry_sorter::EntrySorter;
 use crate::corpus::matrix_market::{Entry, Header};
 use crate::corpus::piece_rows::PieceRows;
 use crate::error::{Error, Result};
@@ -65,15 +66,16 @@ pub struct Assembler {
     document: u32,
     chunk: CsrChunk,
     /// All nonzero entries of a file that is not sorted.
-    kept: Vec<Entry>,
+    kept: EntrySorter,
 }
 
 impl Assembler {
-    /// For the file `path` with this header.
-    pub fn new(path: &Path, header: Header, assumptions: Assumptions) -> Self {
+    /// For the file `path` with this header; entries that have to be sorted may take so many bytes of memory.
+    pub fn new(path: &Path, header: Header, assumptions: Assumptions, memory: u64) -> Self {
         let chunk = CsrChunk { terms: header.terms, indptr: vec![0], ..CsrChunk::default() };
         let path = path.to_path_buf();
-        Assembler { path, header, assumptions, entries: 0, row: Vec::new(), document: 0, chunk, kept: Vec::new() }
+        let kept = EntrySorter::within(memory);
+        Assembler { path, header, assumptions, entries: 0, row: Vec::new(), document: 0, chunk, kept }
     }
 
     fn refuse<T>(&self, line: u32, what: String) -> Result<T> {
@@ -101,7 +103,7 @@ impl Assembler {
                 }
             }
             if !self.assumptions.sorted {
-                self.kept.push(*entry);
+                self.kept.push(*entry)?;
             } else if entry.document < self.document {
                 return Ok(Step::Restart(Assumptions { sorted: false, ..self.assumptions.clone() }));
             } else {
@@ -156,11 +158,8 @@ impl Assembler {
                 self.header.entries
             )));
         }
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.sort_unstable_by_key(|entry| (entry.document, entry.term, entry.line));
-        for entry in kept {
-            self.place(entry, sink)?;
-        }
+        let kept = std::mem::replace(&mut self.kept, EntrySorter::within(0));
+        kept.finish(&mut |entry| self.place(entry, sink))?;
         while self.document < self.header.documents {
             self.close_document(sink)?;
         }
@@ -223,7 +222,7 @@ mod tests {
         let mut assumptions = Assumptions::default();
         'again: loop {
             let mut chunks = Vec::new();
-            let mut assembler = Assembler::new(Path::new("m.mm"), header, assumptions.clone());
+            let mut assembler = Assembler::new(Path::new("m.mm"), header, assumptions.clone(), 1 << 20);
             for batch in entries.chunks(step) {
                 let mut sink = |chunk| {
                     chunks.push(chunk);

@@ -6,9 +6,9 @@
 //! same tokens, numbers of the terms included.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 
 use crate::corpus::bag::{BagPiece, NO_TERM};
+use crate::corpus::term_filter::TermFilter;
 use crate::corpus::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
 
@@ -24,9 +24,12 @@ pub struct TermStatistics {
 }
 
 impl TermStatistics {
-    const NONE: Self = TermStatistics { document_frequency: 0, collection_frequency: 0, first: (u64::MAX, u32::MAX) };
+    /// Of a term that was not met.
+    pub(super) const NONE: Self =
+        TermStatistics { document_frequency: 0, collection_frequency: 0, first: (u64::MAX, u32::MAX) };
 
-    fn add(&mut self, other: &Self) {
+    /// Adds what was found elsewhere.
+    pub(super) fn add(&mut self, other: &Self) {
         self.document_frequency += other.document_frequency;
         self.collection_frequency += other.collection_frequency;
         self.first = self.first.min(other.first);
@@ -79,7 +82,7 @@ impl TermCounts {
 }
 
 /// The first eight bytes of a term, in an order that agrees with that of the terms.
-fn leading(term: &str) -> u64 {
+pub(super) fn leading(term: &str) -> u64 {
     let mut bytes = [0; 8];
     let length = term.len().min(8);
     bytes[..length].copy_from_slice(&term.as_bytes()[..length]);
@@ -112,13 +115,31 @@ impl TermTable {
         (0..self.len()).map(|at| (self.term(at), &self.statistics[at]))
     }
 
-    fn term(&self, at: usize) -> &str {
+    /// The term at a place.
+    pub(super) fn term(&self, at: usize) -> &str {
         let begin = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.arena[begin as usize..self.ends[at] as usize]
     }
 
+    /// What is known of the term at a place.
+    pub(super) fn statistics(&self, at: usize) -> &TermStatistics {
+        &self.statistics[at]
+    }
+
+    /// Leaves no term, and the room for as many.
+    pub(super) fn clear(&mut self) {
+        self.arena.clear();
+        self.ends.clear();
+        self.statistics.clear();
+    }
+
+    /// Bytes of [`TermTable::encode`].
+    pub fn encoded_bytes(&self) -> u64 {
+        (8 + self.len() * Self::RECORD_BYTES + self.arena.len()) as u64
+    }
+
     /// Appends a term that comes after all others.
-    fn push(&mut self, term: &str, statistics: TermStatistics) {
+    pub(super) fn push(&mut self, term: &str, statistics: TermStatistics) {
         self.arena.push_str(term);
         self.ends.push(self.arena.len() as u64);
         self.statistics.push(statistics);
@@ -212,74 +233,14 @@ impl TermTable {
         if ascending { Ok(table) } else { Err(broken()) }
     }
 
-    /// The dictionary of the corpus: the terms that pass, numbered as gensim numbers them, by the first document that
-    /// holds them and within one by code points. The most frequent go first, then the others are judged. `documents` is the size of the corpus, empty documents included.
+    /// The dictionary of the corpus: see [`TermFilter`]. `documents` is the size of the corpus, empty documents included.
     ///
     /// # Errors
-    /// No term passes; the message says how many each rule took and what to change.
+    /// Those of [`TermFilter::finish`].
     pub fn filter(&self, rules: &FilterSpec, documents: u64) -> Result<Dictionary> {
-        rules.check()?;
-        // Truncated as gensim does it: int(no_above * num_docs).
-        let most = (rules.no_above * documents as f64) as u64;
-        // Original numbers first: ties at a cut go to the lower one. Terms are sorted already, so that a stable sort by
-        // document leaves them by code points within each.
-        let mut kept = (0..self.len()).collect::<Vec<_>>();
-        let frequency = |at: usize| self.statistics[at].document_frequency;
-        let keep_tokens = rules.keep_tokens.iter().map(String::as_str).collect::<HashSet<_>>();
-        let is_safe = |at: usize| !keep_tokens.is_empty() && keep_tokens.contains(self.term(at));
-        let passes = |at: usize| (rules.no_below..=most).contains(&frequency(at)) || is_safe(at);
-        if rules.remove_most_frequent > 0 {
-            kept.sort_by_key(|&at| self.statistics[at].first);
-            kept.sort_by_key(|&at| std::cmp::Reverse(frequency(at)));
-            kept.drain(..rules.remove_most_frequent.min(kept.len()));
-            kept.sort_unstable();
-        }
-        kept.retain(|&at| passes(at));
-        kept.sort_by_key(|&at| self.statistics[at].first);
-        if let Some(keep_n) = rules.keep_n
-            && keep_n < kept.len()
-        {
-            let mut by_frequency = kept.clone();
-            by_frequency.sort_by_key(|&at| std::cmp::Reverse((is_safe(at), frequency(at))));
-            // Where there are more words to be kept than places for terms, they stay nevertheless.
-            let safe = by_frequency.iter().take_while(|&&at| is_safe(at)).count();
-            let stays = by_frequency[..keep_n.max(safe)].iter().copied().collect::<HashSet<_>>();
-            kept.retain(|at| stays.contains(at));
-        }
-        if kept.is_empty() {
-            return Err(self.nothing_left(rules, most, documents));
-        }
-        if kept.len() >= NO_TERM as usize {
-            return Err(Error::failed(format!("{} terms are too many: give --keep-n", kept.len())));
-        }
-        Ok(Dictionary {
-            terms: kept.iter().map(|&at| self.term(at).to_owned()).collect(),
-            document_frequency: kept.iter().map(|&at| frequency(at)).collect(),
-            collection_frequency: kept.iter().map(|&at| self.statistics[at].collection_frequency).collect(),
-        })
-    }
-
-    fn nothing_left(&self, rules: &FilterSpec, most: u64, documents: u64) -> Error {
-        if self.is_empty() {
-            return Error::failed(format!(
-                "no tokens in {documents} documents: is this the right text field, and the token pattern right?"
-            ));
-        }
-        if rules.remove_most_frequent >= self.len() {
-            return Error::failed(format!(
-                "no term is left of {}: lower --remove-most-frequent {}",
-                self.len(),
-                rules.remove_most_frequent
-            ));
-        }
-        let rare = self.statistics.iter().filter(|s| s.document_frequency < rules.no_below).count();
-        let frequent = self.statistics.iter().filter(|s| s.document_frequency > most).count();
-        Error::failed(format!(
-            "no term is left of {}: {rare} are in fewer than {} documents, {frequent} in more than {most} of {documents}: \
-             lower --no-below or raise --no-above",
-            self.len(),
-            rules.no_below
-        ))
+        let mut filter = TermFilter::new(rules, documents)?;
+        self.iter().for_each(|(term, statistics)| filter.push(term, *statistics));
+        Ok(filter.finish()?.0)
     }
 }
 

@@ -105,13 +105,23 @@ impl GenerateSpec {
         Ok(())
     }
 
+    fn documents_per_chunk(&self) -> u64 {
+        ((CHUNK_TOKENS / self.mean_length) as u64).clamp(1, MAX_CHUNK_DOCUMENTS)
+    }
+
+    /// Documents of a chunk, and its tokens on average.
+    pub fn chunk_sizes(&self) -> (u64, u64) {
+        let documents = self.documents_per_chunk().min(self.documents);
+        (documents, (documents as f64 * self.mean_length) as u64)
+    }
+
     /// Checks the numbers and prepares the tables.
     pub fn check(self) -> Result<GeneratePlan> {
         self.check_numbers()?;
         let weight = |rank: u32| 1.0 / (f64::from(rank) + 2.7);
         let base = Alias::new((0..self.terms).map(weight));
         let topics = (0..self.topics).map(|topic| Topic::new(&self, topic, weight)).collect();
-        let documents_per_chunk = ((CHUNK_TOKENS / self.mean_length) as u64).clamp(1, MAX_CHUNK_DOCUMENTS);
+        let documents_per_chunk = self.documents_per_chunk();
         Ok(GeneratePlan { spec: self, documents_per_chunk, base, topics })
     }
 }

@@ -128,6 +128,37 @@ impl Matrix {
         }
     }
 
+    /// Reads the header of a bag of words as the UCI repository has them (`docword.*.txt`): the numbers of documents, terms
+    /// and entries on a line each; below it a line `DOCUMENT TERM COUNT` for each entry, counted from 1, which is how
+    /// MatrixMarket has them.
+    ///
+    /// Errors: those of [`TextSpec::check`]; lines that are not these numbers.
+    pub fn open_uci(path: &Path) -> Result<Matrix> {
+        let spec = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![path.to_path_buf()]) };
+        let mut lines = spec.check()?;
+        let file = &mut lines.files[0];
+        let mut reader = BufReader::new(file.compression.open(path)?);
+        std::io::copy(&mut (&mut reader).take(file.data_offset), &mut std::io::sink()).at(path)?;
+        let mut numbers = Vec::new();
+        let refuse = |number: u64, what: &str| Err(Error::failed(format!("{}:{number}: {what}", path.display())));
+        for what in ["documents", "terms", "entries"] {
+            let mut line = Vec::new();
+            let number = file.data_line;
+            let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).at(path)?;
+            file.data_offset += read as u64;
+            file.data_line += 1;
+            match std::str::from_utf8(&line).map(str::trim) {
+                Ok(word) if word.parse::<u64>().is_ok() => numbers.push(word.to_owned()),
+                _ => return refuse(number, &format!("expected the number of {what}, as a UCI bag of words begins")),
+            }
+        }
+        let words: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        match sizes(Field::Integer, Rows::Documents, &words) {
+            Ok(header) => Ok(Matrix { header, weighting: None, lines }),
+            Err(what) => refuse(file.data_line - 1, &what),
+        }
+    }
+
     /// The file, as it was named.
     pub fn path(&self) -> &Path {
         &self.lines.files[0].path

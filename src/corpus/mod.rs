@@ -2,7 +2,8 @@
 //!
 //! From raw text to chunks: [`text`] checks the inputs, [`cutter`] cuts them into pieces that end on record boundaries,
 //! [`readers`] find the documents of a piece, [`tokenizer`] their tokens, [`vocabulary`] numbers the tokens, [`bag`]
-//! counts them, and [`dictionary`] decides over the whole corpus which terms stay.
+//! counts them, [`dictionary`] holds their statistics, in [`term_runs`] where they do not fit into memory, and [`term_filter`]
+//! decides over the whole corpus which terms stay.
 
 pub mod assemble;
 pub mod bag;
@@ -12,6 +13,7 @@ pub mod container;
 pub mod cutter;
 pub mod dictionary;
 pub mod dictionary_file;
+pub mod entry_sorter;
 pub mod folder;
 pub mod generate;
 pub mod kinship;
@@ -23,9 +25,13 @@ pub mod piece_rows;
 pub mod readers;
 pub mod records;
 pub mod reread;
+pub mod row_lines;
+pub mod row_writers;
 pub mod split;
 pub mod stop_words;
+pub mod term_filter;
 pub mod term_list;
+pub mod term_runs;
 pub mod text;
 pub mod tokenizer;
 pub mod vocabulary;

@@ -37,6 +37,12 @@ pub enum InputFormat {
     Tsv,
     /// A folder: a document per file.
     Dir,
+    /// Mallet's: a line per document with its id, its label and its text. For `import`.
+    #[value(skip)]
+    Mallet,
+    /// That of GibbsLDA++: a line with the number of documents, then a document per line. For `import`.
+    #[value(skip)]
+    Low,
 }
 
 /// Names of the fields of a document that is a file: its path within the folder, and the first folder on it.
@@ -60,7 +66,7 @@ impl InputFormat {
         match self {
             InputFormat::Csv => Some(b','),
             InputFormat::Tsv => Some(b'\t'),
-            InputFormat::Lines | InputFormat::Jsonl | InputFormat::Dir => None,
+            _ => None,
         }
     }
 
@@ -72,6 +78,8 @@ impl InputFormat {
             InputFormat::Csv => "csv",
             InputFormat::Tsv => "tsv",
             InputFormat::Dir => "dir",
+            InputFormat::Mallet => "mallet",
+            InputFormat::Low => "low",
         }
     }
 }
@@ -273,6 +281,8 @@ pub struct TextFile {
     pub data_line: u64,
     /// Columns of a CSV or TSV.
     pub columns: Option<Columns>,
+    /// Number of its documents, where it begins with that.
+    pub announced: Option<u64>,
     /// [`fingerprint`] of the file, [`Listing::digest`] of the folder.
     pub fingerprint: [u8; 32],
     /// What is in the folder.
@@ -317,6 +327,7 @@ impl TextFile {
             data_offset: 0,
             data_line: 1,
             columns: None,
+            announced: None,
             fingerprint: fingerprint(path)?,
             listed: Listed::default(),
         };
@@ -334,8 +345,26 @@ impl TextFile {
         }
         if let Some(delimiter) = format.delimiter() {
             file.read_header(&mut stream, buffer, delimiter, fields, invalid_utf8)?;
+        } else if format == InputFormat::Low {
+            file.read_announcement(&mut stream, buffer)?;
         }
         Ok(file)
+    }
+
+    /// Reads the first line as the number of documents; they begin below it.
+    fn read_announcement(&mut self, stream: &mut dyn Read, mut buffer: Vec<u8>) -> Result<()> {
+        // No number that a file can hold as many lines of is longer.
+        read_more(stream, &mut buffer, 64, self)?;
+        let line = memchr::memchr(b'\n', &buffer).map(|end| &buffer[..end]);
+        let number = line.and_then(|line| std::str::from_utf8(line).ok()).and_then(|line| line.trim().parse().ok());
+        let (Some(line), Some(number)) = (line, number) else {
+            let what = "expected the number of documents in the first line, as files of GibbsLDA++ have it";
+            return Err(Error::failed(format!("{}:1: {what}", self.path.display())));
+        };
+        self.data_offset += line.len() as u64 + 1;
+        self.data_line += 1;
+        self.announced = Some(number);
+        Ok(())
     }
 
     fn look_at_folder(path: &Path, labelled: bool) -> Result<Self> {
@@ -360,6 +389,7 @@ impl TextFile {
             data_offset: 0,
             data_line: 1,
             columns: None,
+            announced: None,
             fingerprint: listing.digest()?,
             listed: listing.into(),
         })

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{Parcel, Source};
 use super::job::Job;
+use super::memory::Sizes;
+use crate::comm::Route;
 use crate::corpus::chunk::{CsrChunk, Footprint};
 use crate::corpus::container::{CorpusHeader, CorpusReader, Values};
 use crate::error::{Error, Result};
@@ -68,6 +70,13 @@ impl Corpus {
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What forecasts of memory are made from. Collective; what the dispatcher gets is right, chunks are not known elsewhere.
+    pub fn sizes(&self, job: &Job) -> Result<Sizes> {
+        let blind = job.wait(job.comm.sum(Route::World, vec![i64::from(job.works() && self.reader.is_none())]))?;
+        let sizes = self.reader.as_ref().map(|reader| Sizes::of(reader, job.workers() as u64));
+        Ok(Sizes { sent: blind != [0], ..sizes.unwrap_or_default() })
     }
 
     /// The file; there is always one on the dispatcher.

@@ -63,6 +63,8 @@ pub struct Dataset<'j, 'c, S: Source> {
     /// Worker: chunks kept in memory, and their bytes.
     kept: RefCell<HashMap<u64, Rc<S::Item>>>,
     kept_bytes: Cell<u64>,
+    /// Worker: nothing more is kept.
+    full: Cell<bool>,
 }
 
 impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
@@ -82,6 +84,7 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             listed: Cell::new(false),
             kept: RefCell::default(),
             kept_bytes: Cell::new(0),
+            full: Cell::new(false),
         })
     }
 
@@ -181,12 +184,27 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
 
     fn keep(&self, number: u64, item: Rc<S::Item>) -> bool {
         let bytes = self.kept_bytes.get() + item.bytes();
-        let fits = bytes <= self.job.memory;
+        let fits = !self.full.get() && bytes <= self.job.memory;
         if fits {
             self.kept_bytes.set(bytes);
             self.kept.borrow_mut().insert(number, item);
         }
         fits
+    }
+
+    /// Worker, in a fold: lets go of all chunks and keeps no others. To be followed by [`tell_dropped`](Self::tell_dropped).
+    pub fn drop_kept(&self) {
+        self.full.set(true);
+        self.kept_bytes.set(0);
+        self.kept.borrow_mut().clear();
+    }
+
+    /// Tells the dispatcher which workers have dropped their chunks. Collective, after a fold and before the next pass.
+    pub fn tell_dropped(&self) -> Result<()> {
+        let said = self.job.wait(self.job.comm.gather(Route::World, vec![u8::from(self.full.get())]))?;
+        let dropped = |worker: usize| said.get(worker + 1).is_some_and(|said| *said == [1]);
+        self.table.borrow_mut().entries.iter_mut().for_each(|entry| entry.kept &= !dropped(entry.owner));
+        Ok(())
     }
 
     /// Serial run: the chunk of a parcel, kept while the memory lasts.

@@ -17,10 +17,15 @@ pub(super) const AHEAD: usize = 2;
 pub(super) trait Tasks {
     /// The next task for this worker, or none at present.
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>>;
+    /// Whether there is room for the next answer of this worker; it is asked for then.
+    fn accepts(&mut self, _worker: usize) -> bool {
+        true
+    }
     /// An answer of this worker; answers of one worker come in the order of its tasks.
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()>;
-    /// This worker has died: what it was given and has not answered is to be given to others.
-    fn lost(&mut self, worker: usize);
+    /// This worker has died: what it was given and has not answered is to be given to others. `asked`: an answer of it had
+    /// been asked for.
+    fn lost(&mut self, worker: usize, asked: bool);
     /// Everything has been answered.
     fn finished(&self) -> bool;
 }
@@ -30,6 +35,8 @@ pub(super) trait Tasks {
 struct Dealings<'a> {
     sends: VecDeque<Started<'a, ()>>,
     answer: Option<Started<'a, Vec<u8>>>,
+    /// There was room for the next answer.
+    asked: bool,
     /// Tasks without an answer.
     open: usize,
     dead: bool,
@@ -51,8 +58,9 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks, mends: bool) -> Result<
                 Ok(progress) => moved |= progress,
                 // One that lives has gone back to wait for an order: it died for everybody before this began.
                 Err(Error::Lost) if mends && comm.is_lost(worker + 1) => {
+                    let asked = workers[worker].asked;
                     workers[worker] = Dealings { dead: true, ..Dealings::default() };
-                    tasks.lost(worker);
+                    tasks.lost(worker, asked);
                     moved = true;
                 }
                 Err(error) => return Err(error),
@@ -88,10 +96,12 @@ fn deal<'a>(job: &Job<'a>, worker: usize, dealings: &mut Dealings<'a>, tasks: &m
         dealings.open += 1;
         moved = true;
     }
-    if dealings.open > 0 {
+    if dealings.open > 0 && (dealings.asked || tasks.accepts(worker)) {
+        dealings.asked = true;
         let answer = dealings.answer.get_or_insert_with(|| Started::new(comm.receive(worker + 1, Tag::Answer)));
         if answer.test() {
             let answer = dealings.answer.take().map_or(Err(Error::Aborted), |answer| job.finish(answer))?;
+            dealings.asked = false;
             tasks.answer(worker, answer)?;
             dealings.open -= 1;
             moved = true;
@@ -187,7 +197,7 @@ impl Tasks for LongestFirst {
         Ok(())
     }
 
-    fn lost(&mut self, worker: usize) {
+    fn lost(&mut self, worker: usize, _: bool) {
         while let Some(at) = self.given[worker].pop_back() {
             self.order.push_front(at);
         }

@@ -20,7 +20,7 @@ use crate::comm::{Route, Started};
 use crate::error::{Error, Result};
 
 /// Bytes of chunks sent to one worker in one round (at least one chunk).
-const ROUND_BYTES: u64 = 8 << 20;
+pub(super) const ROUND_BYTES: u64 = 8 << 20;
 /// Most chunks of a stream a worker gets in one round when it is faster than the others.
 const MOST: f64 = 4.0;
 

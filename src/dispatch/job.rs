@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use super::checkpoint::Checkpoint;
 use crate::comm::{Comm, Pending, Route, Started};
 use crate::error::{At, Result};
 use crate::report::account::Account;
@@ -16,14 +19,19 @@ pub struct Job<'a> {
     pub comm: &'a dyn Comm,
     /// Threads of this rank.
     pub pool: &'a rayon::ThreadPool,
-    /// Bytes of the corpus this rank may keep in memory between passes.
+    /// Bytes this rank may take beside what the program itself takes: see [`memory`](super::memory). After
+    /// [`within_memory`](Job::within_memory), bytes of the corpus that it may keep between passes.
     pub memory: u64,
+    /// The memory was given by the user: what cannot be done within it is refused.
+    pub strict: bool,
     /// Send the corpus to the workers even where they could read the file themselves.
     pub scatter: bool,
     /// What this rank has done so far.
     pub account: &'a Account,
     /// What people see of it while it runs.
     pub progress: Progress,
+    /// Where it saves what it has worked out, if it does.
+    pub checkpoint: Option<&'a Checkpoint>,
 }
 
 impl Job<'_> {
@@ -52,7 +60,7 @@ impl Job<'_> {
     pub fn target(&self, path: &Path) -> Result<Option<Target>> {
         let mut target = None;
         let temporary = self.share(|| {
-            let created = target.insert(Target::create(path)?);
+            let created = target.insert(self.create_target(path)?);
             Ok(std::path::absolute(created.temporary()).at(path)?.into_os_string().into_vec())
         })?;
         if !self.is_dispatcher() {
@@ -65,6 +73,21 @@ impl Job<'_> {
             }
         }
         Ok(target)
+    }
+
+    /// Makes sure on the dispatcher that a file can be written. The next run removes what a killed one leaves of it.
+    pub fn create_target(&self, path: &Path) -> Result<Target> {
+        let target = Target::create(path)?;
+        if let Some(checkpoint) = self.checkpoint {
+            checkpoint.note_unfinished(std::path::absolute(target.temporary()).at(path)?)?;
+        }
+        Ok(target)
+    }
+
+    /// Tells the checkpoints, if any are made, what decides the result of the job: `identity` runs on the dispatcher only.
+    /// What comes after it can be gone on with.
+    pub fn begin(&self, identity: impl FnOnce() -> Result<Value>) -> Result<()> {
+        self.checkpoint.map_or(Ok(()), |checkpoint| checkpoint.begin(self, identity))
     }
 
     /// Starts an operation and waits for it.

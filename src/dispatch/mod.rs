@@ -6,17 +6,21 @@
 //! ([`table`]); nothing else knows who has which chunk, so a chunk can be handed to somebody else at any time: a fold
 //! keeps the partial of a worker untouched until its sum has arrived.
 
+mod checkpoint;
 mod container;
 mod dataset;
 mod farm;
 mod fold;
 mod job;
 mod map;
+pub mod memory;
 mod mend;
 mod merge;
 mod message;
 mod table;
 
+pub use crate::store::checkpoint::Record;
+pub use checkpoint::{Checkpoint, CheckpointSpec, Decision, Stage, ask_to_stop, once};
 pub use container::{Corpus, Documents};
 pub use dataset::{Dataset, Parcel, Source};
 pub use farm::farm;

@@ -9,6 +9,7 @@
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
+use crate::lsi::memory;
 use crate::lsi::operator::Operator;
 use crate::lsi::spread::deal_out;
 use crate::lsi::transform;
@@ -60,7 +61,10 @@ pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus) -> Result<Evaluation> 
         }
         Ok(bytemuck::cast_slice(&loaded.insert(found).singular_values).to_vec())
     })?;
+    let sizes = corpus.sizes(job)?;
     let singular_values: Vec<f64> = bytemuck::pod_collect_to_vec(&values);
+    let topics = singular_values.len();
+    let job = &job.within_memory("give more, or use more ranks", || Ok(memory::evaluating(&sizes, topics)))?;
     drop(phase);
 
     let phase = job.account.enter_phase("read");

@@ -13,6 +13,8 @@
 //! the product and three small sums; memory terms c x 4 bytes over all workers.
 //! References: Golub and Underwood 1977; Musco and Musco, NIPS 2015 (why blocks need so few rounds).
 
+mod snapshot;
+
 use ndarray::{Array1, Array2, s};
 
 use crate::comm::Route;
@@ -26,6 +28,7 @@ use super::operator::Operator;
 use super::orthogonal::orthonormalise;
 use super::panel::{Basis, Panel};
 use super::params::LsiPlan;
+use snapshot::Keeper;
 
 /// The answer of the iteration, spread over the workers.
 pub struct Decomposition {
@@ -81,9 +84,12 @@ impl Status {
 pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> Result<Decomposition> {
     let job = operator.job();
     let task = job.is_dispatcher().then(|| job.progress.task("lsi", Unit::Tasks, None));
-    let mut worker = job.works().then(|| Worker::new(operator, plan, start)).transpose()?;
     let width = plan.block.next_multiple_of(LANES);
-    let mut rounds = 0;
+    let (mut keeper, reached) = Keeper::open(job, operator, plan)?;
+    let (mut worker, mut rounds) = match reached {
+        Some(reached) => reached,
+        None => (job.works().then(|| Worker::new(operator, plan, start)).transpose()?, 0),
+    };
     loop {
         let status = match &mut worker {
             Some(worker) => worker.round(operator, plan)?,
@@ -113,6 +119,9 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> R
             };
             return Ok(Decomposition { vectors, singular_values, topics, rounds, residual });
         }
+        if let Some(keeper) = &mut keeper {
+            keeper.after_round(operator, worker.as_ref())?;
+        }
     }
 }
 
@@ -131,6 +140,8 @@ struct Worker {
     fresh: u64,
     /// The next product overlaps with the columns before this one only by rounding.
     recent: usize,
+    /// How often the basis was compressed.
+    restarts: u64,
     /// Squared length of the longest product so far.
     longest: f64,
     check: Schedule,
@@ -150,6 +161,7 @@ impl Worker {
             products: 0,
             fresh: 0,
             recent: 0,
+            restarts: 0,
             longest: 0.0,
             check: Schedule::new(plan),
         };
@@ -265,6 +277,7 @@ impl Worker {
                 self.h[[i, i]] = values[i];
             }
             self.check.restarted();
+            self.restarts += 1;
             // The next product overlaps with all of the compressed basis.
             self.recent = 0;
         }

@@ -7,6 +7,8 @@
 //! Cost: one pass over the corpus, 4 terms w bytes a chunk between the workers for a width w.
 //! Memory: a worker holds a chunk, its basis, and 4 terms w log2(chunks) / workers bytes of waiting partials.
 
+mod snapshot;
+
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -14,6 +16,7 @@ use ndarray::Array2;
 
 use crate::comm::{Local, Route, Started, Tag};
 use crate::corpus::chunk::CsrChunk;
+use crate::corpus::container::CorpusHeader;
 use crate::dispatch::{Corpus, Dataset, Documents, Job, Parcel, Source};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
@@ -24,12 +27,15 @@ use crate::store::model::ModelReader;
 
 use super::chunks::Single;
 use super::krylov::decompose;
+use super::memory;
 use super::model::LsiModel;
 use super::operator::{Operator, sum_in_order};
 use super::panel::Panel;
 use super::params::{LsiParams, LsiPlan, OnePassPlan, TOLERANCE};
 use super::partial::{Partial, Tree, merge};
 use super::spread::deal_out;
+use snapshot::Keeper;
+
 use super::train::{Quality, Training, signs, verify};
 use super::transform;
 
@@ -97,6 +103,11 @@ impl Earlier {
 pub fn train(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlier>) -> Result<(Training, LsiModel)> {
     let header = corpus.header();
     let updating = earlier.is_some();
+    let sizes = corpus.sizes(job)?;
+    let topics = earlier.as_ref().map_or(0, Earlier::topics);
+    let forecast =
+        || Ok(memory::one_pass(&sizes, plan, largest_chunk(corpus, plan)?, &plan_alone(plan, header)?, topics));
+    let job = &job.within_memory("give more, use more ranks, or lower -k or --chunk-documents", forecast)?;
     let documents = header.documents + earlier.as_ref().map_or(0, |earlier| earlier.documents);
     let phase = job.account.enter_phase("one pass");
     let (mut total, frobenius_squared) = stream(job, corpus, plan, earlier)?;
@@ -163,7 +174,9 @@ fn stream(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlie
     let faded = |number: u64| plan.decay.powi((chunks - 1 - number) as i32);
     // No chunk is needed twice.
     let job = &Job { memory: 0, ..*job };
-    for first in (0..chunks).step_by(workers as usize) {
+    let mut keeper = Keeper::open(job, &shares, &mut tree, &mut norms)?;
+    let mut first = keeper.as_ref().map_or(0, Keeper::chunks);
+    while first < chunks {
         let wave =
             Wave { corpus, documents: plan.chunk_documents, first, end: chunks.min(first + workers), next: first };
         let end = wave.end;
@@ -182,6 +195,10 @@ fn stream(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlie
         if let Some(progress) = &progress {
             let done = |chunks: u64| header.documents.min(chunks * plan.chunk_documents);
             progress.advance(done(end) - done(first), done(end) - done(first));
+        }
+        first = end;
+        if let Some(keeper) = &mut keeper {
+            keeper.after_wave(job, &shares, end, &tree, &norms)?;
         }
     }
     let mut frobenius_squared = sum_in_order(job, &norms)?;
@@ -209,6 +226,34 @@ fn stream(job: &Job, corpus: &Corpus, plan: &OnePassPlan, earlier: Option<Earlie
     Ok((total, frobenius_squared))
 }
 
+/// Nonzeros of the largest chunk.
+fn largest_chunk(corpus: &Corpus, plan: &OnePassPlan) -> Result<u64> {
+    let (mut largest, mut this) = (0, 0);
+    for (document, nonzeros) in corpus.reader()?.document_lengths().enumerate() {
+        this = if (document as u64).is_multiple_of(plan.chunk_documents) { nonzeros } else { this + nonzeros };
+        largest = this.max(largest);
+    }
+    Ok(largest)
+}
+
+/// How the largest chunk is decomposed.
+fn plan_alone(plan: &OnePassPlan, header: &CorpusHeader) -> Result<LsiPlan> {
+    params_alone(plan, header.documents.min(plan.chunk_documents), header.terms)
+}
+
+/// How a chunk is decomposed by one rank.
+fn params_alone(plan: &OnePassPlan, documents: u64, terms: u32) -> Result<LsiPlan> {
+    let params = LsiParams {
+        topics: plan.width.min(documents as usize).min(terms as usize),
+        tolerance: TOLERANCE,
+        block: Some(plan.block),
+        rounds: Some(ROUNDS),
+        basis: None,
+        seed: plan.seed,
+    };
+    params.check(documents, terms)
+}
+
 /// Left vectors (rows x width) and singular values.
 type Found = (Array2<f32>, Vec<f64>);
 
@@ -219,19 +264,11 @@ fn alone(job: &Job, chunk: &Prepared, plan: &OnePassPlan) -> Result<Found> {
         return Ok((Array2::zeros((terms, 0)), Vec::new()));
     }
     let comm = Local::new();
-    let job = Job { comm: &comm, progress: Progress::of_rank(1, true), ..*job };
+    let job = Job { comm: &comm, progress: Progress::of_rank(1, true), checkpoint: None, ..*job };
     let chunk = Single { job: &job, chunk };
     let operator = Operator::new(&chunk, terms)?;
     let documents = chunk.chunk.documents();
-    let params = LsiParams {
-        topics: plan.width.min(documents).min(terms),
-        tolerance: TOLERANCE,
-        block: Some(plan.block),
-        rounds: Some(ROUNDS),
-        basis: None,
-        seed: plan.seed,
-    };
-    let found = decompose(&operator, &params.check(documents as u64, terms as u32)?, None)?;
+    let found = decompose(&operator, &params_alone(plan, documents as u64, terms as u32)?, None)?;
     Ok((found.vectors, found.singular_values))
 }
 

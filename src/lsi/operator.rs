@@ -156,7 +156,6 @@ impl<'d> Operator<'d> {
     /// One pass in f64 with the given vectors (this worker's rows of terms x columns, f32 as they are saved), so that
     /// what is computed from it is exact to f64 rounding. Collective; goes in strips of columns to bound the memory.
     pub fn verify(&self, own: ndarray::ArrayView2<f32>, columns: usize) -> Result<Verified> {
-        const STRIP: usize = 64;
         let job = self.job();
         let rows = self.rows().len();
         let mut captured = Vec::with_capacity(columns);
@@ -234,6 +233,8 @@ impl Verified {
     }
 }
 
+/// Columns that are verified at a time.
+pub(super) const STRIP: usize = 64;
 /// Covers columns that are orthonormal only to rounding, in bounds that hold for orthonormal ones.
 const SLACK: f64 = 1.5;
 

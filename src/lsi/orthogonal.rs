@@ -108,6 +108,8 @@ pub fn orthonormalise(
         job.account.compute(|| w.transform(&t));
         b = more.slice(s![.., ..b.nrows()]).dot(&b);
     }
+    // Padding as it is in fresh memory, whatever the sign of its zeros was.
+    w.clear_columns(b.nrows());
     Ok(Factors { c: c.slice(s![.., ..used]).to_owned(), b: b.slice(s![.., ..used]).to_owned(), size })
 }
 

@@ -38,6 +38,23 @@ impl Panel {
         panel
     }
 
+    /// A column of the rows here.
+    pub fn column(&self, column: usize) -> ndarray::ArrayView1<'_, f32> {
+        self.part(&(0..self.rows)).slice_move(s![.., column])
+    }
+
+    /// Replaces a column.
+    pub fn set_column(&mut self, column: usize, values: ndarray::ArrayView1<f32>) {
+        self.part_mut(&(0..self.rows)).column_mut(column).assign(&values);
+    }
+
+    /// Sets all columns from this one on to zero.
+    pub fn clear_columns(&mut self, first: usize) {
+        if first < self.width {
+            self.part_mut(&(0..self.rows)).slice_mut(s![.., first..]).fill(0.0);
+        }
+    }
+
     fn part(&self, range: &std::ops::Range<usize>) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape(
             (range.len(), self.width),
@@ -131,6 +148,14 @@ impl Basis {
 
     fn block(&self, block: usize, rows: usize) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.columns, rows), &self.blocks[block]).expect("columns of a basis")
+    }
+
+    /// Copies some columns to a matrix (rows x columns).
+    pub fn copy_columns(&self, columns: std::ops::Range<usize>, mut to: ArrayViewMut2<f32>) {
+        for (number, range) in rows::blocks(self.rows).enumerate() {
+            let block = self.block(number, range.len());
+            to.slice_mut(s![range, ..]).assign(&block.slice(s![columns.clone(), ..]).t());
+        }
     }
 
     /// Adds Q^T W of the rows here, for the columns of Q from `first` on, to exact sums (columns x width).

@@ -87,7 +87,7 @@ pub struct Tree {
     width: usize,
     decay: f64,
     /// Subtrees, each higher than the next.
-    pending: Vec<(u32, Partial)>,
+    pub(super) pending: Vec<(u32, Partial)>,
 }
 
 impl Tree {

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::linalg::Prepared;
 
 use super::krylov::{Decomposition, decompose};
+use super::memory;
 use super::model::{LsiModel, Origin};
 use super::operator::Operator;
 use super::params::LsiPlan;
@@ -25,10 +26,15 @@ pub struct Training {
     pub residual: f64,
 }
 
+/// What makes do with less memory.
+const REMEDY: &str = "give more, use more ranks, or lower -k, --block or --basis";
+
 /// Trains a model. Collective. Each rank gets the model with its own rows of the left vectors (none on a dispatcher that
 /// does not work), and the dispatcher alone gets the terms: see [`save`].
 pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, LsiModel)> {
     let header = corpus.header();
+    let sizes = corpus.sizes(job)?;
+    let job = &job.within_memory(REMEDY, || Ok(memory::iterating(&sizes, plan)))?;
     let phase = job.account.enter_phase("read");
     let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
     let operator = Operator::new(&dataset, header.terms as usize)?;

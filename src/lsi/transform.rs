@@ -10,6 +10,7 @@ use crate::corpus::kinship::{same_terms, same_values};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
+use crate::lsi::memory;
 use crate::lsi::model::LsiModel;
 use crate::lsi::projection::Projection;
 use crate::report::progress::Unit;
@@ -30,6 +31,10 @@ use std::path::Path;
 /// vectors are to be scaled; those of reading and writing.
 pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target: Option<Target>) -> Result<usize> {
     let phase = job.account.enter_phase("load model");
+    let sizes = corpus.sizes(job)?;
+    let topics = || Ok(ModelReader::open(model, Format::Lsi)?.shape("left_vectors")?.get(1).copied().unwrap_or(0));
+    // Chunks are needed once: none is kept.
+    let job = &Job { memory: 0, ..job.within_memory("give more", || Ok(memory::projecting(&sizes, topics()?)))? };
     let mut input = None;
     let message = job.share(|| {
         let reader = job.account.io(|| ModelReader::open(model, Format::Lsi))?;
@@ -40,6 +45,11 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target:
     let projection = Projection::from_message(&message)?;
     drop((phase, message));
 
+    job.begin(|| {
+        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
+        inputs.extend(input.clone().map(|model| ("model", model)));
+        Ok(provenance::of("transform", json!({ "scaled": scaled }), &inputs))
+    })?;
     let topics = projection.topics();
     let mut output = target.map(|target| Output::create(target, topics)).transpose()?;
     let phase = job.account.enter_phase("project");

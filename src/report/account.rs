@@ -102,6 +102,9 @@ pub struct RankAccount {
     pub started_unix_seconds: f64,
     /// Largest resident memory of the process so far, in bytes; unknown where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// What that was predicted to be at most before the work began, in bytes; none where nothing was predicted.
+    #[serde(default)]
+    pub predicted_memory_bytes: Option<u64>,
     /// What it counted.
     pub counters: Counters,
     /// Its phases in order of first appearance; what lay outside of them comes last, as [`OTHER`].
@@ -139,6 +142,8 @@ pub struct Account {
     host: String,
     started_unix_seconds: f64,
     counters: Cell<Counters>,
+    predicted_memory_bytes: Cell<Option<u64>>,
+    memory_at_start: u64,
     clock: RefCell<Clock>,
 }
 
@@ -151,6 +156,8 @@ impl Account {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             started_unix_seconds: since_1970.as_secs_f64(),
             counters: Cell::default(),
+            predicted_memory_bytes: Cell::default(),
+            memory_at_start: peak_memory_bytes().unwrap_or(0),
             clock: RefCell::new(Clock::start(Moment::now())),
         }
     }
@@ -208,6 +215,16 @@ impl Account {
         self.counters.set(counters);
     }
 
+    /// Notes what the peak of memory is going to be at most; of several predictions the largest counts.
+    pub fn predict_memory(&self, bytes: u64) {
+        self.predicted_memory_bytes.set(self.predicted_memory_bytes.get().max(Some(bytes)));
+    }
+
+    /// Largest resident memory of the process when the account was opened, in bytes: that of the program itself.
+    pub fn memory_at_start(&self) -> u64 {
+        self.memory_at_start
+    }
+
     /// The counters so far.
     pub fn counters(&self) -> Counters {
         self.counters.get()
@@ -224,6 +241,7 @@ impl Account {
             host: self.host.clone(),
             started_unix_seconds: self.started_unix_seconds,
             peak_memory_bytes: peak_memory_bytes(),
+            predicted_memory_bytes: self.predicted_memory_bytes.get(),
             counters: self.counters.get(),
             phases,
         }

@@ -34,3 +34,14 @@ pub fn seconds(seconds: f64) -> String {
 pub fn single_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
+
+/// Bytes in four digits or fewer, so that columns stay narrow: `12 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut size, mut unit) = (bytes as f64, 0);
+    while size >= 1000.0 && unit + 1 < units.len() {
+        (size, unit) = (size / 1024.0, unit + 1);
+    }
+    let digits = if unit == 0 || size >= 99.95 { 0 } else { 1 };
+    format!("{size:.digits$} {}", units[unit])
+}

@@ -7,7 +7,8 @@ pub mod logging;
 pub mod output;
 pub mod progress;
 pub mod run_file;
+pub mod scaling;
 pub mod table;
 pub mod totals;
 
-mod layout;
+pub(crate) mod layout;

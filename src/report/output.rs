@@ -233,7 +233,7 @@ impl Table {
 }
 
 /// Takes a closed pipe for the end of the reader's interest.
-fn heard(written: io::Result<()>) -> io::Result<()> {
+pub fn heard(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(gone) if gone.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -25,6 +25,8 @@ pub struct Totals {
     pub documents_per_second: f64,
     /// Largest of any rank, in bytes.
     pub peak_memory_bytes: Option<u64>,
+    /// Largest prediction of any rank, in bytes.
+    pub predicted_memory_bytes: Option<u64>,
     /// CPU of rank 0 in per cent of one core.
     pub dispatcher_cpu_percent: f64,
     /// In order of appearance, [`OTHER`] last, then all of them as one.
@@ -84,6 +86,7 @@ impl Totals {
             counters,
             documents_per_second: if seconds > 0.0 { counters.documents as f64 / seconds } else { 0.0 },
             peak_memory_bytes: ranks.iter().filter_map(|rank| rank.peak_memory_bytes).max(),
+            predicted_memory_bytes: ranks.iter().filter_map(|rank| rank.predicted_memory_bytes).max(),
             dispatcher_cpu_percent: dispatcher.unwrap_or(0.0),
             phases,
         }
@@ -132,6 +135,7 @@ pub(crate) mod fixture {
             host: format!("node{:02}", rank / 4),
             started_unix_seconds: 1.7e9,
             peak_memory_bytes: Some((100 + rank as u64) << 20),
+            predicted_memory_bytes: Some((120 + rank as u64) << 20),
             counters: Counters {
                 passes: 9,
                 products: 800,

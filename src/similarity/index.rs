@@ -15,6 +15,7 @@ use serde_json::json;
 use super::text::Steps;
 use super::unit::UnitVectors;
 use crate::dispatch::Job;
+use crate::dispatch::memory::{FILES, Forecast, Need};
 use crate::error::{At, Error, Result};
 use crate::report::progress::Unit;
 use crate::store::atomic::Target;
@@ -82,6 +83,20 @@ pub fn make(job: &Job, vectors: &Path, model: Option<&Path>, target: Target) -> 
         labelled: labels.is_some(),
         checksum,
     })
+}
+
+/// What making an index of these vectors takes on the dispatcher, which does it alone.
+///
+/// # Errors
+/// Those of opening the files.
+pub fn forecast(vectors: &Path, model: Option<&Path>) -> Result<Forecast> {
+    let columns = UnitVectors::open(vectors)?.columns() as u64;
+    let shape = model.map(|model| ModelReader::open(model, Format::Lsi)?.shape("left_vectors")).transpose()?;
+    let model = shape.map_or(0, |shape| shape.iter().product::<usize>() * 4 + shape.first().unwrap_or(&0) * 192);
+    let dispatcher = Need::fixed(FILES)
+        .with("vectors at hand", 3 * 4 * columns * VECTORS_AT_A_TIME as u64)
+        .with("model and its weights", model as u64);
+    Ok(Forecast { dispatcher, worker: Need::default() })
 }
 
 /// Copies a string per document.

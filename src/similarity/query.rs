@@ -76,6 +76,8 @@ pub fn query(
         Ok(queries.search.to_bytes())
     })?;
     let search = Search::from_bytes(&message)?;
+    let job =
+        &job.within_memory("give more, or ask for fewer with --top", || Ok(search.forecast(job, index, to_file)))?;
     let spread = Spread::new(job, index)?;
     drop(phase);
 

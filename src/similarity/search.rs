@@ -13,6 +13,7 @@ use super::index::Index;
 use super::nearest::{Answers, Neighbour};
 use super::scan::{DOCUMENTS, QUERIES, Queries, Scan, Stretch};
 use crate::comm::Route;
+use crate::dispatch::memory::{FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, Parcel, Source, merge};
 use crate::error::{Error, Result};
 
@@ -38,6 +39,28 @@ impl Search {
     /// Queries of a batch: decided by the search alone, as the bits of a product may depend on its shape.
     fn batch(&self) -> usize {
         (BATCH_NEIGHBOURS / self.wanted.max(1)).clamp(1, BATCH)
+    }
+}
+
+impl Search {
+    /// What a search takes: lists of a batch for each thread, and the share of the index that is worth keeping. Where
+    /// the neighbours are printed all of them come together on the dispatcher.
+    pub fn forecast(&self, job: &Job, index: &Index, to_file: bool) -> Forecast {
+        let (batch, wanted, threads) =
+            (self.batch().min(self.queries) as u64, self.wanted as u64, job.pool.current_num_threads());
+        let (vector, documents) = (4 * index.header().columns as u64, index.header().documents);
+        let (queries, lists) = (2 * batch * vector, batch * (16 * wanted + 64));
+        let answers = 4 * lists;
+        let printed = if to_file { 0 } else { self.queries as u64 * (160 + 288 * wanted) };
+        let share = documents.div_ceil(job.workers() as u64) + STRETCH as u64;
+        let sent = if index.visible() && !job.scatter { 1 } else { 4 };
+        let dispatcher =
+            Need::fixed(FILES).with("queries and their neighbours", queries + answers).with("all neighbours", printed);
+        let worker = Need::fixed((QUERIES * DOCUMENTS * 4 * threads) as u64 + (12 << 20))
+            .with("queries and their neighbours", queries + threads as u64 * lists + answers)
+            .with("a stretch of the index", sent * vector * (STRETCH as u64).min(documents))
+            .keeping(vector * share.min(documents));
+        Forecast { dispatcher, worker }
     }
 }
 

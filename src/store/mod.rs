@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! atomic      a target that exists complete or not at all
+//! checkpoint  what an unfinished job has worked out so far
 //! seal        the checksum of a file: what is in it, whatever the order it was written in
 //! column      datasets that grow in fixed blocks: numbers and strings
 //! heap        strings read safely
@@ -9,10 +10,12 @@
 //! describe    what is in a file, and a proof of all of it
 //! provenance  how a file was made, from raw text on
 //! section     numbers and attributes that are handed on from file to file
+//! spill       what does not fit into memory, for as long as the process runs
 //! model       small dense files: models and vectors
 //! ```
 
 pub mod atomic;
+pub mod checkpoint;
 pub mod column;
 pub mod describe;
 pub mod file;
@@ -21,3 +24,4 @@ pub mod model;
 pub mod provenance;
 pub mod seal;
 pub mod section;
+pub mod spill;

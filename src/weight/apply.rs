@@ -8,6 +8,7 @@
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::container::{CorpusHeader, CorpusWriter, Values, WEIGHTING};
 use crate::corpus::kinship::same_terms;
+use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
@@ -64,14 +65,16 @@ struct Origin {
 pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targets>) -> Result<Weighted> {
     let header = corpus.header();
     let phase = job.account.enter_phase("fit");
+    let twice = matches!(weights, Weights::Fit(Scheme::LogEntropy { .. }));
+    let sizes = corpus.sizes(job)?;
+    let job = &job.within_memory("give more", || Ok(forecast(&sizes, twice)))?;
+    // What is gone through once is not kept.
+    let job = &Job { memory: if twice { job.memory } else { 0 }, ..*job };
     let dataset = Dataset::new(job, Documents::of(corpus, Ok))?.enduring();
     if job.is_dispatcher() {
         refuse_weights(corpus)?;
     }
-    let sums = match weights {
-        Weights::Fit(Scheme::LogEntropy { .. }) => log_entropy::sums(&dataset, header.terms as usize)?,
-        _ => Vec::new(),
-    };
+    let sums = if twice { log_entropy::sums(&dataset, header.terms as usize)? } else { Vec::new() };
     let mut origin = None;
     let message = job.share(|| {
         let found = Origin::find(corpus, weights, &sums)?;
@@ -82,6 +85,11 @@ pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targ
     let mut parameters = model.parameters();
     parameters["weights"] = model.fingerprint().into();
 
+    job.begin(|| {
+        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
+        inputs.extend(origin.as_ref().and_then(|origin| origin.loaded.clone()).map(|model| ("model", model)));
+        Ok(provenance::of("tfidf", parameters.clone(), &inputs))
+    })?;
     let mut output = match (targets, origin) {
         (Some(targets), Some(origin)) => Some(Output::create(corpus, targets, origin)?),
         _ => None,
@@ -106,6 +114,21 @@ pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targ
     let finish = |output: Output| job.account.phase("write", || job.account.io(|| output.finish(corpus, &parameters)));
     let header = output.map(finish).transpose()?;
     Ok(Weighted { parameters, header })
+}
+
+/// What weighting takes: the dictionary and frequencies on the dispatcher, a model on each rank, and a few copies of the
+/// chunk that is weighted. With two passes, chunks are worth keeping.
+fn forecast(sizes: &Sizes, twice: bool) -> Forecast {
+    const FREQUENCIES: u64 = 64;
+    let (chunk, model) = (sizes.chunk(), 24 * sizes.terms);
+    let sums = if twice { 40 * sizes.terms } else { 0 };
+    let dispatcher = sizes
+        .dispatcher()
+        .with("dictionary and frequencies", 2 * sizes.dictionary() + FREQUENCIES * sizes.terms)
+        .with("results", sizes.results(chunk) + sizes.names());
+    let worker = sizes.worker(3 * chunk).with("weights of the terms", 2 * model + sums);
+    let keeps = if twice { sizes.all_chunks() } else { 0 };
+    Forecast { dispatcher: dispatcher.and(Need::fixed(FILES)), worker: worker.keeping(keeps) }
 }
 
 /// Only counts can be weighted.

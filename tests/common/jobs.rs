@@ -17,6 +17,7 @@ pub fn job<T: Send>(
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let account = Account::open(comm.rank());
         let progress = Progress::of_rank(1, true);
-        program(&Job { comm, pool: &pool, memory: 1 << 30, scatter, account: &account, progress })
+        let (checkpoint, strict) = (None, false);
+        program(&Job { comm, pool: &pool, memory: 1 << 30, strict, scatter, account: &account, progress, checkpoint })
     })
 }

@@ -4,6 +4,7 @@ mod csv;
 mod folder;
 mod jsonl;
 mod lines;
+mod mallet;
 
 use std::borrow::Cow;
 
@@ -56,11 +57,17 @@ pub fn documents(
     };
     let source = Source { plan, piece, bytes: text.as_bytes() };
     match plan.format {
-        InputFormat::Lines => lines::documents(&text, each),
+        InputFormat::Lines | InputFormat::Low => lines::documents(&text, each),
+        InputFormat::Mallet => mallet::documents(&source, &text, each),
         InputFormat::Jsonl => jsonl::documents(&source, &text, each),
         InputFormat::Csv | InputFormat::Tsv => csv::documents(&source, each),
         InputFormat::Dir => unreachable!("returned above"),
     }
+}
+
+/// An error that names the file of a piece and the line of its byte `at`; `bytes` are those of the piece.
+pub fn error_at(plan: &TextPlan, piece: &Piece, bytes: &[u8], at: usize, what: impl std::fmt::Display) -> Error {
+    Source { plan, piece, bytes }.error(at, what)
 }
 
 /// Where the bytes at hand come from, for messages.

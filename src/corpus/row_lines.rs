@@ -1,0 +1,320 @@
+//! Text formats with a document per line, of which each names its own terms by number:
+//!
+//! ```text
+//! svmlight   LABEL [qid:N] TERM:VALUE TERM:VALUE ... [# COMMENT]      terms from 1 (from 0 where asked for)
+//! blei       NUMBER-OF-TERMS TERM:COUNT TERM:COUNT ...                terms from 0
+//! ```
+//!
+//! The first is that of SVMlight (T. Joachims, 1999) and LIBSVM, the second that of LDA-C (D. Blei, 2003). A document's
+//! terms may come in any order, each once. Zeros are not kept. In an SVMlight file lines that are blank, or nothing but
+//! a comment, are no documents; in a Blei file every line is one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::chunk::{CsrChunk, Footprint};
+use crate::corpus::piece_rows::is_count;
+use crate::error::{Error, Result};
+
+/// How the lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowFormat {
+    /// SVMlight and LIBSVM.
+    Svmlight {
+        /// The first term is 0, not 1.
+        zero_based: bool,
+    },
+    /// LDA-C.
+    Blei,
+}
+
+/// Documents of some lines (documents x terms, CSR), terms ascending within each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowLines {
+    /// Where each document begins; documents + 1 entries, the first 0.
+    indptr: Vec<u64>,
+    indices: Vec<u32>,
+    data: Vec<f32>,
+    /// Labels, one after the other, and where each ends; of SVMlight only.
+    labels: String,
+    label_ends: Vec<u64>,
+    /// Largest term that is named, also with a zero, and one more.
+    pub terms: u32,
+    /// All values are counts: whole numbers from 1 to 2^24.
+    pub counts: bool,
+}
+
+impl Footprint for RowLines {
+    fn bytes(&self) -> u64 {
+        (self.indptr.len() * 8 + self.indices.len() * 8 + self.labels.len() + self.label_ends.len() * 8) as u64
+    }
+}
+
+/// What is wrong with a line, and where in the text it stands.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// A byte of the line.
+    pub at: usize,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl RowLines {
+    /// The documents of whole lines.
+    pub fn parse(text: &[u8], format: RowFormat) -> std::result::Result<RowLines, Mistake> {
+        if let Some(at) = memchr::memchr(0, text) {
+            return Err(Mistake { at, what: "a NUL byte: the file is binary, expected lines of text".to_owned() });
+        }
+        let mut rows = RowLines { indptr: vec![0], counts: true, ..RowLines::default() };
+        let mut row: Vec<(u32, f32)> = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
+            let line = &text[at..end];
+            row.clear();
+            let document = match format {
+                RowFormat::Svmlight { zero_based } => rows.svmlight(line, zero_based, &mut row),
+                RowFormat::Blei => rows.blei(line, &mut row).map(|()| true),
+            };
+            match document.and_then(|document| if document { rows.push(&mut row) } else { Ok(()) }) {
+                Ok(()) => at = end + 1,
+                Err(what) => return Err(Mistake { at, what }),
+            }
+        }
+        Ok(rows)
+    }
+
+    fn svmlight(&mut self, line: &[u8], zero_based: bool, row: &mut Vec<(u32, f32)>) -> Parsed<bool> {
+        let line = memchr::memchr(b'#', line).map_or(line, |comment| &line[..comment]);
+        let mut words = words(line).peekable();
+        let Some(label) = words.next() else { return Ok(false) };
+        if label.contains(&b':') {
+            return Err(format!("the line begins with {}, not with a label", shown(label)));
+        }
+        let label = std::str::from_utf8(label).map_err(|_| format!("the label {} is not UTF-8", shown(label)))?;
+        self.labels.push_str(label);
+        self.label_ends.push(self.labels.len() as u64);
+        // Groups of documents for ranking: nothing here ranks.
+        words.next_if(|word| word.starts_with(b"qid:"));
+        for word in words {
+            let (term, value) = pair(word)?;
+            let first = u32::from(!zero_based);
+            let term = term.checked_sub(first).ok_or_else(|| {
+                format!("{}: terms are counted from 1; if this file counts from 0, give --zero-based", shown(word))
+            })?;
+            row.push((term, value));
+        }
+        Ok(true)
+    }
+
+    fn blei(&mut self, line: &[u8], row: &mut Vec<(u32, f32)>) -> Parsed<()> {
+        let mut words = words(line);
+        let announced = words.next().ok_or("the line is blank; a document without terms is written 0")?;
+        let announced = number(announced)
+            .ok_or_else(|| format!("{} is not the number of the document's terms", shown(announced)))?;
+        for word in words {
+            row.push(pair(word)?);
+        }
+        if row.len() as u64 != announced {
+            return Err(format!("{announced} terms are announced and {} follow", row.len()));
+        }
+        Ok(())
+    }
+
+    /// Takes the pairs of a document.
+    fn push(&mut self, row: &mut [(u32, f32)]) -> Parsed<()> {
+        if !row.is_sorted_by(|a, b| a.0 < b.0) {
+            row.sort_by_key(|&(term, _)| term);
+            if let Some(twice) = row.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(format!("the document has the term of column {} twice", twice[0].0));
+            }
+        }
+        if let Some(&(last, _)) = row.last() {
+            self.terms = self.terms.max(last + 1);
+        }
+        for &(term, value) in row.iter().filter(|(_, value)| *value != 0.0) {
+            self.counts &= is_count(value);
+            self.indices.push(term);
+            self.data.push(value);
+        }
+        self.indptr.push(self.indices.len() as u64);
+        Ok(())
+    }
+
+    /// Number of documents.
+    pub fn documents(&self) -> usize {
+        self.indptr.len().saturating_sub(1)
+    }
+
+    /// As a chunk over this many terms, numbered from `first_document`, and the labels where there are any.
+    pub fn into_chunk(self, first_document: u64, terms: u32) -> (CsrChunk, Option<Vec<String>>) {
+        let labels = (!self.label_ends.is_empty()).then(|| {
+            let begins = std::iter::once(0).chain(self.label_ends.iter().copied());
+            begins
+                .zip(&self.label_ends)
+                .map(|(begin, &end)| self.labels[begin as usize..end as usize].to_owned())
+                .collect()
+        });
+        (CsrChunk { first_document, terms, indptr: self.indptr, indices: self.indices, data: self.data }, labels)
+    }
+
+    /// As bytes, to travel.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(48 + self.bytes() as usize);
+        let lengths = [self.indptr.len(), self.indices.len(), self.label_ends.len(), self.labels.len()];
+        lengths.iter().for_each(|&length| bytes.extend_from_slice(&(length as u64).to_le_bytes()));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.indptr));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.indices));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.data));
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.label_ends));
+        bytes.extend_from_slice(self.labels.as_bytes());
+        bytes
+    }
+
+    /// Undoes [`encode`](Self::encode), but for what is known of the whole file by then (`terms`, `counts`); refuses
+    /// damaged bytes.
+    pub fn decode(bytes: &[u8]) -> Result<RowLines> {
+        Self::read(bytes).ok_or_else(|| Error::failed("damaged message: documents of a file"))
+    }
+
+    fn read(bytes: &[u8]) -> Option<RowLines> {
+        let (head, rest) = bytes.split_first_chunk::<32>()?;
+        let length = |at: usize| usize::try_from(u64::from_le_bytes(std::array::from_fn(|i| head[at * 8 + i]))).ok();
+        let [offsets, nonzeros, documents, letters] = [length(0)?, length(1)?, length(2)?, length(3)?];
+        let mut rest = rest;
+        let mut take = |count: usize, size: usize| {
+            let (part, tail) = rest.split_at_checked(count.checked_mul(size)?)?;
+            rest = tail;
+            Some(part)
+        };
+        let rows = RowLines {
+            indptr: bytemuck::pod_collect_to_vec(take(offsets, 8)?),
+            indices: bytemuck::pod_collect_to_vec(take(nonzeros, 4)?),
+            data: bytemuck::pod_collect_to_vec(take(nonzeros, 4)?),
+            label_ends: bytemuck::pod_collect_to_vec(take(documents, 8)?),
+            labels: String::from_utf8(take(letters, 1)?.to_vec()).ok()?,
+            terms: 0,
+            counts: false,
+        };
+        let ends = rows.label_ends.iter();
+        let labels = rows.label_ends.is_sorted() && ends.clone().all(|&end| rows.labels.is_char_boundary(end as usize));
+        // Offsets, terms and values are checked where the chunk is appended.
+        (rest.is_empty() && labels && (documents == 0 || documents + 1 == offsets)).then_some(rows)
+    }
+}
+
+/// What a line says, or what is wrong with it.
+type Parsed<T> = std::result::Result<T, String>;
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty())
+}
+
+/// Bytes as they are shown in a message.
+fn shown(word: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(&word[..word.len().min(40)]))
+}
+
+/// A whole number of at most 18 digits.
+fn number(digits: &[u8]) -> Option<u64> {
+    let plain = !digits.is_empty() && digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit);
+    plain.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+/// `TERM:VALUE`.
+fn pair(word: &[u8]) -> Parsed<(u32, f32)> {
+    let colon = memchr::memchr(b':', word).ok_or_else(|| format!("{} is not TERM:VALUE", shown(word)))?;
+    let (term, value) = (&word[..colon], &word[colon + 1..]);
+    // A corpus has at most 2^31 - 1 terms.
+    let term = number(term).and_then(|term| u32::try_from(term).ok()).filter(|&term| term < i32::MAX as u32);
+    let term = term.ok_or_else(|| format!("{} does not begin with the number of a term", shown(word)))?;
+    let value = match number(value) {
+        // Exact in f32, or rounded as the parser of the standard library would round it.
+        Some(whole) if value.len() <= 7 => Some(whole as f32),
+        _ => std::str::from_utf8(value).ok().and_then(|value| value.parse::<f32>().ok()),
+    };
+    match value {
+        Some(value) if value.is_finite() => Ok((term, value)),
+        Some(_) => Err(format!("{}: the value is not a finite number", shown(word))),
+        None => Err(format!("{}: the value is not a number", shown(word))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SVMLIGHT: RowFormat = RowFormat::Svmlight { zero_based: false };
+
+    fn parse(text: &str, format: RowFormat) -> (CsrChunk, Option<Vec<String>>) {
+        let rows = RowLines::parse(text.as_bytes(), format).unwrap();
+        let travelled = RowLines::decode(&rows.encode()).unwrap();
+        assert_eq!(RowLines { terms: rows.terms, counts: rows.counts, ..travelled }, rows);
+        let terms = rows.terms;
+        let (chunk, labels) = rows.into_chunk(7, terms);
+        chunk.check().unwrap();
+        (chunk, labels)
+    }
+
+    fn refusal(text: &str, format: RowFormat) -> (usize, String) {
+        let Mistake { at, what } = RowLines::parse(text.as_bytes(), format).unwrap_err();
+        (at, what)
+    }
+
+    #[test]
+    fn svmlight_lines_are_documents_with_labels() {
+        let text = "+1 1:2 4:0.5 # first\n\n# nothing but a comment\n-1 qid:3 5:1e-3 2:-7 3:0\r\nspam";
+        let (chunk, labels) = parse(text, SVMLIGHT);
+        assert_eq!(labels.unwrap(), ["+1", "-1", "spam"]);
+        assert_eq!((chunk.indptr, chunk.terms), (vec![0, 2, 4, 4], 5));
+        assert_eq!(chunk.indices, [0, 3, 1, 4]);
+        assert_eq!(chunk.data, [2.0, 0.5, -7.0, 1e-3]);
+        // A term that is only ever named with a zero still is a column.
+        assert_eq!(RowLines::parse(b"a 9:0\n", SVMLIGHT).unwrap().terms, 9);
+        let zero_based = RowFormat::Svmlight { zero_based: true };
+        assert_eq!(parse("a 0:1 2:16777216\n", zero_based).0.indices, [0, 2]);
+    }
+
+    #[test]
+    fn blei_lines_are_counted() {
+        let (chunk, labels) = parse("2 0:1 3:2\n0\n1 1:16777216\n", RowFormat::Blei);
+        assert_eq!((chunk.indptr, chunk.indices, labels), (vec![0, 2, 2, 3], vec![0, 3, 1], None));
+        assert!(RowLines::parse(b"1 0:3\n", RowFormat::Blei).unwrap().counts);
+        assert!(!RowLines::parse(b"1 0:3.5\n", RowFormat::Blei).unwrap().counts);
+    }
+
+    #[test]
+    fn the_first_bad_line_is_named() {
+        for (text, format, at, what) in [
+            ("a 1:1\nb 0:1\n", SVMLIGHT, 6, "--zero-based"),
+            ("1:1 2:1\n", SVMLIGHT, 0, "not with a label"),
+            ("a 1\n", SVMLIGHT, 0, "\"1\" is not TERM:VALUE"),
+            ("a 1:x\n", SVMLIGHT, 0, "not a number"),
+            ("a 1:\n", SVMLIGHT, 0, "not a number"),
+            ("a 1:inf\n", SVMLIGHT, 0, "finite"),
+            ("a 1:nan\n", SVMLIGHT, 0, "finite"),
+            ("a -1:1\n", SVMLIGHT, 0, "number of a term"),
+            ("a 2147483648:1\n", SVMLIGHT, 0, "number of a term"),
+            ("a 99999999999999999999:1\n", SVMLIGHT, 0, "number of a term"),
+            ("a 3:1 2:1 3:2\n", SVMLIGHT, 0, "column 2 twice"),
+            ("1 0:1\n2 0:1\n", RowFormat::Blei, 6, "2 terms are announced and 1 follow"),
+            ("1 0:1\n\n", RowFormat::Blei, 6, "blank"),
+            ("x 0:1\n", RowFormat::Blei, 0, "number of the document's terms"),
+        ] {
+            let (place, message) = refusal(text, format);
+            assert_eq!(place, at, "{text:?}");
+            assert!(message.contains(what), "{text:?}: {message}");
+        }
+        assert!(RowLines::parse(b"\xff 1:1\n", SVMLIGHT).unwrap_err().what.contains("UTF-8"));
+    }
+
+    #[test]
+    fn damaged_messages_are_refused() {
+        let bytes = RowLines::parse(b"ab 1:1\nc 2:1\n", SVMLIGHT).unwrap().encode();
+        for cut in 0..bytes.len() {
+            assert!(RowLines::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut long = bytes.clone();
+        long[0..8].fill(0xff);
+        assert!(RowLines::decode(&long).is_err());
+    }
+}

@@ -1,0 +1,243 @@
+//! Checkpoints as a running job sees them: stages that can be gone on with, and when to save or to stop.
+//!
+//! A job that is to be resumed says once what decides its result ([`Checkpoint::begin`]). It then goes through stages, the
+//! same ones in the same order in every run, each of which adds records to the journal and finds those of an earlier run.
+//! The dispatcher alone reads and writes ([`crate::store::checkpoint`]) and alone decides, by its clock and by the signals
+//! it gets; the others are told at the end of a round ([`Stage::decide`]). When a checkpoint is made changes no result.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::job::Job;
+use crate::comm::Route;
+use crate::error::{Error, Result};
+use crate::linalg::{Simd, back_end};
+use crate::store::checkpoint::{Folder, Record, Saved};
+
+/// Set by a signal: the job is to save what it has and stop.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// What a checkpoint may cost: the next one is not made before this many times the cost of the last has passed.
+const COST_RATIO: u32 = 50;
+
+/// From now on the job stops at its next checkpoint.
+pub fn ask_to_stop() {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+/// Where and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckpointSpec {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Go on from what is there.
+    pub resume: bool,
+    /// Shortest time between two checkpoints; zero makes one after every round, whatever it costs.
+    pub every: Duration,
+}
+
+/// The checkpoints of a job on one rank.
+pub struct Checkpoint {
+    spec: CheckpointSpec,
+    /// The job has said what it is.
+    begun: Cell<bool>,
+    /// Stages entered so far.
+    stages: Cell<u32>,
+    /// On the dispatcher: hidden files that outputs are written to.
+    unfinished: RefCell<Vec<PathBuf>>,
+    /// On the dispatcher, once begun.
+    open: RefCell<Option<Open>>,
+}
+
+struct Open {
+    folder: Folder,
+    saved: Option<Saved>,
+    /// When the last checkpoint was made, or the job began.
+    last: Instant,
+    /// What making it has cost beside writing.
+    made_in: Duration,
+}
+
+/// What is to be done at the end of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Go on.
+    Nothing,
+    /// Make a checkpoint.
+    Save,
+    /// Make a checkpoint and leave.
+    Stop,
+}
+
+impl Checkpoint {
+    /// Checkpoints of a job that has not begun.
+    pub fn new(spec: CheckpointSpec) -> Self {
+        Checkpoint {
+            spec,
+            begun: Cell::default(),
+            stages: Cell::default(),
+            unfinished: RefCell::default(),
+            open: RefCell::default(),
+        }
+    }
+
+    /// Opens the folder on the dispatcher. `identity` is what decides the result of the job: command, version, parameters as they take
+    /// effect, checksums of the inputs.
+    pub fn begin(&self, job: &Job, identity: impl FnOnce() -> Result<Value>) -> Result<()> {
+        self.begun.set(true);
+        if !job.is_dispatcher() {
+            return Ok(());
+        }
+        let mut identity = identity()?;
+        // Those who round otherwise would give a result that no run left alone gives.
+        let kernels = if Simd::detect() == Simd::Portable { "portable" } else { "fused" };
+        identity["arithmetic"] = json!({ "kernels": kernels, "dense": back_end().name });
+        let (folder, saved) = job.account.io(|| Folder::open(&self.spec.folder, self.spec.resume, &identity))?;
+        let place = self.spec.folder.display();
+        match (&saved, self.spec.resume) {
+            (Some(_), _) => log::info!("{place}: going on from the checkpoint"),
+            (None, true) => log::info!("{place}: no checkpoint there: starting from the beginning"),
+            (None, false) => {}
+        }
+        self.unfinished.borrow().iter().try_for_each(|temporary| folder.note_unfinished(temporary))?;
+        *self.open.borrow_mut() = Some(Open { folder, saved, last: Instant::now(), made_in: Duration::ZERO });
+        Ok(())
+    }
+
+    /// Notes a hidden file that an output is written to.
+    pub(super) fn note_unfinished(&self, temporary: PathBuf) -> Result<()> {
+        if let Some(open) = self.open.borrow().as_ref() {
+            open.folder.note_unfinished(&temporary)?;
+        }
+        self.unfinished.borrow_mut().push(temporary);
+        Ok(())
+    }
+
+    /// Waits until what was saved is on disk: for a job that stops.
+    pub fn close(&self) -> Result<()> {
+        self.open.take().map_or(Ok(()), |open| open.folder.close())
+    }
+
+    /// The job is done: nothing is left to go on from.
+    pub fn finish(&self) -> Result<()> {
+        self.open.take().map_or(Ok(()), |open| open.folder.finish())
+    }
+
+    /// Dispatcher: what is to be done now.
+    fn due(&self) -> Decision {
+        if STOP.load(Ordering::Relaxed) {
+            return Decision::Stop;
+        }
+        let due = self.open.borrow().as_ref().is_some_and(|open| {
+            let cost = open.folder.cost() + open.made_in;
+            self.spec.every.is_zero() || open.last.elapsed() >= self.spec.every.max(COST_RATIO * cost)
+        });
+        if due { Decision::Save } else { Decision::Nothing }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        let mut open = self.open.borrow_mut();
+        work(open.as_mut().ok_or_else(|| Error::failed("checkpoints are made by the dispatcher; please report it"))?)
+    }
+}
+
+/// A step of a job that can be gone on with.
+#[derive(Clone, Copy)]
+pub struct Stage<'a> {
+    checkpoint: &'a Checkpoint,
+    number: u32,
+}
+
+impl<'a> Stage<'a> {
+    /// The next stage of the job; none where no checkpoints are made. All ranks enter the same stages in the same order.
+    pub fn enter(job: &Job<'a>) -> Option<Stage<'a>> {
+        let checkpoint = job.checkpoint.filter(|checkpoint| checkpoint.begun.get())?;
+        let number = checkpoint.stages.replace(checkpoint.stages.get() + 1);
+        Some(Stage { checkpoint, number })
+    }
+
+    /// Dispatcher: the records of this stage that an earlier run has left, in order.
+    pub fn records(&self) -> Vec<Record> {
+        let open = self.checkpoint.open.borrow();
+        let records = open.as_ref().and_then(|open| open.saved.as_ref()).map(Saved::records).unwrap_or_default();
+        records.iter().filter(|record| record.stage == self.number).copied().collect()
+    }
+
+    /// Dispatcher: the bytes of a record.
+    pub fn read(&self, record: &Record) -> Result<Vec<u8>> {
+        self.checkpoint.with(|open| match &open.saved {
+            Some(saved) => saved.read(record),
+            None => Err(Error::failed("there is no checkpoint to read; please report it")),
+        })
+    }
+
+    /// Dispatcher: adds a record.
+    pub fn append(&self, kind: u32, bytes: Vec<u8>) -> Result<()> {
+        self.checkpoint.with(|open| open.folder.append(self.number, kind, bytes))
+    }
+
+    /// Dispatcher: what was added to this stage so far is no longer needed.
+    pub fn restart(&self) -> Result<()> {
+        self.checkpoint.with(|open| open.folder.restart(self.number))
+    }
+
+    /// Dispatcher: makes everything added so far a checkpoint; `begun` is when the making began.
+    pub fn commit(&self, begun: Instant) -> Result<()> {
+        self.checkpoint.with(|open| {
+            open.folder.commit()?;
+            (open.last, open.made_in) = (Instant::now(), begun.elapsed());
+            Ok(())
+        })
+    }
+
+    /// Dispatcher, where what has to be saved was added already: makes a checkpoint if it is time; [`Error::Stopped`] when
+    /// the job is to stop.
+    pub fn commit_if_due(&self) -> Result<()> {
+        let decision = self.checkpoint.due();
+        if decision != Decision::Nothing {
+            self.commit(Instant::now())?;
+        }
+        if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// What the dispatcher wants all ranks to do now. Collective.
+    pub fn decide(&self, job: &Job) -> Result<Decision> {
+        let message = job.share(|| Ok(vec![self.checkpoint.due() as u8]))?;
+        match message[..] {
+            [code] if code == Decision::Nothing as u8 => Ok(Decision::Nothing),
+            [code] if code == Decision::Save as u8 => Ok(Decision::Save),
+            [code] if code == Decision::Stop as u8 => Ok(Decision::Stop),
+            _ => Err(Error::failed("damaged message on a checkpoint")),
+        }
+    }
+
+    /// Ends a step in which the dispatcher alone may have stopped: all ranks stop if it has. Collective.
+    pub fn agree(&self, job: &Job, ended: Result<()>) -> Result<()> {
+        let stopped = matches!(ended, Err(Error::Stopped));
+        if !stopped {
+            ended?;
+        }
+        let stopped = job.wait(job.comm.broadcast(Route::World, vec![u8::from(stopped)]))?;
+        if stopped == [1] { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+/// What `compute` gives the dispatcher, as bytes, computed once and kept for later runs. Collective.
+pub fn once(job: &Job, compute: impl FnOnce() -> Result<Option<Vec<u8>>>) -> Result<Option<Vec<u8>>> {
+    let Some(stage) = Stage::enter(job) else { return compute() };
+    let record = if job.is_dispatcher() { stage.records().first().copied() } else { None };
+    if job.share(|| Ok(vec![u8::from(record.is_some())]))? == [1] {
+        return record.map(|record| stage.read(&record)).transpose();
+    }
+    let value = compute()?;
+    let ended = match &value {
+        Some(bytes) => stage.append(0, bytes.clone()).and_then(|()| stage.commit_if_due()),
+        None => Ok(()),
+    };
+    stage.agree(job, ended)?;
+    Ok(value)
+}
