@@ -72,7 +72,8 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     loop {
         let job = &job.within_memory("give more", || Ok(forecast(job, inputs.as_ref(), &matrix)))?;
-        let memory = job.memory;
+        // While the list of entries grows there are two of it.
+        let memory = job.memory / 2;
         // Each piece is parsed once: none is kept.
         let job = &Job { memory: 0, ..*job };
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?;
@@ -109,7 +110,7 @@ fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
     let waiting = memory::waiting(job.workers() as u64, matrix.lines.piece_bytes);
     let dispatcher = Need::fixed(FILES + ASSEMBLY + if job.distributed() { waiting } else { 0 })
         .with("dictionary and frequencies", 192 * terms)
-        .keeping(if unsorted { 16 * entries } else { 0 });
+        .keeping(if unsorted { 24 * entries } else { 0 });
     Forecast { dispatcher, worker: Need::fixed(PIECE) }
 }
 
