@@ -87,7 +87,8 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     loop {
         let job = &job.within_memory("give more", || Ok(forecast(job, inputs.as_ref(), &matrix)))?;
-        let memory = job.memory;
+        // While the list of entries grows there are two of it.
+        let memory = job.memory / 2;
         // Each piece is parsed once: none is kept.
         let job = &Job { memory: 0, ..*job };
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?.enduring();
@@ -113,9 +114,9 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
 }
 
 /// Bytes a worker takes for a piece of the file, its entries and the rows of them, on their way.
-const PIECE: u64 = 28 << 20;
+const PIECE: u64 = 24 << 20;
 /// Bytes the dispatcher takes for a piece and the chunk that is being put together.
-const ASSEMBLY: u64 = 28 << 20;
+const ASSEMBLY: u64 = 24 << 20;
 
 /// What importing takes: the dictionary, and entries that are not sorted as far as there is memory for them.
 fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
@@ -124,7 +125,7 @@ fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
     let waiting = memory::waiting(job.workers() as u64, matrix.lines.piece_bytes);
     let dispatcher = Need::fixed(FILES + ASSEMBLY + if job.distributed() { waiting } else { 0 })
         .with("dictionary and frequencies", 192 * terms)
-        .keeping(if unsorted { 16 * entries } else { 0 });
+        .keeping(if unsorted { 24 * entries } else { 0 });
     Forecast { dispatcher, worker: Need::fixed(PIECE) }
 }
 
