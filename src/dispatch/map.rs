@@ -62,7 +62,7 @@ impl<S: Source> Dataset<'_, '_, S> {
     fn map_from(
         &self,
         done: usize,
-        convert: &mut dyn FnMut(u64, &S::Item) -> Result<Vec<u8>>,
+        convert: &mut impl FnMut(u64, &S::Item) -> Result<Vec<u8>>,
         sink: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         let account = self.job.account;
