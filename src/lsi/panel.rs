@@ -38,23 +38,6 @@ impl Panel {
         panel
     }
 
-    /// A column of the rows here.
-    pub fn column(&self, column: usize) -> ndarray::ArrayView1<'_, f32> {
-        self.part(&(0..self.rows)).slice_move(s![.., column])
-    }
-
-    /// Replaces a column.
-    pub fn set_column(&mut self, column: usize, values: ndarray::ArrayView1<f32>) {
-        self.part_mut(&(0..self.rows)).column_mut(column).assign(&values);
-    }
-
-    /// Sets all columns from this one on to zero.
-    pub fn clear_columns(&mut self, first: usize) {
-        if first < self.width {
-            self.part_mut(&(0..self.rows)).slice_mut(s![.., first..]).fill(0.0);
-        }
-    }
-
     fn part(&self, range: &std::ops::Range<usize>) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape(
             (range.len(), self.width),
@@ -103,6 +86,24 @@ impl Panel {
                 squares.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value) * f64::from(*value));
             }
             sums.chunks_exact_mut(2).zip(&squares).for_each(|(pair, value)| wide::add(pair, *value));
+        }
+    }
+
+    /// A column of the rows here.
+    pub fn column(&self, column: usize) -> impl Iterator<Item = f32> {
+        self.values.iter().skip(column).step_by(self.width).copied()
+    }
+
+    /// Replaces a column.
+    pub fn set_column(&mut self, column: usize, values: impl IntoIterator<Item = f32>) {
+        let width = self.width;
+        self.values.iter_mut().skip(column).step_by(width).zip(values).for_each(|(to, value)| *to = value);
+    }
+
+    /// Sets all columns from this one on to zero.
+    pub fn clear_columns(&mut self, first: usize) {
+        if first < self.width {
+            self.values.chunks_exact_mut(self.width).for_each(|row| row[first..].fill(0.0));
         }
     }
 
