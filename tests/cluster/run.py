@@ -218,6 +218,17 @@ def preemption(cluster):
     run.finish("done: preempted.h5")
 
 
+def a_worker_dies(cluster):
+    """A killed rank costs neither the job nor a start of it."""
+    if "--worker-timeout" not in bed.run(cluster.program, "lsi", "--help"):
+        return "this build ends with its first worker"
+    run = Long(cluster, "killed", ["--nodes=3"])
+    run.until_checkpoint()
+    host = cluster.bed.hosts[cluster.last_node(run.job)]
+    host.inside("sh", "-c", f"kill -KILL $(pgrep -x {Path(cluster.program).name})")
+    run.finish("was lost", "done: killed.h5", starts=1)
+
+
 def a_node_dies(cluster):
     """All processes of a node end at once: the launcher fails, the job goes back and runs on what is left."""
     run = Long(cluster, "crash", ["--nodes=2"])
@@ -260,7 +271,7 @@ def scaling(cluster):
 
 
 TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, a_refused_command_is_not_tried_again,
-         scaling, the_time_limit, preemption, a_node_dies, a_node_is_cut_off]
+         scaling, the_time_limit, preemption, a_worker_dies, a_node_dies, a_node_is_cut_off]
 
 
 def main():
