@@ -105,6 +105,8 @@ impl Command {
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
+            | Command::Report(_)
+            | Command::Completions(_)
             | Command::Doctor(_) => false,
         }
     }
