@@ -1,7 +1,8 @@
 //! Settings of the process that only the C library offers.
 //!
 //! Safety argument for the `unsafe` blocks: `prctl` with PR_SET_TIMERSLACK and `mallopt` take numbers by value and touch no
-//! memory of ours; both are called before the first thread is started.
+//! memory of ours; setting a variable races with threads that read the environment. All are called before the first thread
+//! is started.
 
 /// Lets short sleeps be short: the kernel may otherwise add 50 microseconds to each.
 pub(super) fn sharpen_sleep() {
@@ -22,4 +23,10 @@ pub(super) fn keep_freed_memory() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
+}
+
+/// Sets a variable for the libraries of this process.
+pub(super) fn set_variable(name: &str, value: &str) {
+    // SAFETY: see the head of the file.
+    unsafe { std::env::set_var(name, value) }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
-use crate::corpus::container::{CorpusHeader, CorpusWriter};
+use crate::corpus::container::{BackgroundWriter, CorpusHeader, CorpusWriter};
 use crate::corpus::cutter::{Cutter, Piece, read_piece};
 use crate::corpus::matrix_market::{Header, Matrix, Parsed, Rows, parse_lines};
 use crate::corpus::name_list::NameList;
@@ -127,7 +127,8 @@ impl Inputs {
         // A dictionary may know more terms than the matrix has columns; the corpus has as many as the dictionary.
         let header = Header { terms: self.terms.len() as u32, ..self.matrix.header };
         let progress = job.progress.task("import", Unit::Documents, Some(header.documents.into()));
-        let documents = Documents { writer, ids: open(&spec.ids)?, labels: open(&spec.labels)?, progress };
+        let (ids, labels) = (open(&spec.ids)?, open(&spec.labels)?);
+        let documents = Documents { writer: BackgroundWriter::start(writer)?, appended: 0, ids, labels, progress };
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
@@ -169,12 +170,12 @@ impl Assembly<'_> {
         if self.restart.is_some() {
             return Ok(());
         }
-        let before = self.documents.writer.documents();
+        let before = self.documents.appended;
         let step = match digest {
             Digest::Rows(rows) => self.take_rows(&rows)?,
             Digest::Entries(parsed) => self.take_entries(parsed)?,
         };
-        let written = self.documents.writer.documents() - before;
+        let written = self.documents.appended - before;
         self.job.account.count(|counters| counters.documents += written);
         if let Step::Restart(assumptions) = step {
             log::info!("{}: not as its beginning promised, read again", self.path.display());
@@ -184,7 +185,7 @@ impl Assembly<'_> {
     }
 
     fn take_rows(&mut self, rows: &PieceRows) -> Result<Step> {
-        let step = self.assembler.push_rows(rows, self.next_line, &mut |chunk| self.documents.append(&chunk))?;
+        let step = self.assembler.push_rows(rows, self.next_line, &mut |chunk| self.documents.append(chunk))?;
         self.next_line += rows.entries();
         Ok(step)
     }
@@ -192,7 +193,7 @@ impl Assembly<'_> {
     fn take_entries(&mut self, mut parsed: Parsed) -> Result<Step> {
         let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
         parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
-        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(&chunk))?;
+        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(chunk))?;
         if let (Step::Taken, Some((line, what))) = (&step, parsed.failure) {
             return Err(Error::failed(format!("{}:{}: {what}", self.path.display(), self.next_line + line)));
         }
@@ -201,33 +202,36 @@ impl Assembly<'_> {
     }
 
     fn finish(mut self, checksums: &[(&str, Input)]) -> Result<CorpusHeader> {
-        let before = self.documents.writer.documents();
-        self.assembler.finish(&mut |chunk| self.documents.append(&chunk))?;
-        let Documents { writer, ids, labels, progress: _ } = self.documents;
-        self.job.account.count(|counters| counters.documents += writer.documents() - before);
+        let before = self.documents.appended;
+        self.assembler.finish(&mut |chunk| self.documents.append(chunk))?;
+        let Documents { writer, appended, ids, labels, progress: _ } = self.documents;
+        self.job.account.count(|counters| counters.documents += appended - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
+        writer.finish()?.finish(&provenance::of("import", json!({"format": "mm", "rows": self.rows}), checksums))
     }
 }
 
 /// The corpus and the names of the documents that go into it.
 struct Documents {
-    writer: CorpusWriter,
+    writer: BackgroundWriter,
+    /// Documents handed to it.
+    appended: u64,
     ids: Option<NameList>,
     labels: Option<NameList>,
     progress: Task,
 }
 
 impl Documents {
-    fn append(&mut self, chunk: &CsrChunk) -> Result<()> {
+    fn append(&mut self, chunk: CsrChunk) -> Result<()> {
         let (first, count) = (chunk.first_document, chunk.documents());
         let ids = match &mut self.ids {
             Some(ids) => ids.take(count)?,
             None => (first..first + count as u64).map(|document| format!("document{document}")).collect(),
         };
         let labels = self.labels.as_mut().map(|labels| labels.take(count)).transpose()?;
-        self.writer.append(chunk, &ids, labels.as_deref())?;
+        self.writer.append(chunk, ids, labels)?;
+        self.appended += count as u64;
         self.progress.advance(count as u64, count as u64);
         Ok(())
     }
