@@ -9,6 +9,7 @@
 //! pieces per worker; for entries that are not sorted by document 16 bytes each on the dispatcher.
 
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use serde_json::json;
 
@@ -82,7 +83,7 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             if let (Some(assembly), Some(inputs)) = (assembly, &mut inputs) {
                 match assembly.restart {
                     Some(assumptions) => inputs.assumptions = assumptions,
-                    None => done = Some(job.account.io(|| assembly.finish(&inputs.checksums))?),
+                    None => done = Some(job.account.io(|| assembly.finish(inputs.checksums.all()?))?),
                 }
             }
             Ok(vec![u8::from(done.is_none())])
@@ -93,13 +94,42 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     }
 }
 
+/// The checksums of the files, for the provenance. That of the matrix is taken by a thread while workers parse: it is known before
+/// the corpus is finished, and nobody waits for it.
+struct Checksums {
+    matrix: Option<JoinHandle<Result<Input>>>,
+    /// By role.
+    known: Vec<(&'static str, Input)>,
+}
+
+impl Checksums {
+    fn start(spec: &ImportSpec) -> Result<Checksums> {
+        let path = spec.matrix.clone();
+        let matrix = std::thread::Builder::new()
+            .name("checksum".into())
+            .spawn(move || provenance::of_input(&path))
+            .map_err(|cause| Error::failed(format!("cannot start a thread that reads the matrix: {cause}")))?;
+        let beside = spec.inputs().skip(1).map(|(role, path)| Ok((role, provenance::of_input(path)?)));
+        Ok(Checksums { matrix: Some(matrix), known: beside.collect::<Result<_>>()? })
+    }
+
+    /// All of them.
+    fn all(&mut self) -> Result<&[(&'static str, Input)]> {
+        if let Some(matrix) = self.matrix.take() {
+            // A panic has been told by the hook.
+            let matrix = matrix.join().map_err(|_| Error::Aborted)??;
+            self.known.insert(0, ("matrix", matrix));
+        }
+        Ok(&self.known)
+    }
+}
+
 /// The files as the dispatcher sees them.
 struct Inputs {
     matrix: Matrix,
     terms: Vec<String>,
     assumptions: Assumptions,
-    /// By role, for the provenance.
-    checksums: Vec<(&'static str, Input)>,
+    checksums: Checksums,
     /// Present until the first pass begins to write.
     target: Option<Target>,
 }
@@ -111,8 +141,7 @@ impl Inputs {
             Some(path) => term_list::read(path, matrix.header.terms)?,
             None => term_list::invented(matrix.header.terms),
         };
-        let checksum = |(role, path)| Ok((role, job.account.io(|| provenance::of_input(path))?));
-        let checksums = spec.inputs().map(checksum).collect::<Result<_>>()?;
+        let checksums = job.account.io(|| Checksums::start(spec))?;
         let assumptions = first_impression(&matrix)?;
         Ok(Inputs { matrix, terms, assumptions, checksums, target })
     }
