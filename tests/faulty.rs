@@ -142,6 +142,8 @@ fn job(ranks: usize, plan: &Plan, known: bool, enduring: bool) -> Result<Vec<u8>
                 comm: &comm,
                 pool: &pool,
                 memory: 300,
+                strict: false,
+                checkpoint: None,
                 scatter: false,
                 account: &account,
                 progress: Progress::Quiet,

@@ -172,8 +172,10 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
     }
 
     fn accepts(&mut self, worker: usize) -> bool {
-        // What a dead worker has left comes behind later chunks: these have to come first.
-        let first_missing = self.given[worker].contains(&self.emitted);
+        // What a dead worker has left comes behind later chunks of the worker that gets it; and while nobody has room for a
+        // task, nobody gets it.
+        let has_first = |given: &VecDeque<usize>| given.contains(&self.emitted);
+        let first_missing = has_first(&self.given[worker]) || !self.given.iter().any(has_first);
         // How large they are shows with the first.
         let accepted = self.stopped
             || first_missing
