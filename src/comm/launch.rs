@@ -43,7 +43,10 @@ pub fn start() -> Result<Box<dyn Comm>> {
     let Launch { ranks, .. } = Launch::from_environment();
     let Some(ranks) = ranks else { return Ok(Box::new(Local::new())) };
     #[cfg(feature = "mpi")]
-    let comm: Box<dyn Comm> = super::mpi::Mpi::start()?;
+    let comm: Box<dyn Comm> = {
+        process::spare_looking_for_networks();
+        super::mpi::Mpi::start()?
+    };
     #[cfg(not(feature = "mpi"))]
     let comm: Box<dyn Comm> = Box::new(Local::new());
     if comm.size() != ranks {

@@ -38,8 +38,14 @@ pub struct Counters {
     pub rounds: u64,
     /// Documents worked on, again in each pass.
     pub documents: u64,
-    /// Floating-point operations of the kernels.
+    /// Floating-point operations of the kernels: of products with the corpus, and whatever else a command counts as its work.
     pub flops: u64,
+    /// Floating-point operations of products of tall dense matrices: orthogonalisation and what comes of it.
+    #[serde(default)]
+    pub dense_flops: u64,
+    /// Payload of vectors, and of sums over them, that workers handed to each other, in bytes; part of `bytes_sent`.
+    #[serde(default)]
+    pub exchanged_bytes: u64,
     /// Payload sent to other ranks, in bytes.
     pub bytes_sent: u64,
     /// Payload received from other ranks, in bytes.

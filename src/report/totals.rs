@@ -51,6 +51,8 @@ impl Totals {
             rounds,
             documents,
             flops,
+            dense_flops,
+            exchanged_bytes,
             bytes_sent,
             bytes_received,
             messages,
@@ -62,6 +64,8 @@ impl Totals {
             counters.rounds = counters.rounds.max(rounds);
             counters.documents += documents;
             counters.flops += flops;
+            counters.dense_flops += dense_flops;
+            counters.exchanged_bytes += exchanged_bytes;
             counters.bytes_sent += bytes_sent;
             counters.bytes_received += bytes_received;
             counters.messages += messages;
@@ -138,6 +142,8 @@ pub(crate) mod fixture {
                 rounds: 8,
                 documents: if rank == 0 { 0 } else { 1000 * rank as u64 },
                 flops: 1_000_000,
+                dense_flops: 500_000,
+                exchanged_bytes: 1 << 19,
                 bytes_sent: 1 << 20,
                 bytes_received: 2 << 20,
                 messages: 3,
