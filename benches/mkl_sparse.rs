@@ -187,9 +187,7 @@ mod side_by_side {
     fn chunk() -> CsrChunk {
         // cargo adds --bench.
         match std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
-            Some(path) => {
-                CorpusReader::open(path).expect("a corpus").read_chunk(0).expect("its first chunk")
-            }
+            Some(path) => CorpusReader::open(path).expect("a corpus").read_chunk(0).expect("its first chunk"),
             None => {
                 let spec = GenerateSpec { documents: 20_000, terms: 100_000, topics: 50, mean_length: 250.0, seed: 1 };
                 spec.check().expect("a corpus").chunk(0).documents

@@ -18,8 +18,8 @@ from harness import Bars, corpuscle, keep, made
 HERE = Path(__file__).resolve().parent
 
 
-def formulas(documents, terms, nonzeros, k, block, rounds, workers):
-    """What a decomposition without restart and without third projections counts, over all workers."""
+def formulas(documents, terms, nonzeros, k, block, rounds, workers, again):
+    """What a decomposition without restart counts, over all workers; `again` are columns of third projections."""
     def padded(columns):
         return -(-columns // 16) * 16
 
@@ -29,7 +29,8 @@ def formulas(documents, terms, nonzeros, k, block, rounds, workers):
     passes = 1 + rounds + strips
     dense = 8 * terms * block**2 + 2 * terms * rounds * block * k
     dense += sum(4 * terms * block * (near[round] + (round + 2) * block) for round in range(1, rounds + 1))
-    sums = sum((near[round] + 2 + round * block + 3 * width) * width for round in range(rounds + 1))
+    dense += 4 * terms * block * again
+    sums = again * width + sum((near[round] + 2 + round * block + 3 * width) * width for round in range(rounds + 1))
     return {
         "products": rounds * block + k,
         "passes": passes,
@@ -44,7 +45,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--documents", type=int, default=3_200_000, help="(default %(default)s)")
     options.add_argument("--terms", type=int, default=100_000, help="(default %(default)s)")
-    options.add_argument("--mean-length", type=float, default=215, help="tokens of a document (default %(default)s)")
+    options.add_argument("--mean-length", type=float, default=197, help="tokens of a document (default %(default)s)")
     options.add_argument("-k", type=int, default=400, help="singular triplets (default %(default)s)")
     options.add_argument("--memory", default=None, help="as of corpuscle lsi")
     options.add_argument("--minutes", type=float, default=6, help="bar for the decomposition (default %(default)s)")
@@ -77,7 +78,7 @@ def main():
 
     bars = Bars()
     expected = formulas(given.documents, given.terms, described["nonzeros"], given.k, parameters["block"],
-                        result["rounds"], 2)
+                        result["rounds"], 2, counters["projected_again"])
     for name, value in expected.items():
         bars.check(f"{name} as by the formula", counters[name], counters[name] == value, f"{value}")
     peaks = [rank["peak_memory_bytes"] for rank in record["ranks"]]

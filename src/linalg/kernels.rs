@@ -103,8 +103,7 @@ macro_rules! kernels {
                     let operand = &dense[column as usize * width + at..][..W];
                     for lane in 0..W {
                         let operand = operand[lane] as $float;
-                        sum[lane] =
-                            if FUSED { operand.mul_add(value, sum[lane]) } else { operand * value + sum[lane] };
+                        sum[lane] = if FUSED { operand.mul_add(value, sum[lane]) } else { operand * value + sum[lane] };
                     }
                 }
                 sum

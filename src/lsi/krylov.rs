@@ -18,7 +18,7 @@ use ndarray::{Array1, Array2, s};
 
 use crate::comm::Route;
 use crate::error::{Error, Result};
-use crate::linalg::dense::{multiply_f64, symmetric_eigen};
+use crate::linalg::dense::symmetric_eigen;
 use crate::linalg::kernels::LANES;
 use crate::random::Stream;
 use crate::report::account::Account;
@@ -43,8 +43,7 @@ pub struct Decomposition {
     pub residual: f64,
 }
 
-/// Share of the wanted columns that a compressed basis, or what stands for a basis in a check, keeps beyond them: these
-/// guard the slowest of them.
+/// Share of the wanted columns that a compressed basis keeps beyond them: these guard the slowest of them.
 const GUARD: f64 = 0.25;
 /// Products after which an iteration that does not converge gives its best answer.
 const MOST_PRODUCTS_PER_TOPIC: usize = 60;
@@ -129,8 +128,6 @@ struct Worker {
     h: Array2<f64>,
     /// Ritz values and vectors of the last check.
     ritz: Option<Ritz>,
-    /// The best Ritz vectors of an earlier, smaller basis, which stand for it in later checks.
-    earlier: Option<Ritz>,
     rounds: usize,
     products: usize,
     fresh: u64,
@@ -151,7 +148,6 @@ impl Worker {
             used: 0,
             h: Array2::zeros((plan.capacity + width, plan.capacity + width)),
             ritz: None,
-            earlier: None,
             rounds: 0,
             products: 0,
             fresh: 0,
@@ -212,9 +208,7 @@ impl Worker {
         let due = plan.rounds.is_none() && self.check.due(columns);
         let mut status = Status { done: false, topics: plan.topics, residual: f64::NAN };
         if due || last || full || invariant || everything {
-            // What is given out at the end or goes on as the basis is the best there is; otherwise a bound will do.
-            let exact = last || full || invariant || everything;
-            let residual = operator.job().account.compute(|| self.ritz(&factors.b, plan, exact))?;
+            let residual = operator.job().account.compute(|| self.ritz(&factors.b, plan))?;
             self.check.learn(columns, residual, plan);
             status.residual = residual;
             // An invariant space that came from the first block alone may lack copies of multiple values: one fresh
@@ -239,32 +233,19 @@ impl Worker {
         Ok(status)
     }
 
-    /// Solves the projected problem; the largest relative residual of the wanted pairs. Unless it is to be exact, the best
-    /// Ritz vectors of an earlier basis stand for that: a tenth of the work, and what comes out are still Ritz pairs of the
-    /// space they span with the blocks since, with their true residuals.
-    fn ritz(&mut self, coupling: &Array2<f64>, plan: &LsiPlan, exact: bool) -> Result<f64> {
+    /// Solves the projected problem; the largest relative residual of the wanted pairs.
+    fn ritz(&mut self, coupling: &Array2<f64>, plan: &LsiPlan) -> Result<f64> {
         let columns = self.basis.columns();
-        let earlier =
-            self.earlier.as_ref().filter(|earlier| !exact && columns - earlier.vectors.nrows() <= 2 * plan.topics);
-        let ritz = match earlier {
-            Some(earlier) => earlier.extended(&self.h, columns, plan.topics)?,
-            None => {
-                let (values, vectors) = symmetric_eigen(&self.h.slice(s![..columns, ..columns]).to_owned())?;
-                Ritz { values, vectors }
-            }
-        };
-        let last = ritz.vectors.slice(s![columns - coupling.ncols().., ..]);
-        let wanted = plan.topics.min(ritz.values.len());
+        let (values, vectors) = symmetric_eigen(&self.h.slice(s![..columns, ..columns]).to_owned())?;
+        let last = vectors.slice(s![columns - coupling.ncols().., ..]);
+        let wanted = plan.topics.min(columns);
         let tail = coupling.dot(&last.slice(s![.., ..wanted]));
-        let noise = NOISE * ritz.values[0];
+        let noise = NOISE * values[0];
         let residual = (0..wanted)
-            .filter(|&i| ritz.values[i] > noise)
-            .map(|i| tail.column(i).iter().map(|x| x * x).sum::<f64>().sqrt() / ritz.values[i])
+            .filter(|&i| values[i] > noise)
+            .map(|i| tail.column(i).iter().map(|x| x * x).sum::<f64>().sqrt() / values[i])
             .fold(0.0, f64::max);
-        if earlier.is_none() {
-            self.earlier = Some(ritz.leading(plan.topics + guard(plan)));
-        }
-        self.ritz = Some(ritz);
+        self.ritz = Some(Ritz { values, vectors });
         Ok(residual)
     }
 
@@ -278,7 +259,9 @@ impl Worker {
     /// overlaps with them will be found by the next round.
     fn compress(&mut self, account: &Account, plan: &LsiPlan) {
         if let Some(Ritz { values, vectors }) = self.ritz.take() {
-            let keep = (plan.topics + guard(plan)).min(plan.capacity - 2 * plan.block).min(values.len());
+            let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize)
+                .min(plan.capacity - 2 * plan.block)
+                .min(values.len());
             let flops = 2 * self.block.rows * self.basis.columns() * keep;
             account.count(|counters| counters.dense_flops += flops as u64);
             account.compute(|| self.basis.compress(vectors.slice(s![.., ..keep])));
@@ -287,7 +270,6 @@ impl Worker {
                 self.h[[i, i]] = values[i];
             }
             self.check.restarted();
-            self.earlier = None;
             // The next product overlaps with all of the compressed basis.
             self.recent = 0;
         }
@@ -305,48 +287,10 @@ impl Worker {
     }
 }
 
-/// Wanted columns and guards: what a compressed basis keeps, and what stands for an earlier basis in a check.
-fn guard(plan: &LsiPlan) -> usize {
-    (plan.topics as f64 * GUARD).ceil() as usize
-}
-
 /// Eigenpairs of the projected problem, largest first: values, and vectors as combinations of the basis (columns x pairs).
 struct Ritz {
     values: Array1<f64>,
     vectors: Array2<f64>,
-}
-
-impl Ritz {
-    /// The first pairs.
-    fn leading(&self, pairs: usize) -> Ritz {
-        let pairs = pairs.min(self.values.len());
-        Ritz {
-            values: self.values.slice(s![..pairs]).to_owned(),
-            vectors: self.vectors.slice(s![.., ..pairs]).to_owned(),
-        }
-    }
-
-    /// Eigenpairs of H, the leading `columns` of it, in the space of these vectors and the columns of the basis that have
-    /// come since: all values, and the `wanted` first vectors.
-    fn extended(&self, h: &Array2<f64>, columns: usize, wanted: usize) -> Result<Ritz> {
-        let (before, pairs) = self.vectors.dim();
-        let size = pairs + columns - before;
-        let mut small = Array2::zeros((size, size));
-        small.diag_mut().iter_mut().zip(&self.values).for_each(|(to, value)| *to = *value);
-        let mut overlaps = Array2::zeros((pairs, columns - before));
-        let new = h.slice(s![..before, before..columns]);
-        multiply_f64(1.0, self.vectors.t(), new, 0.0, &mut overlaps.view_mut());
-        small.slice_mut(s![..pairs, pairs..]).assign(&overlaps);
-        small.slice_mut(s![pairs.., ..pairs]).assign(&overlaps.t());
-        small.slice_mut(s![pairs.., pairs..]).assign(&h.slice(s![before..columns, before..columns]));
-        let (values, combined) = symmetric_eigen(&small)?;
-        let combined = combined.slice(s![.., ..wanted.min(size)]);
-        let mut vectors = Array2::zeros((columns, combined.ncols()));
-        let mut old = vectors.slice_mut(s![..before, ..]);
-        multiply_f64(1.0, self.vectors.view(), combined.slice(s![..pairs, ..]), 0.0, &mut old);
-        vectors.slice_mut(s![before.., ..]).assign(&combined.slice(s![pairs.., ..]));
-        Ok(Ritz { values, vectors })
-    }
 }
 
 /// When to solve the projected problem: it costs about (columns)^3, so it is solved only when it may show an end. The

@@ -176,12 +176,7 @@ impl<'d> Operator<'d> {
     /// The operands of both products are rows of f32, sums are in f64: of V that is exact, and Y rounded to f32 is off by
     /// 2^-25 of its size, in directions that the second product does not favour. The f32 vectors themselves are off by as
     /// much, so no residual can be smaller.
-    pub fn verify(
-        &self,
-        own: ndarray::ArrayView2<f32>,
-        columns: usize,
-        squares: Option<&[f64]>,
-    ) -> Result<Verified> {
+    pub fn verify(&self, own: ndarray::ArrayView2<f32>, columns: usize, squares: Option<&[f64]>) -> Result<Verified> {
         const STRIP: usize = 64;
         let job = self.job();
         let rows = self.rows().len();

@@ -111,6 +111,7 @@ pub fn orthonormalise(
         let left = matrix(&sum(products)?, grid);
         job.account.compute(|| basis.subtract(0, &left, w));
         count(2 * columns, b.nrows());
+        job.account.count(|counters| counters.projected_again += columns as u64);
         c += &left.slice(s![.., ..b.nrows()]).dot(&b);
     }
 

@@ -26,8 +26,8 @@ pub enum Activity {
     Io,
 }
 
-/// What a rank counted. Over all ranks `passes`, `products` and `rounds` are the largest of any rank, since all ranks of
-/// a round take part in it; the others are sums.
+/// What a rank counted. Over all ranks `passes`, `products`, `rounds` and `projected_again` are the largest of any rank, since
+/// all ranks of a round take part in it; the others are sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Times the whole corpus went by.
@@ -43,6 +43,9 @@ pub struct Counters {
     /// Floating-point operations of products of tall dense matrices: orthogonalisation and what comes of it.
     #[serde(default)]
     pub dense_flops: u64,
+    /// Columns of a basis that blocks were orthogonalised against once more than usual.
+    #[serde(default)]
+    pub projected_again: u64,
     /// Payload of vectors, and of sums over them, that workers handed to each other, in bytes; part of `bytes_sent`.
     #[serde(default)]
     pub exchanged_bytes: u64,
