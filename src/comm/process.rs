@@ -1,4 +1,4 @@
-//! Settings of the process that only the C library offers.
+//! Settings of the process that only the C library and the environment offer.
 //!
 //! Safety argument for the `unsafe` blocks: `prctl` with PR_SET_TIMERSLACK and `mallopt` take numbers by value and touch no
 //! memory of ours; setting a variable races with threads that read the environment. All are called before the first thread

@@ -62,7 +62,7 @@ impl<'a> Keeper<'a> {
             return Err(damaged());
         }
         let rows = operator.rows().len();
-        let (mut basis, mut block) = (Basis::new(rows, plan.capacity), Panel::zeros(rows, width));
+        let (mut basis, mut block) = (Basis::new(rows), Panel::zeros(rows, width));
         left.deal_out(job, operator.shares(), |columns| {
             let begin = keeper.columns;
             let old = columns.ncols().min(state.columns.saturating_sub(begin));
