@@ -35,6 +35,7 @@ pub mod corpus;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;
+pub mod lda;
 pub mod linalg;
 pub mod lsi;
 pub mod random;

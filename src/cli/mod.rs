@@ -9,6 +9,7 @@ mod generate;
 mod import;
 mod index;
 mod info;
+mod lda;
 mod lsi;
 mod query;
 mod run;
@@ -49,6 +50,7 @@ enum Command {
     Split(split::Split),
     Info(info::Info),
     Tfidf(tfidf::Tfidf),
+    Lda(lda::Lda),
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
     Transform(transform::Transform),
@@ -69,6 +71,7 @@ impl Command {
             Command::Split(_) => "split",
             Command::Info(_) => "info",
             Command::Tfidf(_) => "tfidf",
+            Command::Lda(_) => "lda",
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
@@ -89,6 +92,7 @@ impl Command {
             Command::Split(command) => command.run(job, common),
             Command::Info(command) => command.run(job, common),
             Command::Tfidf(command) => command.run(job, common),
+            Command::Lda(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),

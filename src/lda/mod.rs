@@ -1,0 +1,10 @@
+//! Latent Dirichlet allocation: topics as distributions over terms, documents as mixtures of topics.
+
+pub mod completion;
+pub mod counts;
+pub mod estep;
+pub mod exchange;
+pub mod minibatch;
+pub mod model;
+pub mod params;
+pub mod train;
