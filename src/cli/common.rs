@@ -1,11 +1,14 @@
 //! Options that every command takes, and what it hands back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
+use crate::dispatch::Job;
+use crate::error::{Error, Result};
 use crate::report::output::Format;
+use crate::store::file::{Format as FileFormat, OpenFile};
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -54,8 +57,31 @@ pub struct Outcome {
     pub accounted: bool,
 }
 
+/// Models that documents can be taken to topics with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Latent semantic indexing.
+    Lsi,
+    /// Latent Dirichlet allocation.
+    Lda,
+}
+
+/// What kind of model a file holds. Collective.
+pub fn kind_of(job: &Job, model: &Path) -> Result<Kind> {
+    let kind = job.share(|| match OpenFile::open(model)?.format {
+        FileFormat::Lsi => Ok(vec![0]),
+        FileFormat::Lda => Ok(vec![1]),
+        other => Err(Error::failed(format!(
+            "{}: holds {} where an LSI model or an LDA model is wanted",
+            model.display(),
+            other.description()
+        ))),
+    })?;
+    Ok(if kind == [1] { Kind::Lda } else { Kind::Lsi })
+}
+
 /// A number of bytes with an optional suffix K, M, G or T (powers of 1024).
-fn parse_bytes(text: &str) -> Result<u64, String> {
+fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim_end_matches(['i', 'B', 'b']).to_ascii_uppercase().as_str() {
         "" => 0,

@@ -98,7 +98,7 @@ impl Command {
             Command::Transform(command) => command.run(job, common),
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
-            Command::Evaluate(command) => command.run(job),
+            Command::Evaluate(command) => command.run(job, common),
             Command::Doctor(command) => command.run(job, common),
         }
     }

@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
 use super::counts::Counts;
-use crate::comm::{Comm, Tag};
+use crate::comm::Tag;
 use crate::corpus::kinship::{same_terms, same_values};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};

@@ -10,6 +10,8 @@ const MINIBATCHES: u64 = 32;
 const MOST_DOCUMENTS: u64 = 1 << 20;
 /// Smallest priors: the weights of terms and shares of topics that they leave are still far above the smallest f32.
 pub const SMALLEST_PRIOR: f64 = 1e-6;
+/// Largest priors.
+pub const LARGEST_PRIOR: f64 = 1e6;
 
 /// The prior of the documents' shares.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,9 +94,9 @@ impl LdaParams {
         if !(self.tau0 >= 1.0 && self.tau0.is_finite()) {
             return usage(format!("--tau0 {}: at least 1", self.tau0));
         }
-        let prior = |value: f64| value.is_finite() && (SMALLEST_PRIOR..=1e6).contains(&value);
+        let prior = |value: f64| value.is_finite() && (SMALLEST_PRIOR..=LARGEST_PRIOR).contains(&value);
         if !prior(self.eta) {
-            return usage(format!("--eta {}: from {SMALLEST_PRIOR} to 1e6", self.eta));
+            return usage(format!("--eta {}: from {SMALLEST_PRIOR} to {LARGEST_PRIOR}", self.eta));
         }
         let (alpha, learn_alpha) = match &self.alpha {
             Alpha::Symmetric(value) => (vec![*value; self.topics], false),
@@ -111,7 +113,7 @@ impl LdaParams {
             return usage(format!("--alpha: {} numbers for {} topics", alpha.len(), self.topics));
         }
         if let Some(value) = alpha.iter().find(|&&value| !prior(value)) {
-            return usage(format!("--alpha {value}: from {SMALLEST_PRIOR} to 1e6"));
+            return usage(format!("--alpha {value}: from {SMALLEST_PRIOR} to {LARGEST_PRIOR}"));
         }
         let wanted = self.minibatch.unwrap_or((documents / MINIBATCHES).clamp(256, LARGEST_MINIBATCH));
         if wanted == 0 || wanted > MOST_DOCUMENTS {

@@ -19,19 +19,23 @@ use super::counts::Counts;
 use super::estep::Estep;
 use super::exchange;
 use super::minibatch::{Batch, Held, Scratch, deal};
-use super::params::LdaPlan;
+use super::model::History;
+use super::params::{LARGEST_PRIOR, LdaPlan, SMALLEST_PRIOR};
 use crate::comm::{Route, Started, Tag};
 use crate::corpus::container::Values;
 use crate::corpus::kinship::same_terms;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
-use crate::linalg::Aligned;
 use crate::linalg::kernels::LANES;
+use crate::linalg::topics::add_digammas;
+use crate::linalg::{Aligned, Simd};
 use crate::report::progress::Unit;
 
 /// What training found out.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Training {
+    /// Tokens of the corpus.
+    pub tokens: u64,
     /// Passes made.
     pub passes: usize,
     /// Minibatches worked on.
@@ -121,12 +125,14 @@ pub struct Watch {
     pub stop_below: Option<f64>,
 }
 
-/// Trains. Collective. Workers get the state, a dispatcher that does not work gets none.
+/// Trains, from a random state or going on from one. Collective. Workers get the state and the prior of the documents,
+/// a dispatcher that does not work gets neither.
 pub fn train(
     job: &Job,
     corpus: &Corpus,
     plan: &LdaPlan,
-    start: Option<(Counts, u64)>,
+    before: History,
+    start: Option<Counts>,
     held_out: Option<&HeldOut>,
     watch: Watch,
 ) -> Result<(Training, Option<Counts>, Vec<f64>)> {
@@ -139,11 +145,12 @@ pub fn train(
     }
     let _phase = job.account.enter_phase("train");
     if job.works() {
-        let mut worker = Worker::new(job, corpus, plan, &chunks, tokens, start);
+        let mut worker = Worker::new(job, corpus, plan, &chunks, before, tokens, start);
         let training = worker.run(held_out, watch)?;
-        Ok((training, Some(worker.counts), worker.alpha))
+        Ok((Training { tokens, ..training }, Some(worker.counts), worker.alpha))
     } else {
-        follow(job, corpus, plan).map(|training| (training, None, Vec::new()))
+        let training = follow(job, corpus, plan)?;
+        Ok((Training { tokens, ..training }, None, Vec::new()))
     }
 }
 
@@ -188,6 +195,7 @@ struct Worker<'a, 'c> {
     job: &'a Job<'c>,
     plan: &'a LdaPlan,
     chunks: &'a [Held],
+    /// Tokens that the state stands for.
     tokens: u64,
     counts: Counts,
     alpha: Vec<f64>,
@@ -206,19 +214,21 @@ impl<'a, 'c> Worker<'a, 'c> {
         corpus: &Corpus,
         plan: &'a LdaPlan,
         chunks: &'a [Held],
+        before: History,
         tokens: u64,
-        start: Option<(Counts, u64)>,
+        start: Option<Counts>,
     ) -> Self {
         let terms = corpus.header().terms as usize;
-        let (counts, earlier) = start
-            .unwrap_or_else(|| (Counts::random(terms, plan.topics, tokens as f64, plan.seed, job.pool), 0));
+        let tokens = before.tokens + tokens;
+        let random = || Counts::random(terms, plan.topics, tokens as f64, plan.seed, job.pool);
+        let counts = start.unwrap_or_else(random);
         Worker {
             job,
             plan,
             chunks,
             tokens,
             alpha: plan.alpha.clone(),
-            earlier,
+            earlier: before.updates,
             estep: Estep::new(counts.width(), plan.burn_in, plan.seed),
             scratch: Scratch::new(terms),
             phi: Aligned::zeros(0),
@@ -265,14 +275,20 @@ impl<'a, 'c> Worker<'a, 'c> {
                 announced.test();
                 self.estep.terms(&batch, &self.phi, &layout, width, job.pool)
             });
+            let own = self.with_statistics(own, &batch);
             // One collective at a time on a route.
             let parts = job.finish(announced)?;
             announced = Started::new(Box::pin(async move { Ok(parts) }));
-            let words = exchange::sum(job, own)?;
+            let mut words = exchange::sum(job, own)?;
+            let statistics = words.split_off(layout.words);
             let rate = plan.rate(self.earlier + step as u64);
             if layout.tokens > 0 {
                 let grow = self.tokens as f64 / layout.tokens as f64;
                 job.account.compute(|| self.counts.absorb(&layout, &words, rate, grow, job.pool));
+                // In the first minibatches topics are still all alike, which says nothing of the documents.
+                if 2 * step >= plan.minibatches {
+                    self.learn(&statistics, rate);
+                }
             }
             job.account.count(|counters| {
                 counters.documents += batch.documents() as u64;
@@ -302,6 +318,34 @@ impl<'a, 'c> Worker<'a, 'c> {
         }
         self.words.drain(..).try_for_each(|word| job.finish(word))?;
         Ok(training)
+    }
+
+    /// Puts what alpha is learned from behind the expected counts: for each topic the sum of psi(u) - psi(alpha) over the
+    /// documents, and the same of their lengths.
+    fn with_statistics(&self, mut words: Vec<i64>, batch: &Batch) -> Vec<i64> {
+        if self.plan.learn_alpha {
+            let prior = self.prior();
+            let mut sums = vec![0i64; prior.len()];
+            self.job.account.compute(|| add_digammas(Simd::detect(), &self.estep.shares, &prior, &mut sums));
+            words.extend_from_slice(&sums[..self.alpha.len()]);
+            let all: f32 = self.alpha.iter().sum::<f64>() as f32;
+            let lengths: Vec<f32> = (0..batch.documents()).map(|document| batch.bag(document).tokens + all).collect();
+            let mut sum = [0i64];
+            add_digammas(Simd::detect(), &lengths, &[all], &mut sum);
+            words.extend_from_slice(&sum);
+        }
+        words
+    }
+
+    /// A step of Minka's fixed point, "Estimating a Dirichlet distribution" (2000), equation 55, on the documents of one
+    /// minibatch: alpha[k] x sum(psi(u[k]) - psi(alpha[k])) / sum(psi(n + sum alpha) - psi(sum alpha)).
+    fn learn(&mut self, statistics: &[i64], rate: f64) {
+        let Some((&all, topics)) = statistics.split_last().filter(|(all, _)| **all > 0) else { return };
+        let rate = rate.sqrt();
+        for (alpha, &sum) in self.alpha.iter_mut().zip(topics) {
+            let next = *alpha * sum as f64 / all as f64;
+            *alpha = ((1.0 - rate) * *alpha + rate * next).clamp(SMALLEST_PRIOR, LARGEST_PRIOR);
+        }
     }
 
     /// Perplexity of the held-out documents. Collective over the workers.

@@ -249,6 +249,60 @@ fn absorb_body<const FUSED: bool, T: Copy + Into<u32>>(sums: &[T], weight: f32, 
     }
 }
 
+/// ln x for normal x > 0, to 2^-22 (the polynomial of Cephes' logf).
+#[inline(always)]
+fn ln<const FUSED: bool>(x: f32) -> f32 {
+    let bits = x.to_bits() as i32;
+    let exponent = (bits - 0x3f35_04f3) >> 23;
+    let m = f32::from_bits((bits - (exponent << 23)) as u32) - 1.0;
+    let z = m * m;
+    let mut p = 7.037_683_6e-2f32;
+    for c in [
+        -1.151_461e-1f32,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333_1e-1,
+    ] {
+        p = fused::<FUSED>(p, m, c);
+    }
+    let exponent = exponent as f32;
+    let y = fused::<FUSED>(exponent, -2.121_944_4e-4, p * m * z);
+    let y = fused::<FUSED>(z, -0.5, y);
+    fused::<FUSED>(exponent, 0.693_359_4, m + y)
+}
+
+/// The digamma function for x from 1e-6 to 1e12: six steps of psi(x) = psi(x + 1) - 1 / x, their sum as one fraction, then
+/// the asymptotic series.
+#[inline(always)]
+fn digamma<const FUSED: bool>(x: f32) -> f32 {
+    let shifted = x + 6.0;
+    let (a, b, c) = (x * (x + 5.0), (x + 1.0) * (x + 4.0), (x + 2.0) * (x + 3.0));
+    // 1/x + 1/(x+5) = (2x + 5) / a, and so on: divided one by one, products of all three would overflow.
+    let steps = (2.0 * x + 5.0) * (1.0 / a + 1.0 / b + 1.0 / c);
+    let i = 1.0 / shifted;
+    let i2 = i * i;
+    let tail = i2 * (1.0 / 12.0 - i2 * (1.0 / 120.0 - i2 * (1.0 / 252.0)));
+    ln::<FUSED>(shifted) - 0.5 * i - tail - steps
+}
+
+/// Bits behind the point of sums of digammas.
+pub const DIGAMMA_SHIFT: i32 = 20;
+
+#[inline(always)]
+fn digamma_body<const FUSED: bool>(shares: &[f32], prior: &[f32], sums: &mut [i64]) {
+    let scale = (1 << DIGAMMA_SHIFT) as f32;
+    let least: Vec<f32> = prior.iter().map(|&prior| digamma::<FUSED>(prior.max(1e-6))).collect();
+    for row in shares.chunks_exact(prior.len()) {
+        for ((sum, &share), &least) in sums.iter_mut().zip(row).zip(&least) {
+            *sum += ((digamma::<FUSED>(share.max(1e-6)) - least) * scale).round_ties_even() as i64;
+        }
+    }
+}
+
 /// The three versions of a kernel behind one name.
 macro_rules! dispatch {
     ($(#[$about:meta])* $name:ident, $body:ident $(::<$kind:ty>)?, ($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {
@@ -309,3 +363,165 @@ dispatch!(
     /// counts += weight x sums; sums below 2^31.
     absorb_wide, absorb_body::<u32>, (sums: &[u32], weight: f32, counts: &mut [f32])
 );
+dispatch!(
+    /// sums[k] += psi(u[k]) - psi(prior[k]) over the rows of `shares`, each rounded to 2^-[`DIGAMMA_SHIFT`].
+    add_digammas, digamma_body, (shares: &[f32], prior: &[f32], sums: &mut [i64])
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Digamma in f64: recurrence up to 20, then the asymptotic series.
+    fn digamma_oracle(mut x: f64) -> f64 {
+        let mut sum = 0.0;
+        while x < 20.0 {
+            sum -= 1.0 / x;
+            x += 1.0;
+        }
+        let f = 1.0 / (x * x);
+        sum + x.ln() - 0.5 / x - f * (1.0 / 12.0 - f * (1.0 / 120.0 - f * (1.0 / 252.0 - f / 240.0)))
+    }
+
+    #[test]
+    fn digamma_is_digamma() {
+        // Euler's constant, to check the oracle itself.
+        assert!((digamma_oracle(1.0) + 0.577_215_664_901_532_9).abs() < 1e-13);
+        for exponent in -60..120 {
+            let x = 10f32.powf(exponent as f32 / 10.0);
+            let (ours, theirs) = (f64::from(digamma::<false>(x)), digamma_oracle(f64::from(x)));
+            // A few roundings of the largest part: near the zero at 1.46 parts of size 2 cancel.
+            assert!((ours - theirs).abs() <= 5e-7 * theirs.abs().max(4.0), "{x}: {ours} is not {theirs}");
+        }
+    }
+
+    const TOPICS: usize = 37;
+    const WIDTH: usize = 48;
+
+    /// Weights of so many terms, padded, and a prior.
+    fn weights(terms: usize) -> (Vec<f32>, Vec<f32>) {
+        let mut phi = vec![0f32; terms * WIDTH];
+        for (term, row) in phi.chunks_exact_mut(WIDTH).enumerate() {
+            for (topic, weight) in row[..TOPICS].iter_mut().enumerate() {
+                *weight = 1e-6 + 1e-3 * ((term * 7919 + topic * 104_729 + term * topic) % 97) as f32 / 97.0;
+            }
+        }
+        let mut prior = vec![0f32; WIDTH];
+        (0..TOPICS).for_each(|topic| prior[topic] = 0.05 + topic as f32 / 100.0);
+        (phi, prior)
+    }
+
+    /// Terms and counts of so many documents of different lengths.
+    fn documents(count: usize, terms: usize) -> Vec<(Vec<u32>, Vec<f32>)> {
+        let document = |d: usize| {
+            let rows: Vec<u32> = (0..(d * 5 + 1) % 23).map(|i| ((d * 31 + i * 17) % terms) as u32).collect();
+            let counts = rows.iter().map(|&row| [1.0, 2.0, 1.0, 7.0, 300.0][(row as usize + d) % 5]).collect();
+            (rows, counts)
+        };
+        (0..count).map(document).collect()
+    }
+
+    fn bag((rows, counts): &(Vec<u32>, Vec<f32>)) -> Bag<'_> {
+        Bag { rows, counts, tokens: counts.iter().sum() }
+    }
+
+    fn start(bag: &Bag, prior: &[f32]) -> Vec<f32> {
+        prior.iter().map(|&p| if p > 0.0 { p + bag.tokens / TOPICS as f32 } else { 0.0 }).collect()
+    }
+
+    fn probabilities(phi: &[f32], row: u32, u: &[f64]) -> Vec<f64> {
+        let row = &phi[row as usize * WIDTH..][..WIDTH];
+        let products: Vec<f64> = row.iter().zip(u).map(|(&w, &u)| f64::from(w) * u).collect();
+        let sum: f64 = products.iter().sum();
+        products.iter().map(|p| p / sum).collect()
+    }
+
+    fn wide(values: &[f32]) -> Vec<f64> {
+        values.iter().map(|&value| f64::from(value)).collect()
+    }
+
+    fn assert_close(ours: &[f32], theirs: &[f64], tolerance: f64) {
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert!((f64::from(*ours) - theirs).abs() <= tolerance * theirs.abs().max(1e-2), "{ours} is not {theirs}");
+        }
+    }
+
+    #[test]
+    fn sweeps_match_a_slow_oracle_whoever_is_beside() {
+        let (phi, prior) = weights(40);
+        let documents = documents(11, 40);
+        let bags: Vec<Bag> = documents.iter().map(bag).collect();
+        let keep: Vec<f32> = (0..3 * 23).map(|step| 1.0 - 1.0 / (10.0 + step as f32 + 1.0).powf(0.9)).collect();
+        for simd in Simd::available() {
+            let mut u: Vec<f32> = bags.iter().flat_map(|bag| start(bag, &prior)).collect();
+            sweep(simd, &phi, &prior, &bags, &keep, 3, &mut u);
+            for (bag, u) in bags.iter().zip(u.chunks_exact(WIDTH)) {
+                let mut alone = start(bag, &prior);
+                sweep(simd, &phi, &prior, &[*bag], &keep, 3, &mut alone);
+                assert_eq!(alone, u, "{simd:?}: the same alone and beside others");
+                // Foulds et al., equations 6 and 9, clumped.
+                let mut counts: Vec<f64> = start(bag, &prior).iter().zip(&prior).map(|(u, p)| f64::from(u - p)).collect();
+                for step in 0..3 * bag.rows.len() {
+                    let at = step % bag.rows.len();
+                    let u: Vec<f64> = counts.iter().zip(&prior).map(|(n, &p)| n + f64::from(p)).collect();
+                    let gamma = probabilities(&phi, bag.rows[at], &u);
+                    let kept = f64::from(keep[step]).powf(f64::from(bag.counts[at]));
+                    for (n, gamma) in counts.iter_mut().zip(gamma) {
+                        *n = kept * *n + (1.0 - kept) * f64::from(bag.tokens) * gamma;
+                    }
+                }
+                let theirs: Vec<f64> = counts.iter().zip(&prior).map(|(n, &p)| n + f64::from(p)).collect();
+                assert_close(u, &theirs, 2e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn folding_in_finds_the_fixed_point() {
+        let (phi, prior) = weights(40);
+        for simd in Simd::available() {
+            for document in &documents(9, 40) {
+                let bag = bag(document);
+                let mut u = start(&bag, &prior);
+                fold_in(simd, &phi, &prior, bag, 500, 1e-6 * bag.tokens, &mut u);
+                let mut theirs = wide(&start(&bag, &prior));
+                for _ in 0..500 {
+                    let mut next = wide(&prior);
+                    for (&row, &count) in bag.rows.iter().zip(bag.counts) {
+                        let gamma = probabilities(&phi, row, &theirs);
+                        next.iter_mut().zip(gamma).for_each(|(n, gamma)| *n += f64::from(count) * gamma);
+                    }
+                    theirs = next;
+                }
+                // Convergence is linear: what is left is more than the last change.
+                assert_close(&u, &theirs, 0.02);
+            }
+        }
+    }
+
+    #[test]
+    fn expected_counts_are_right_in_the_mean_and_to_a_unit_each() {
+        let (phi, prior) = weights(3);
+        let u: Vec<f32> = (0..500).flat_map(|d| prior.iter().map(move |&p| p * (1.0 + (d % 13) as f32))).collect();
+        let dithers: Vec<f32> = (0..DITHERS + WIDTH).map(|i| ((i * 7919) % 4093) as f32 / 4093.0).collect();
+        let occurrences: Vec<_> = (0..500u32).map(|d| (d, 1.0 + (d % 3) as f32, d * 8)).collect();
+        let mut first = None;
+        for simd in Simd::available() {
+            let mut sums = vec![0i32; WIDTH];
+            expected_counts(simd, &phi[WIDTH..2 * WIDTH], &occurrences, &u, 256.0, &dithers, &mut sums);
+            let mut exact = vec![0f64; WIDTH];
+            for &(d, count, _) in &occurrences {
+                let gamma = probabilities(&phi, 1, &wide(&u[d as usize * WIDTH..][..WIDTH]));
+                exact.iter_mut().zip(gamma).for_each(|(sum, gamma)| *sum += 256.0 * f64::from(count) * gamma);
+            }
+            for (ours, theirs) in sums.iter().zip(&exact) {
+                // 500 roundings of standard deviation at most 1/2: five times that of their sum.
+                assert!((f64::from(*ours) - theirs).abs() <= 5.0 * 0.5 * 500f64.sqrt(), "{ours} is not {theirs}");
+            }
+            assert!(sums[TOPICS..].iter().all(|&sum| sum == 0));
+            if simd != Simd::Portable {
+                assert_eq!(first.get_or_insert_with(|| sums.clone()), &sums);
+            }
+        }
+    }
+}
