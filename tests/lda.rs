@@ -148,7 +148,8 @@ fn topics_and_alpha_of_a_generated_corpus_are_recovered() {
 #[test]
 fn perplexity_is_that_of_a_slow_oracle_and_training_lowers_it() {
     let folder = tempdir().unwrap();
-    let [corpus, held_out, one, ten] = ["corpus.h5", "held-out.h5", "1.h5", "10.h5"].map(|name| folder.path().join(name));
+    let [corpus, held_out, one, ten] =
+        ["corpus.h5", "held-out.h5", "1.h5", "10.h5"].map(|name| folder.path().join(name));
     let alpha = [0.1; 10];
     write_corpus(&corpus, &generated(3000, 500, 60, &alpha, 1).0, Values::Counts, false);
     write_corpus(&held_out, &generated(200, 500, 60, &alpha, 2).0, Values::Counts, false);
@@ -189,7 +190,8 @@ fn perplexity_is_that_of_a_slow_oracle_and_training_lowers_it() {
 #[test]
 fn shares_of_documents_sum_to_one_for_any_ranks() {
     let folder = tempdir().unwrap();
-    let [corpus, model, vectors, few] = ["corpus.h5", "model.h5", "vectors.h5", "few.h5"].map(|name| folder.path().join(name));
+    let [corpus, model, vectors, few] =
+        ["corpus.h5", "model.h5", "vectors.h5", "few.h5"].map(|name| folder.path().join(name));
     write_corpus(&corpus, &documents(400, 120, 1), Values::Counts, true);
     alone(["lda", text(&corpus), "-k", "7", "--alpha", "asymmetric", "-q", "-o", text(&model)]).ok();
     alone(["transform", text(&model), text(&corpus), "-q", "-o", text(&vectors)]).ok();

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{At, Error, Result};
-use crate::lda::model::{self, Earlier, History};
+use crate::lda::model::{self, Earlier, History, Trained};
 use crate::lda::params::{Alpha, LdaParams};
 use crate::lda::train::{self, HeldOut, Watch};
 use crate::store::provenance::{self, Input};
@@ -31,7 +31,7 @@ pub struct Lda {
     /// Times the corpus is gone through
     #[arg(long, default_value_t = PASSES)]
     passes: usize,
-    /// Documents of a minibatch, about [default: a 32nd of the corpus, from 256 to 4096]
+    /// Documents of a minibatch, about [default: a 16th of the corpus, from 64 to 8192]
     #[arg(long, value_name = "DOCUMENTS")]
     minibatch: Option<u64>,
     /// Sweeps over a document before its expected counts are taken
@@ -69,9 +69,9 @@ const TOPICS: usize = 100;
 /// Passes: see the README for what they buy.
 const PASSES: usize = 10;
 /// Sweeps.
-const BURN_IN: usize = 5;
+const BURN_IN: usize = 3;
 /// Exponent of the rate.
-const KAPPA: f64 = 0.7;
+const KAPPA: f64 = 0.6;
 /// Offset of the rate.
 const TAU0: f64 = 1.0;
 /// Prior of shares.
@@ -127,15 +127,20 @@ impl Lda {
         let updated = earlier.as_ref().map(|earlier| (earlier.checksum.clone(), earlier.history));
         let before = updated.as_ref().map(|(_, history)| *history).unwrap_or_default();
         let documents = held_out.as_ref().map(|(_, documents)| documents);
-        let (training, state, alpha) =
+        let (training, counts, alpha) =
             train::train(job, &corpus, &plan, before, earlier.and_then(|earlier| earlier.counts), documents, watch)?;
+        let of_prior = match plan.alpha.first() {
+            _ if plan.learn_alpha => json!("learned"),
+            Some(first) if plan.alpha.iter().all(|alpha| alpha == first) => json!(first),
+            _ => json!(plan.alpha),
+        };
         let parameters = json!({
             "method": "scvb0", "k": plan.topics, "passes": plan.passes, "minibatch": plan.minibatch,
             "burn_in": plan.burn_in, "kappa": plan.kappa, "tau0": plan.tau0,
-            "alpha": self.alpha.as_deref().filter(|_| plan.learn_alpha).map_or(json!(plan.alpha), |word| json!(word)),
-            "eta": plan.eta, "seed": plan.seed,
+            "alpha": of_prior, "eta": plan.eta, "seed": plan.seed,
             "updated": updated.as_ref().map(|(checksum, _)| checksum),
-            "eval_every": documents.map(|_| self.eval_every), "stop_below": self.stop_below,
+            // Looking changes nothing unless it ends the training.
+            "eval_every": self.stop_below.map(|_| self.eval_every), "stop_below": self.stop_below,
         });
         let history = History {
             documents: before.documents + corpus.header().documents,
@@ -150,8 +155,8 @@ impl Lda {
             }
             Ok(provenance::of("lda", parameters.clone(), &inputs))
         };
-        let write = || model::save(job, state.as_ref(), &alpha, plan.eta, history, &corpus, target, of);
-        job.account.phase("write", write)?;
+        let trained = Trained { counts, alpha, eta: plan.eta, history };
+        job.account.phase("write", || model::save(job, &trained, &corpus, target, of))?;
         let result = json!({
             "topics": plan.topics, "passes": training.passes, "minibatches": training.updates,
             "tokens": training.tokens, "perplexity": training.perplexity,
@@ -191,7 +196,9 @@ impl Lda {
 fn numbers(path: &Path) -> Result<Vec<f64>> {
     let text = std::fs::read_to_string(path).map_err(|cause| {
         let path = path.display();
-        Error::failed(format!("--alpha {path}: neither a number, `asymmetric`, `learned` nor a file that can be read: {cause}"))
+        Error::failed(format!(
+            "--alpha {path}: neither a number, `asymmetric`, `learned` nor a file that can be read: {cause}"
+        ))
     })?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(at, line)| line.trim().parse().at(format!("{}:{}", path.display(), at + 1))).collect()

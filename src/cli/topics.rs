@@ -50,7 +50,9 @@ impl Topics {
                 other => {
                     let path = self.model.display();
                     let what = other.description();
-                    return Err(Error::failed(format!("{path}: holds {what} where an LSI model or an LDA model is wanted")));
+                    return Err(Error::failed(format!(
+                        "{path}: holds {what} where an LSI model or an LDA model is wanted"
+                    )));
                 }
             };
             table.print(self.printing.format)?;
@@ -66,7 +68,12 @@ impl Topics {
     fn of_lda(&self, model: &LdaModel) -> Table {
         let reading = self.printing.format == Format::Table;
         let mut table = Table::new(if reading {
-            vec![Column::integer("topic"), Column::number("share %", 2), Column::number("alpha", 4), Column::text("terms")]
+            vec![
+                Column::integer("topic"),
+                Column::number("share %", 2),
+                Column::number("alpha", 4),
+                Column::text("terms"),
+            ]
         } else {
             vec![
                 Column::integer("topic"),

@@ -43,9 +43,7 @@ impl Transform {
                 return Err(Error::usage("--minimum-probability goes with an LDA model"));
             }
             Kind::Lda if self.scaled => return Err(Error::usage("--scaled goes with an LSI model")),
-            Kind::Lsi => {
-                (transform(job, &self.model, &corpus, self.scaled, target)?, json!({ "scaled": self.scaled }))
-            }
+            Kind::Lsi => (transform(job, &self.model, &corpus, self.scaled, target)?, json!({ "scaled": self.scaled })),
             Kind::Lda => {
                 let minimum = self.minimum_probability.unwrap_or(0.0);
                 if !(0.0..=1.0).contains(&minimum) {

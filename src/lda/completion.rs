@@ -103,17 +103,16 @@ pub fn score(topics: &Topics, chunk: &CsrChunk, grid: Grid, seed: u64, pool: &ra
         for ((&term, &count), half) in terms.iter().zip(counts).zip(half) {
             if count > half {
                 let row = &topics.phi[term as usize * width..][..width];
-                let p: f64 = row.iter().zip(&shares).map(|(&weight, &share)| f64::from(weight) * f64::from(share)).sum();
+                let p: f64 =
+                    row.iter().zip(&shares).map(|(&weight, &share)| f64::from(weight) * f64::from(share)).sum();
                 sum += f64::from(count - half) * (p / total).ln().max(-WORST);
                 tokens += (count - half) as u64;
             }
         }
         Score { log_likelihood: grid.fix(sum), tokens }
     };
-    let add = |a: Score, b: Score| Score {
-        log_likelihood: a.log_likelihood + b.log_likelihood,
-        tokens: a.tokens + b.tokens,
-    };
+    let add =
+        |a: Score, b: Score| Score { log_likelihood: a.log_likelihood + b.log_likelihood, tokens: a.tokens + b.tokens };
     pool.install(|| (0..chunk.documents()).into_par_iter().map(scored).reduce(Score::default, add))
 }
 

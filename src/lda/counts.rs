@@ -45,8 +45,7 @@ impl Counts {
                 row[..topics].iter_mut().for_each(|count| *count = (2.0 * mean * stream.uniform()) as f32);
             });
         });
-        let mut counts =
-            Counts { topics, width, simd: Simd::detect(), values, scale: 1.0, totals: vec![0.0; topics] };
+        let mut counts = Counts { topics, width, simd: Simd::detect(), values, scale: 1.0, totals: vec![0.0; topics] };
         for term in 0..terms {
             let row = &counts.values[term * width..][..topics];
             counts.totals.iter_mut().zip(row).for_each(|(total, &count)| *total += f64::from(count));

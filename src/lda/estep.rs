@@ -56,7 +56,10 @@ impl Estep {
                 (0..shares.len() / width).map(|document| batch.bag(run * DOCUMENTS + document)).collect();
             for (bag, shares) in bags.iter().zip(shares.chunks_exact_mut(width)) {
                 let even = bag.tokens / topics as f32;
-                shares.iter_mut().zip(prior).for_each(|(share, &prior)| *share = if prior > 0.0 { prior + even } else { 0.0 });
+                shares
+                    .iter_mut()
+                    .zip(prior)
+                    .for_each(|(share, &prior)| *share = if prior > 0.0 { prior + even } else { 0.0 });
             }
             sweep(simd, phi, prior, &bags, keep, sweeps, shares);
         };
@@ -64,7 +67,14 @@ impl Estep {
     }
 
     /// The expected counts of the terms, under the shares found last.
-    pub fn terms(&self, batch: &Batch, phi: &[f32], layout: &Layout, width: usize, pool: &rayon::ThreadPool) -> Vec<i64> {
+    pub fn terms(
+        &self,
+        batch: &Batch,
+        phi: &[f32],
+        layout: &Layout,
+        width: usize,
+        pool: &rayon::ThreadPool,
+    ) -> Vec<i64> {
         let positions = layout.positions(&batch.terms);
         let mut words = vec![0i64; layout.words];
         let mut tasks = Vec::new();
@@ -76,7 +86,10 @@ impl Estep {
             {
                 end += 1;
             }
-            let (from, to) = (layout.rows[positions[first] as usize].begin, layout.rows[positions[end - 1] as usize].words(width).end);
+            let (from, to) = (
+                layout.rows[positions[first] as usize].begin,
+                layout.rows[positions[end - 1] as usize].words(width).end,
+            );
             let (stretch, tail) = rest.split_at_mut(to - done);
             rest = tail;
             tasks.push((first..end, from, &mut stretch[from - done..]));
@@ -90,7 +103,15 @@ impl Estep {
                 sums.fill(0);
                 let scale = f64::from(row.shift).exp2() as f32;
                 let weights = &phi[term * width..][..width];
-                expected_counts(self.simd, weights, batch.occurrences(term), &self.shares, scale, &self.dithers, &mut sums);
+                expected_counts(
+                    self.simd,
+                    weights,
+                    batch.occurrences(term),
+                    &self.shares,
+                    scale,
+                    &self.dithers,
+                    &mut sums,
+                );
                 let words = row.words(width);
                 let words = &mut stretch[words.start - from..words.end - from];
                 if row.wide {

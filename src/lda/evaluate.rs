@@ -49,9 +49,8 @@ pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus, words: usize, seed: u6
         about = Some((leading, loaded.shares()));
         Ok(loaded)
     })?;
-    let message = job.share(|| {
-        serde_json::to_vec(&about).map_err(|cause| Error::failed(format!("{}: {cause}", model.display())))
-    })?;
+    let message = job
+        .share(|| serde_json::to_vec(&about).map_err(|cause| Error::failed(format!("{}: {cause}", model.display()))))?;
     let about: Option<(Vec<Vec<u32>>, Vec<f64>)> =
         serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     let (leading, shares) = about.unwrap_or_default();

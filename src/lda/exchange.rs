@@ -99,7 +99,8 @@ pub fn together(parts: &[Vec<u8>], terms: usize, width: usize) -> Result<Layout>
         let (names, numbers) = part.split_at(4 * count);
         for (name, number) in names.as_chunks().0.iter().zip(numbers.as_chunks().0) {
             let term = u32::from_le_bytes(*name);
-            let sum = tokens.get_mut(term as usize).ok_or_else(|| Error::failed("damaged message: terms of a minibatch"))?;
+            let sum =
+                tokens.get_mut(term as usize).ok_or_else(|| Error::failed("damaged message: terms of a minibatch"))?;
             *sum += u64::from_le_bytes(*number);
             present[term as usize / 64] |= 1 << (term % 64);
         }

@@ -131,7 +131,8 @@ impl Batch {
                 let row = scratch.row[term as usize];
                 batch.rows[at] = row;
                 let cursor = &mut cursors[row as usize];
-                let mixed = (base ^ u64::from(term).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+                let mixed =
+                    (base ^ u64::from(term).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
                 let dither = (mixed >> 32) as u32 % DITHERS as u32;
                 batch.occurrences[*cursor as usize] = (document as u32, batch.counts[at], dither);
                 *cursor += 1;
@@ -199,7 +200,8 @@ mod tests {
             all.sort_unstable();
             let full = (0..997).filter(|&row| lengths[row as usize] > 0).map(|row| (0, row));
             assert_eq!(all, full.chain([(1, 1), (1, 2)]).collect::<Vec<_>>());
-            let work = |places: &Vec<Place>| places.iter().filter(|p| p.0 == 0).map(|p| lengths[p.1 as usize]).sum::<usize>();
+            let work =
+                |places: &Vec<Place>| places.iter().filter(|p| p.0 == 0).map(|p| lengths[p.1 as usize]).sum::<usize>();
             let works: Vec<usize> = dealt.iter().map(work).collect();
             // A document of each run: sums differ by no more than the longest document twice.
             assert!(works.iter().max().unwrap() - works.iter().min().unwrap() <= 80, "{works:?}");
@@ -220,7 +222,8 @@ mod tests {
             for document in 0..batch.documents() {
                 let bag = batch.bag(document);
                 assert_eq!(bag.counts.iter().sum::<f32>(), bag.tokens);
-                by_document.extend(bag.rows.iter().zip(bag.counts).map(|(&row, &count)| (row, document as u32, count as u64)));
+                by_document
+                    .extend(bag.rows.iter().zip(bag.counts).map(|(&row, &count)| (row, document as u32, count as u64)));
             }
             let mut by_term = Vec::new();
             for row in 0..batch.terms.len() {

@@ -58,18 +58,29 @@ fn topic(counts: &Counts, topic: usize, eta: f64) -> (f64, Vec<f32>) {
     ((sum - eta * terms as f64).max(0.0), weights)
 }
 
-/// Writes the model that the workers have trained; topic after topic goes to the dispatcher and straight to the file.
-/// `counts` is what a worker has, `target` what the dispatcher has. Collective.
+/// What training leaves on a rank.
+pub struct Trained {
+    /// The state, on ranks that work.
+    pub counts: Option<Counts>,
+    /// Prior of the documents' shares, on ranks that work.
+    pub alpha: Vec<f64>,
+    /// Prior of the topics' terms.
+    pub eta: f64,
+    /// What it was trained on.
+    pub history: History,
+}
+
+/// Writes the model that the workers have trained; topic after topic goes to the dispatcher, who has the target, and
+/// straight to the file. Collective.
 pub fn save(
     job: &Job,
-    counts: Option<&Counts>,
-    alpha: &[f64],
-    eta: f64,
-    history: History,
+    trained: &Trained,
     corpus: &Corpus,
     target: Option<Target>,
     provenance: impl FnOnce() -> Result<Value>,
 ) -> Result<()> {
+    let Trained { counts, alpha, eta, history } = trained;
+    let (counts, eta) = (counts.as_ref(), *eta);
     let first = if job.distributed() { 1 } else { 0 };
     if job.distributed() && job.comm.rank() == first {
         let counts = counts.ok_or_else(|| Error::failed("a worker without a model"))?;
@@ -85,7 +96,7 @@ pub fn save(
     let alpha = if job.distributed() {
         bytemuck::pod_collect_to_vec(&job.wait(job.comm.receive(first, Tag::Rows))?)
     } else {
-        alpha.to_vec()
+        alpha.clone()
     };
     let terms = job.account.io(|| corpus.reader()?.terms())?;
     let mut file = ModelWriter::create(target, Format::Lda)?;
@@ -94,7 +105,8 @@ pub fn save(
     for number in 0..alpha.len() {
         let (tokens, weights) = if job.distributed() {
             let message = job.wait(job.comm.receive(first, Tag::Rows))?;
-            let (head, rest) = message.split_first_chunk::<8>().ok_or_else(|| Error::failed("damaged message: a topic"))?;
+            let (head, rest) =
+                message.split_first_chunk::<8>().ok_or_else(|| Error::failed("damaged message: a topic"))?;
             (f64::from_le_bytes(*head), bytemuck::pod_collect_to_vec::<u8, f32>(rest))
         } else {
             let counts = counts.ok_or_else(|| Error::failed("a worker without a model"))?;

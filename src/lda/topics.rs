@@ -8,9 +8,8 @@ use super::model::LdaModel;
 /// dictionary. Cost: O(terms + count log count).
 pub fn leading_terms(model: &LdaModel, topic: usize, count: usize) -> Vec<u32> {
     let weights = model.topic_word.row(topic);
-    let by_weight = |a: &u32, b: &u32| -> Ordering {
-        weights[*b as usize].total_cmp(&weights[*a as usize]).then(a.cmp(b))
-    };
+    let by_weight =
+        |a: &u32, b: &u32| -> Ordering { weights[*b as usize].total_cmp(&weights[*a as usize]).then(a.cmp(b)) };
     let mut terms: Vec<u32> = (0..weights.len() as u32).collect();
     if count < terms.len() {
         terms.select_nth_unstable_by(count, by_weight);

@@ -296,11 +296,7 @@ impl<'a, 'c> Worker<'a, 'c> {
                 counters.rounds += 1;
             });
             let pass_done = (step + 1) % plan.minibatches == 0;
-            let mut word = Word {
-                documents: plan.minibatch,
-                perplexity: f64::NAN,
-                last: step + 1 == all,
-            };
+            let mut word = Word { documents: plan.minibatch, perplexity: f64::NAN, last: step + 1 == all };
             if pass_done {
                 job.account.count(|counters| counters.passes += 1);
                 let pass = (step + 1) / plan.minibatches;
@@ -359,10 +355,7 @@ impl<'a, 'c> Worker<'a, 'c> {
             let topics = Topics { phi: &self.phi, prior: &prior, topics: self.plan.topics };
             held_out.chunks.iter().fold(Score::default(), |sum, held| {
                 let score = completion::score(&topics, &held.0, grid, self.plan.seed, job.pool);
-                Score {
-                    log_likelihood: sum.log_likelihood + score.log_likelihood,
-                    tokens: sum.tokens + score.tokens,
-                }
+                Score { log_likelihood: sum.log_likelihood + score.log_likelihood, tokens: sum.tokens + score.tokens }
             })
         });
         let sums = job.wait(job.comm.sum(Route::Workers, vec![score.log_likelihood, score.tokens as i64]))?;

@@ -20,6 +20,9 @@
 //! Reference: Foulds, Boyles, DuBois, Smyth, Welling, "Stochastic collapsed variational Bayesian inference for latent
 //! Dirichlet allocation", KDD 2013.
 
+// Lanes and strips are places in several arrays at once; indices say so, and vectorise.
+#![allow(clippy::needless_range_loop)]
+
 use super::Simd;
 use super::kernels::LANES;
 
@@ -46,9 +49,10 @@ fn fused<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// The sum of a register, always in the same tree.
-#[inline(always)]
-fn total(strip: Strip) -> f32 {
+/// The sum of a register, always in the same tree. Not inlined: the compiler would otherwise tear the registers it is the
+/// sum of into the pairs that are added here.
+#[inline(never)]
+fn total(strip: &Strip) -> f32 {
     let mut eight = [0f32; 8];
     for lane in 0..8 {
         eight[lane] = strip[lane] + strip[lane + 8];
@@ -77,7 +81,33 @@ fn power(base: f32, exponent: f32) -> f32 {
     result
 }
 
-/// One update each of so many documents: the `at`-th term, with the weights of step `step`.
+/// The products row[k] shares[k], added strip by strip.
+#[inline(always)]
+fn products<const FUSED: bool>(row: &[Strip], shares: &[Strip]) -> Strip {
+    let mut sum = [0f32; LANES];
+    for (row, share) in row.iter().zip(shares) {
+        for lane in 0..LANES {
+            sum[lane] = fused::<FUSED>(row[lane], share[lane], sum[lane]);
+        }
+    }
+    sum
+}
+
+/// sum_k row[k] shares[k].
+#[inline(always)]
+fn dot<const FUSED: bool>(row: &[Strip], shares: &[Strip]) -> f32 {
+    total(&products::<FUSED>(row, shares))
+}
+
+/// [`total`] of several.
+#[inline(never)]
+fn totals<const N: usize>(strips: &[Strip; N]) -> [f32; N] {
+    std::array::from_fn(|n| total(&strips[n]))
+}
+
+/// One update each of so many documents, whose rows in `u` follow each other: their `at`-th terms; `keep` is what the step
+/// leaves of the shares for a token. The loops over documents are independent, so that the CPU goes on with the next one
+/// while the sum of the last is not there yet; each is written so that it is vectorised over lanes.
 #[inline(always)]
 fn update<const FUSED: bool, const N: usize>(
     phi: &[Strip],
@@ -88,43 +118,31 @@ fn update<const FUSED: bool, const N: usize>(
     u: &mut [Strip],
 ) {
     let strips = prior.len();
-    let rows: [&[Strip]; N] = std::array::from_fn(|n| &phi[bags[n].rows[at] as usize * strips..][..strips]);
-    let u = &mut u[..N * strips];
-    let mut sums = [[0f32; LANES]; N];
-    for strip in 0..strips {
-        for n in 0..N {
-            let (row, share) = (&rows[n][strip], &u[n * strips + strip]);
-            for lane in 0..LANES {
-                sums[n][lane] = fused::<FUSED>(row[lane], share[lane], sums[n][lane]);
-            }
-        }
-    }
     let mut old = [0f32; N];
-    let mut new = [0f32; N];
+    let mut sums = [[0f32; LANES]; N];
+    for n in 0..N {
+        let row = &phi[bags[n].rows[at] as usize * strips..][..strips];
+        sums[n] = products::<FUSED>(row, &u[n * strips..][..strips]);
+    }
+    let mut new = totals(&sums);
     for n in 0..N {
         old[n] = power(keep[n], bags[n].counts[at]);
-        new[n] = (1.0 - old[n]) * bags[n].tokens / total(sums[n]);
+        new[n] = (1.0 - old[n]) * bags[n].tokens / new[n];
     }
-    for strip in 0..strips {
-        for n in 0..N {
-            let (row, share) = (&rows[n][strip], &mut u[n * strips + strip]);
+    for n in 0..N {
+        let row = &phi[bags[n].rows[at] as usize * strips..][..strips];
+        let (old, new, back) = (old[n], new[n], 1.0 - old[n]);
+        for ((share, row), prior) in u[n * strips..][..strips].iter_mut().zip(row).zip(prior) {
             for lane in 0..LANES {
-                let factor = fused::<FUSED>(row[lane], new[n], old[n]);
-                share[lane] = fused::<FUSED>(share[lane], factor, (1.0 - old[n]) * prior[strip][lane]);
+                let factor = fused::<FUSED>(row[lane], new, old);
+                share[lane] = fused::<FUSED>(share[lane], factor, back * prior[lane]);
             }
         }
     }
 }
 
 #[inline(always)]
-fn sweep_body<const FUSED: bool>(
-    phi: &[f32],
-    prior: &[f32],
-    bags: &[Bag],
-    keep: &[f32],
-    sweeps: usize,
-    u: &mut [f32],
-) {
+fn sweep_body<const FUSED: bool>(phi: &[f32], prior: &[f32], bags: &[Bag], keep: &[f32], sweeps: usize, u: &mut [f32]) {
     let (phi, prior) = (phi.as_chunks::<LANES>().0, prior.as_chunks::<LANES>().0);
     let u = u.as_chunks_mut::<LANES>().0;
     let strips = prior.len();
@@ -152,13 +170,7 @@ fn sweep_body<const FUSED: bool>(
 /// u += weight x probabilities of a term with row `row`, under `shares`; returns the sum that was divided by.
 #[inline(always)]
 fn add_probabilities<const FUSED: bool>(row: &[Strip], shares: &[Strip], count: f32, sums: &mut [Strip]) -> f32 {
-    let mut sum = [0f32; LANES];
-    for (row, share) in row.iter().zip(shares) {
-        for lane in 0..LANES {
-            sum[lane] = fused::<FUSED>(row[lane], share[lane], sum[lane]);
-        }
-    }
-    let sum = total(sum);
+    let sum = dot::<FUSED>(row, shares);
     let weight = count / sum;
     for (row, sums) in row.iter().zip(sums) {
         for lane in 0..LANES {
@@ -194,7 +206,7 @@ fn fold_in_body<const FUSED: bool>(
                 u[strip][lane] = next;
             }
         }
-        if total(moved) <= tolerance {
+        if total(&moved) <= tolerance {
             return iteration + 1;
         }
     }
@@ -216,17 +228,10 @@ fn counts_body<const FUSED: bool>(
     for &(document, count, dither) in occurrences {
         let shares = &u[document as usize * strips..][..strips];
         let dithers = dithers[dither as usize..][..strips * LANES].as_chunks::<LANES>().0;
-        let mut sum = [0f32; LANES];
-        for (row, share) in row.iter().zip(shares) {
-            for lane in 0..LANES {
-                sum[lane] = fused::<FUSED>(row[lane], share[lane], sum[lane]);
-            }
-        }
-        let weight = count * scale / total(sum);
+        let weight = count * scale / dot::<FUSED>(row, shares);
         for strip in 0..strips {
             for lane in 0..LANES {
-                let value =
-                    fused::<FUSED>(row[strip][lane] * shares[strip][lane], weight, dithers[strip][lane]);
+                let value = fused::<FUSED>(row[strip][lane] * shares[strip][lane], weight, dithers[strip][lane]);
                 // SAFETY: at most count x scale + 1, which the caller keeps below 2^31: see the head of the file.
                 sums[strip][lane] += unsafe { value.to_int_unchecked::<i32>() };
             }
@@ -460,7 +465,8 @@ mod tests {
                 sweep(simd, &phi, &prior, &[*bag], &keep, 3, &mut alone);
                 assert_eq!(alone, u, "{simd:?}: the same alone and beside others");
                 // Foulds et al., equations 6 and 9, clumped.
-                let mut counts: Vec<f64> = start(bag, &prior).iter().zip(&prior).map(|(u, p)| f64::from(u - p)).collect();
+                let mut counts: Vec<f64> =
+                    start(bag, &prior).iter().zip(&prior).map(|(u, p)| f64::from(u - p)).collect();
                 for step in 0..3 * bag.rows.len() {
                     let at = step % bag.rows.len();
                     let u: Vec<f64> = counts.iter().zip(&prior).map(|(n, &p)| n + f64::from(p)).collect();
