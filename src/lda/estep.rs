@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::counts::spread;
 use super::exchange::Layout;
 use super::minibatch::Batch;
-use crate::linalg::topics::{ABREAST, DITHERS, expected_counts, sweep};
+use crate::linalg::topics::{ABREAST, DITHERS, add_presence, expected_counts, sum_digammas, sweep};
 use crate::linalg::{Aligned, Simd};
 use crate::random::Stream;
 
@@ -64,6 +64,36 @@ impl Estep {
             sweep(simd, phi, prior, &bags, keep, sweeps, shares);
         };
         spread(pool, self.shares.par_chunks_mut(DOCUMENTS * width).enumerate(), work);
+    }
+
+    /// What a prior of the documents is learned from: for each topic and then for the lengths the sum of psi(N + alpha) -
+    /// psi(alpha) over the documents, under the shares found last, on a grid of whole numbers.
+    pub fn statistics(
+        &self,
+        batch: &Batch,
+        phi: &[f32],
+        prior: &[f32],
+        topics: usize,
+        pool: &rayon::ThreadPool,
+    ) -> Vec<i64> {
+        let width = prior.len();
+        let of = |(run, shares): (usize, &[f32])| {
+            let mut sums = vec![0i64; topics];
+            for (at, shares) in shares.chunks_exact(width).enumerate() {
+                add_presence(self.simd, phi, prior, batch.bag(run * DOCUMENTS + at), shares, &mut sums);
+            }
+            sums
+        };
+        let add = |mut a: Vec<i64>, b: Vec<i64>| {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+            a
+        };
+        let runs = self.shares.par_chunks(DOCUMENTS * width).enumerate();
+        let mut sums = pool.install(|| runs.map(of).reduce(|| vec![0; topics], add));
+        let lengths: Vec<f32> = (0..batch.documents()).map(|document| batch.bag(document).tokens).collect();
+        let all: f64 = prior.iter().map(|&alpha| f64::from(alpha)).sum();
+        sums.push(sum_digammas(self.simd, &lengths, all as f32));
+        sums
     }
 
     /// The expected counts of the terms, under the shares found last.

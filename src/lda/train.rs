@@ -26,9 +26,8 @@ use crate::corpus::container::Values;
 use crate::corpus::kinship::same_terms;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
+use crate::linalg::Aligned;
 use crate::linalg::kernels::LANES;
-use crate::linalg::topics::add_digammas;
-use crate::linalg::{Aligned, Simd};
 use crate::report::progress::Unit;
 
 /// What training found out.
@@ -275,7 +274,7 @@ impl<'a, 'c> Worker<'a, 'c> {
                 announced.test();
                 self.estep.terms(&batch, &self.phi, &layout, width, job.pool)
             });
-            let own = self.with_statistics(own, &batch);
+            let own = self.with_statistics(own, &batch, &prior);
             // One collective at a time on a route.
             let parts = job.finish(announced)?;
             announced = Started::new(Box::pin(async move { Ok(parts) }));
@@ -316,25 +315,20 @@ impl<'a, 'c> Worker<'a, 'c> {
         Ok(training)
     }
 
-    /// Puts what alpha is learned from behind the expected counts: for each topic the sum of psi(u) - psi(alpha) over the
-    /// documents, and the same of their lengths.
-    fn with_statistics(&self, mut words: Vec<i64>, batch: &Batch) -> Vec<i64> {
+    /// Puts what alpha is learned from behind the expected counts: for each topic the sum of psi(N + alpha) - psi(alpha)
+    /// over the documents, and the same of their lengths.
+    fn with_statistics(&self, mut words: Vec<i64>, batch: &Batch, prior: &[f32]) -> Vec<i64> {
         if self.plan.learn_alpha {
-            let prior = self.prior();
-            let mut sums = vec![0i64; prior.len()];
-            self.job.account.compute(|| add_digammas(Simd::detect(), &self.estep.shares, &prior, &mut sums));
-            words.extend_from_slice(&sums[..self.alpha.len()]);
-            let all: f32 = self.alpha.iter().sum::<f64>() as f32;
-            let lengths: Vec<f32> = (0..batch.documents()).map(|document| batch.bag(document).tokens + all).collect();
-            let mut sum = [0i64];
-            add_digammas(Simd::detect(), &lengths, &[all], &mut sum);
-            words.extend_from_slice(&sum);
+            let job = self.job;
+            let sums =
+                job.account.compute(|| self.estep.statistics(batch, &self.phi, prior, self.alpha.len(), job.pool));
+            words.extend(sums);
         }
         words
     }
 
     /// A step of Minka's fixed point, "Estimating a Dirichlet distribution" (2000), equation 55, on the documents of one
-    /// minibatch: alpha[k] x sum(psi(u[k]) - psi(alpha[k])) / sum(psi(n + sum alpha) - psi(sum alpha)).
+    /// minibatch: alpha[k] x sum(psi(N[k] + alpha[k]) - psi(alpha[k])) / sum(psi(n + sum alpha) - psi(sum alpha)).
     fn learn(&mut self, statistics: &[i64], rate: f64) {
         let Some((&all, topics)) = statistics.split_last().filter(|(all, _)| **all > 0) else { return };
         let rate = rate.sqrt();

@@ -297,15 +297,42 @@ fn digamma<const FUSED: bool>(x: f32) -> f32 {
 /// Bits behind the point of sums of digammas.
 pub const DIGAMMA_SHIFT: i32 = 20;
 
+/// A digamma on the grid of the sums.
+fn on_grid(value: f32) -> i64 {
+    (f64::from(value) * f64::from(DIGAMMA_SHIFT).exp2()).round_ties_even() as i64
+}
+
 #[inline(always)]
-fn digamma_body<const FUSED: bool>(shares: &[f32], prior: &[f32], sums: &mut [i64]) {
-    let scale = (1 << DIGAMMA_SHIFT) as f32;
-    let least: Vec<f32> = prior.iter().map(|&prior| digamma::<FUSED>(prior.max(1e-6))).collect();
-    for row in shares.chunks_exact(prior.len()) {
-        for ((sum, &share), &least) in sums.iter_mut().zip(row).zip(&least) {
-            *sum += ((digamma::<FUSED>(share.max(1e-6)) - least) * scale).round_ties_even() as i64;
+fn presence_body<const FUSED: bool>(phi: &[f32], prior: &[f32], bag: Bag, u: &[f32], sums: &mut [i64]) {
+    let (phi, shares) = (phi.as_chunks::<LANES>().0, u.as_chunks::<LANES>().0);
+    let strips = shares.len();
+    // For each topic the logarithm of the probability that no token belongs to it.
+    let mut absent = vec![[0f32; LANES]; strips];
+    for (&row, &count) in bag.rows.iter().zip(bag.counts) {
+        let row = &phi[row as usize * strips..][..strips];
+        let weight = 1.0 / dot::<FUSED>(row, shares);
+        for ((absent, row), share) in absent.iter_mut().zip(row).zip(shares) {
+            for lane in 0..LANES {
+                let other = (1.0 - row[lane] * share[lane] * weight).max(1e-7);
+                absent[lane] = fused::<FUSED>(count, ln::<FUSED>(other), absent[lane]);
+            }
         }
     }
+    let absent = absent.as_flattened();
+    for (topic, (sum, &prior)) in sums.iter_mut().zip(prior).enumerate() {
+        let tokens = (u[topic] - prior).max(0.0);
+        let present = if tokens < 1e-3 { tokens } else { (-absent[topic].exp_m1()).min(tokens) };
+        // Below that both factors are as good as proportional to the tokens, and a sum of them is nothing.
+        if present > 1e-6 {
+            *sum += on_grid(present * (digamma::<FUSED>(prior + tokens / present) - digamma::<FUSED>(prior)));
+        }
+    }
+}
+
+#[inline(always)]
+fn digamma_body<const FUSED: bool>(values: &[f32], least: f32) -> i64 {
+    let start = digamma::<FUSED>(least);
+    values.iter().map(|&value| on_grid(digamma::<FUSED>(least + value) - start)).sum()
 }
 
 /// The three versions of a kernel behind one name.
@@ -369,8 +396,17 @@ dispatch!(
     absorb_wide, absorb_body::<u32>, (sums: &[u32], weight: f32, counts: &mut [f32])
 );
 dispatch!(
-    /// sums[k] += psi(u[k]) - psi(prior[k]) over the rows of `shares`, each rounded to 2^-[`DIGAMMA_SHIFT`].
-    add_digammas, digamma_body, (shares: &[f32], prior: &[f32], sums: &mut [i64])
+    /// sums[k] += E[psi(N + prior[k]) - psi(prior[k])] for the number N of tokens of a document in topic k, rounded to
+    /// 2^-[`DIGAMMA_SHIFT`]; `sums` has an entry for each topic, without padding.
+    ///
+    /// The expectation is P(N > 0) times the same at E[N | N > 0] (Teh, Kurihara, Welling, "Collapsed variational inference
+    /// for HDP", NIPS 2007). Taken at E[N] it would be far too large: a thousandth of a token in each topic would count like
+    /// several tokens.
+    add_presence, presence_body, (phi: &[f32], prior: &[f32], bag: Bag, u: &[f32], sums: &mut [i64])
+);
+dispatch!(
+    /// The sum of psi(least + value) - psi(least) over the values, each rounded to 2^-[`DIGAMMA_SHIFT`].
+    sum_digammas, digamma_body, (values: &[f32], least: f32) -> i64
 );
 
 #[cfg(test)]
@@ -479,6 +515,31 @@ mod tests {
                 let theirs: Vec<f64> = counts.iter().zip(&prior).map(|(n, &p)| n + f64::from(p)).collect();
                 assert_close(u, &theirs, 2e-4);
             }
+        }
+    }
+
+    #[test]
+    fn the_number_of_tokens_in_a_topic_is_taken_for_what_it_is() {
+        // Three terms, each of one topic alone or nearly so: N is 5, 1 and next to nothing.
+        let mut phi = vec![0f32; 2 * LANES];
+        (phi[0], phi[1], phi[2]) = (1.0, 1e-9, 1e-9);
+        (phi[LANES], phi[LANES + 1], phi[LANES + 2]) = (1e-9, 1.0, 1e-9);
+        let mut prior = vec![0f32; LANES];
+        prior[..3].fill(0.1);
+        let bag = Bag { rows: &[0, 1], counts: &[5.0, 1.0], tokens: 6.0 };
+        let mut u = prior.clone();
+        (u[0], u[1], u[2]) = (5.1, 1.1, 0.1);
+        for simd in Simd::available() {
+            let mut sums = [0i64; 3];
+            add_presence(simd, &phi, &prior, bag, &u, &mut sums);
+            let found = sums.map(|sum| sum as f64 * f64::from(-DIGAMMA_SHIFT).exp2());
+            for (found, tokens) in found.into_iter().zip([5.0, 1.0, 0.0]) {
+                let expected = digamma_oracle(0.1 + tokens) - digamma_oracle(0.1);
+                assert!((found - expected).abs() < 1e-3, "{simd:?}: {found} is not {expected}");
+            }
+            let sum = sum_digammas(simd, &[5.0, 1.0], 0.3) as f64 * f64::from(-DIGAMMA_SHIFT).exp2();
+            let expected = digamma_oracle(5.3) + digamma_oracle(1.3) - 2.0 * digamma_oracle(0.3);
+            assert!((sum - expected).abs() < 1e-5, "{sum} is not {expected}");
         }
     }
 
