@@ -6,8 +6,6 @@
 //! that occur are touched.
 //! Cost: 4 bytes a topic read and written for each term that occurs.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::exchange::{Layout, Row, WIDE_SHIFT};
@@ -24,7 +22,6 @@ const SMALLEST_SCALE: f64 = 1e-6;
 /// Expected counts of terms in topics.
 #[derive(Clone)]
 pub struct Counts {
-    topics: usize,
     width: usize,
     simd: Simd,
     values: Aligned<f32>,
@@ -45,7 +42,7 @@ impl Counts {
                 row[..topics].iter_mut().for_each(|count| *count = (2.0 * mean * stream.uniform()) as f32);
             });
         });
-        let mut counts = Counts { topics, width, simd: Simd::detect(), values, scale: 1.0, totals: vec![0.0; topics] };
+        let mut counts = Counts { width, simd: Simd::detect(), values, scale: 1.0, totals: vec![0.0; topics] };
         for term in 0..terms {
             let row = &counts.values[term * width..][..topics];
             counts.totals.iter_mut().zip(row).for_each(|(total, &count)| *total += f64::from(count));
@@ -58,7 +55,6 @@ impl Counts {
         let width = topics.next_multiple_of(LANES);
         let terms = rows.len() / topics;
         let mut counts = Counts {
-            topics,
             width,
             simd: Simd::detect(),
             values: Aligned::zeros(terms * width),
@@ -156,10 +152,10 @@ impl Counts {
             pool.install(|| tasks.into_par_iter().map(work).collect())
         };
         // Whole numbers on one grid: exact in any order.
-        for topic in 0..self.topics {
+        for (topic, total) in self.totals.iter_mut().enumerate() {
             let sum: i64 = parts.iter().map(|part| part[topic]).sum();
             let sum = sum as f64 * f64::from(-WIDE_SHIFT).exp2();
-            self.totals[topic] = (1.0 - rate) * self.totals[topic] + rate * grow * sum;
+            *total = (1.0 - rate) * *total + rate * grow * sum;
         }
     }
 }
@@ -171,9 +167,4 @@ pub fn spread<T: Send>(
     work: impl Fn(T) + Sync + Send,
 ) {
     pool.install(|| tasks.for_each(work));
-}
-
-/// Cuts `0..count` into runs of about `size`.
-pub fn runs(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..count).step_by(size.max(1)).map(move |first| first..(first + size.max(1)).min(count))
 }

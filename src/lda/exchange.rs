@@ -116,22 +116,41 @@ pub fn together(parts: &[Vec<u8>], terms: usize, width: usize) -> Result<Layout>
     Ok(Layout::new(found.into_iter(), width))
 }
 
+/// Summed words, where they arrived.
+pub enum Sums {
+    /// Those of the only worker.
+    Own(Vec<i64>),
+    /// As halves of words.
+    Halves(Aligned<f32>),
+}
+
+impl Sums {
+    /// The words.
+    pub fn words(&self) -> &[i64] {
+        match self {
+            Sums::Own(words) => words,
+            Sums::Halves(halves) => bytemuck::cast_slice(halves),
+        }
+    }
+}
+
 /// Sums the words of all workers; every worker gets all of them. Collective over the workers.
-pub fn sum(job: &Job, words: Vec<i64>) -> Result<Vec<i64>> {
+pub fn sum(job: &Job, words: Vec<i64>) -> Result<Sums> {
     let workers = job.workers();
     if workers == 1 {
-        return Ok(words);
+        return Ok(Sums::Own(words));
     }
     let total = words.len();
     let counts: Vec<usize> = (0..workers).map(|w| total * (w + 1) / workers - total * w / workers).collect();
     let own = job.wait(job.comm.sum_scatter(Route::Workers, words, counts.clone()))?;
-    // Stretches of f32 travel without being copied or preceded by their lengths; here they are halves of words.
+    // Stretches of f32 travel without being copied or preceded by their lengths; here they are halves of words, of which
+    // nothing but copies is made.
     let mut stretch = Aligned::<f32>::zeros(own.len() * 2);
     bytemuck::cast_slice_mut::<f32, i64>(&mut stretch).copy_from_slice(&own);
     let halves = counts.iter().map(|count| 2 * count).collect();
     let all = Aligned::<f32>::zeros(total * 2);
     let (_, all) = job.wait(job.comm.all_gather_stretches(Route::Workers, stretch, all, halves))?;
-    Ok(bytemuck::cast_slice::<f32, i64>(&all).to_vec())
+    Ok(Sums::Halves(all))
 }
 
 #[cfg(test)]

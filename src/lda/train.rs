@@ -278,15 +278,15 @@ impl<'a, 'c> Worker<'a, 'c> {
             // One collective at a time on a route.
             let parts = job.finish(announced)?;
             announced = Started::new(Box::pin(async move { Ok(parts) }));
-            let mut words = exchange::sum(job, own)?;
-            let statistics = words.split_off(layout.words);
+            let sums = exchange::sum(job, own)?;
+            let (words, statistics) = sums.words().split_at(layout.words);
             let rate = plan.rate(self.earlier + step as u64);
             if layout.tokens > 0 {
                 let grow = self.tokens as f64 / layout.tokens as f64;
-                job.account.compute(|| self.counts.absorb(&layout, &words, rate, grow, job.pool));
+                job.account.compute(|| self.counts.absorb(&layout, words, rate, grow, job.pool));
                 // In the first minibatches topics are still all alike, which says nothing of the documents.
                 if 2 * step >= plan.minibatches {
-                    self.learn(&statistics, rate);
+                    self.learn(statistics, rate);
                 }
             }
             job.account.count(|counters| {
