@@ -8,7 +8,8 @@ use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::Values;
 use corpuscle::lda::coherence::Pairs;
 use corpuscle::lda::completion::first_half;
-use corpuscle::lda::model::LdaModel;
+use corpuscle::lda::difference::{Distance, differences};
+use corpuscle::lda::model::{History, LdaModel};
 use corpuscle::random::Stream;
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;
@@ -306,6 +307,39 @@ fn u_mass_is_that_of_gensim() {
 }
 
 #[test]
+fn distances_of_topics_are_those_of_gensim() {
+    let reference: Value = serde_json::from_str(include_str!("fixtures/difference.json")).expect("JSON");
+    let table = |name: &str| -> Vec<Vec<f64>> { serde_json::from_value(reference[name].clone()).expect("a table") };
+    let model = |name: &str| {
+        let rows = table(name);
+        LdaModel {
+            topic_word: ndarray::Array2::from_shape_fn((rows.len(), 50), |(topic, term)| rows[topic][term] as f32),
+            alpha: vec![0.1; rows.len()],
+            eta: 0.01,
+            topic_tokens: vec![1.0; rows.len()],
+            terms: dictionary(50),
+            history: History::default(),
+        }
+    };
+    let (one, other) = (model("one"), model("other"));
+    for (distance, name) in [
+        (Distance::Hellinger, "hellinger"),
+        (Distance::Jaccard, "jaccard"),
+        (Distance::KullbackLeibler, "kullback-leibler"),
+        (Distance::JensenShannon, "jensen-shannon"),
+    ] {
+        let found = differences(&one, &other, distance, 8);
+        for (topic, row) in table(name).iter().enumerate() {
+            for (other, expected) in row.iter().enumerate() {
+                // gensim computes some of them in 32 bits.
+                let found = found[[topic, other]];
+                assert!((found - expected).abs() < 1e-6 * expected.max(1.0), "{name}: {found} is not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
 fn topics_are_printed_by_share() {
     let folder = tempdir().unwrap();
     let [corpus, path] = ["corpus.h5", "model.h5"].map(|name| folder.path().join(name));
@@ -325,6 +359,11 @@ fn topics_are_printed_by_share() {
     }
     shares.sort_by(|a, b| b.total_cmp(a));
     assert_eq!(rows.iter().step_by(2).map(|row| row["share"].as_f64().unwrap()).collect::<Vec<_>>(), shares[..3]);
+    // Every topic is nearest to itself.
+    let found = alone(["evaluate", text(&path), "--against", text(&path)]).ok().stdout;
+    let rows_: Vec<Vec<&str>> = found.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+    let expected: Vec<Vec<String>> = (0..5).map(|n| vec![n.to_string(), n.to_string(), "0.0000".into()]).collect();
+    assert_eq!(rows_, expected);
     let table = alone(["topics", text(&path), "-n", "1", "--words", "1"]).ok().stdout;
     assert!(table.contains(&format!("*\"{}\"", rows[0]["term"].as_str().unwrap())), "{table}");
 }
