@@ -207,6 +207,20 @@ fn shares_of_documents_sum_to_one_for_any_ranks() {
     for (share, alpha) in found.row(3).iter().zip(&alpha) {
         assert!((f64::from(*share) - alpha).abs() < 1e-6, "{share} is not {alpha}");
     }
+    let printed = alone(["topics", text(&model), "--documents", text(&vectors), "--top", "5", "--format", "json"]).ok();
+    let rows: Vec<Value> = serde_json::from_str(&printed.stdout).expect("JSON");
+    assert_eq!(rows.len(), 35);
+    for row in rows {
+        let mut column: Vec<(f32, usize)> =
+            found.column(row["topic"].as_u64().unwrap() as usize).iter().copied().zip(0..).collect();
+        column.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let (share, document) = column[row["rank"].as_u64().unwrap() as usize];
+        assert_eq!(row["id"], format!("document {document}"));
+        assert_eq!(row["document_share"], share.to_string().parse::<f64>().unwrap());
+    }
+    let other = folder.path().join("other-model.h5");
+    alone(["lda", text(&corpus), "-k", "7", "--passes", "1", "-q", "-o", text(&other)]).ok();
+    alone(["topics", text(&other), "--documents", text(&vectors)]).failed(1, &["vectors.h5", "other-model.h5"]);
     let minimum = ["--minimum-probability", "0.1"];
     alone(["transform", text(&model), text(&corpus), "-q", "-o", text(&few)].iter().chain(&minimum)).ok();
     assert_eq!(read(&few), found.mapv(|share| if share < 0.1 { 0.0 } else { share }));

@@ -1,18 +1,20 @@
 //! `corpuscle topics`: the terms that make up the topics of a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Common, Outcome, Printing};
 use crate::dispatch::Job;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::lda::model::LdaModel;
 use crate::lda::topics as lda;
 use crate::lsi::model::LsiModel;
 use crate::lsi::topics::leading_terms;
 use crate::report::output::{Column, Format, Table};
 use crate::store::file::{Format as FileFormat, OpenFile};
+use crate::store::model::ModelReader;
+use crate::store::provenance;
 
 /// Print the topics of a model by their leading terms
 ///
@@ -30,6 +32,13 @@ pub struct Topics {
     /// Terms per topic; all if there are fewer
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     words: u32,
+    /// LDA: print the documents with the largest shares of each topic instead of its terms; these are the vectors that
+    /// `corpuscle transform` made with the model
+    #[arg(long, value_name = "VECTORS")]
+    documents: Option<PathBuf>,
+    /// With --documents: how many of each topic
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "documents", value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
     #[command(flatten)]
     printing: Printing,
 }
@@ -39,7 +48,13 @@ impl Topics {
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
         if job.is_dispatcher() {
             let table = match OpenFile::open(&self.model)?.format {
-                FileFormat::Lda => self.of_lda(&LdaModel::load(&self.model)?),
+                FileFormat::Lda => match &self.documents {
+                    Some(vectors) => self.of_documents(vectors)?,
+                    None => self.of_lda(&LdaModel::load(&self.model)?),
+                },
+                FileFormat::Lsi if self.documents.is_some() => {
+                    return Err(Error::usage("--documents goes with an LDA model"));
+                }
                 FileFormat::Lsi => {
                     let model = LsiModel::load(&self.model)?;
                     match self.printing.format {
@@ -63,6 +78,34 @@ impl Topics {
     /// Numbers of the topics to print.
     fn chosen(&self, model: &LsiModel) -> std::ops::Range<usize> {
         0..model.topics().min(self.topics as usize)
+    }
+
+    fn of_documents(&self, vectors: &Path) -> Result<Table> {
+        let opened = ModelReader::open(&self.model, FileFormat::Lda)?;
+        let model = LdaModel::read(&opened)?;
+        let vectors = ModelReader::open(vectors, FileFormat::Vectors)?;
+        if provenance::checksum(&vectors.file().provenance()?, "model") != Some(&opened.file().checksum) {
+            let (path, model) = (vectors.file().path.display(), self.model.display());
+            return Err(Error::failed(format!(
+                "{path}: not made with the model {model}; make it with `corpuscle transform`"
+            )));
+        }
+        let mut table = Table::new(vec![
+            Column::integer("topic"),
+            Column::number("share", 4),
+            Column::integer("rank"),
+            Column::text("id"),
+            Column::number("document_share", 4),
+        ]);
+        let (shares, most) = (model.shares(), lda::largest_shares(&vectors, self.top as usize)?);
+        let ids = vectors.strings("ids")?;
+        for topic in lda::by_share(&model).into_iter().take(self.topics as usize) {
+            for (rank, &(share, document)) in most[topic].iter().enumerate() {
+                let id = ids.read(document as usize, 1).at(&vectors.file().path)?.remove(0);
+                table.push(vec![topic.into(), shares[topic].into(), rank.into(), id.into(), share.into()]);
+            }
+        }
+        Ok(table)
     }
 
     fn of_lda(&self, model: &LdaModel) -> Table {

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 
 use super::model::LdaModel;
+use crate::error::Result;
+use crate::store::model::ModelReader;
 
 /// Numbers of the `count` terms of largest weight in a topic, largest first; of equals the one that comes first in the
 /// dictionary. Cost: O(terms + count log count).
@@ -25,6 +27,31 @@ pub fn by_share(model: &LdaModel) -> Vec<usize> {
     let mut order: Vec<usize> = (0..model.topics()).collect();
     order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
     order
+}
+
+/// Documents read at a time.
+const ROWS: usize = 65_536;
+
+/// For each topic the `count` documents with the largest shares of it, largest first, of equals the first in the corpus, as
+/// shares and numbers. Reads the vectors in slabs. Cost: O(documents x topics), and a sort of `count` for each document that
+/// is among them when it comes.
+pub fn largest_shares(vectors: &ModelReader, count: usize) -> Result<Vec<Vec<(f32, u64)>>> {
+    let shape = vectors.shape("vectors")?;
+    let mut most: Vec<Vec<(f32, u64)>> = vec![Vec::new(); shape.get(1).copied().unwrap_or(0)];
+    let documents = shape.first().copied().unwrap_or(0);
+    for first in (0..documents).step_by(ROWS) {
+        let slab = vectors.rows::<f32>("vectors", first, ROWS.min(documents - first))?;
+        for (row, shares) in slab.rows().into_iter().enumerate() {
+            for (most, &share) in most.iter_mut().zip(shares) {
+                if most.len() < count || most.last().is_some_and(|last| share > last.0) {
+                    let place = most.partition_point(|other| other.0 >= share);
+                    most.insert(place, (share, (first + row) as u64));
+                    most.truncate(count);
+                }
+            }
+        }
+    }
+    Ok(most)
 }
 
 /// Share of distinct terms among the leading terms of all topics: 1 if no two topics have one in common (Dieng, Ruiz, Blei,
