@@ -183,7 +183,10 @@ impl Lda {
         }
         match word.as_str() {
             "asymmetric" => Ok(Alpha::Asymmetric),
-            "learned" => Ok(Alpha::Learned(ALPHA)),
+            "learned" => {
+                let topics = self.topics(earlier)?;
+                Ok(Alpha::Learned(earlier.map_or_else(|| vec![ALPHA; topics], |earlier| earlier.alpha.clone())))
+            }
             file => {
                 let message = job.share(|| Ok(bytemuck::cast_slice(&numbers(Path::new(file))?).to_vec()))?;
                 Ok(Alpha::Given(bytemuck::pod_collect_to_vec(&message)))

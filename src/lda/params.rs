@@ -24,8 +24,8 @@ pub enum Alpha {
     Asymmetric,
     /// One for each topic.
     Given(Vec<f64>),
-    /// Learned from the documents, beginning with this value for each topic.
-    Learned(f64),
+    /// Learned from the documents, beginning with these values.
+    Learned(Vec<f64>),
 }
 
 /// Parameters as given.
@@ -102,7 +102,7 @@ impl LdaParams {
         }
         let (alpha, learn_alpha) = match &self.alpha {
             Alpha::Symmetric(value) => (vec![*value; self.topics], false),
-            Alpha::Learned(value) => (vec![*value; self.topics], true),
+            Alpha::Learned(values) => (values.clone(), true),
             Alpha::Given(values) => (values.clone(), false),
             Alpha::Asymmetric => {
                 let root = (self.topics as f64).sqrt();

@@ -194,6 +194,8 @@ struct Worker<'a, 'c> {
     job: &'a Job<'c>,
     plan: &'a LdaPlan,
     chunks: &'a [Held],
+    /// Documents of the corpus.
+    documents: u64,
     /// Tokens that the state stands for.
     tokens: u64,
     counts: Counts,
@@ -225,6 +227,7 @@ impl<'a, 'c> Worker<'a, 'c> {
             job,
             plan,
             chunks,
+            documents: corpus.header().documents,
             tokens,
             alpha: plan.alpha.clone(),
             earlier: before.updates,
@@ -295,7 +298,9 @@ impl<'a, 'c> Worker<'a, 'c> {
                 counters.rounds += 1;
             });
             let pass_done = (step + 1) % plan.minibatches == 0;
-            let mut word = Word { documents: plan.minibatch, perplexity: f64::NAN, last: step + 1 == all };
+            let share = |step: usize| self.documents * step as u64 / plan.minibatches as u64;
+            let mut word =
+                Word { documents: share(step + 1) - share(step), perplexity: f64::NAN, last: step + 1 == all };
             if pass_done {
                 job.account.count(|counters| counters.passes += 1);
                 let pass = (step + 1) / plan.minibatches;
