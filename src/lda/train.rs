@@ -297,14 +297,14 @@ impl<'a, 'c> Worker<'a, 'c> {
                 counters.flops += (8 * (plan.burn_in + 1) * batch.nonzeros() * width) as u64;
                 counters.rounds += 1;
             });
-            let pass_done = (step + 1) % plan.minibatches == 0;
+            let pass_done = (step + 1).is_multiple_of(plan.minibatches);
             let share = |step: usize| self.documents * step as u64 / plan.minibatches as u64;
             let mut word =
                 Word { documents: share(step + 1) - share(step), perplexity: f64::NAN, last: step + 1 == all };
             if pass_done {
                 job.account.count(|counters| counters.passes += 1);
                 let pass = (step + 1) / plan.minibatches;
-                if let Some(held_out) = held_out.filter(|_| pass % watch.every == 0 || word.last) {
+                if let Some(held_out) = held_out.filter(|_| pass.is_multiple_of(watch.every) || word.last) {
                     word.perplexity = self.look(held_out)?;
                     let gain = 1.0 - word.perplexity / last_perplexity;
                     last_perplexity = word.perplexity;
