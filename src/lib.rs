@@ -9,7 +9,8 @@
 //! cli        flags -> validated parameters -> one call
 //! build      raw text to a corpus
 //! convert    corpora made of something else than text: import, export, generate, split
-//! lsi        the model: training, projection, quality
+//! lsi        singular vectors: training, projection, quality
+//! lda        topic models: training, inference, quality
 //! weight     term weights: tf-idf, log-entropy, BM25
 //! similarity the nearest of many vectors: index and query
 //! doctor     which MPI, BLAS, cores and folders a run has, and how fast they are
@@ -35,6 +36,7 @@ pub mod corpus;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;
+pub mod lda;
 pub mod linalg;
 pub mod lsi;
 pub mod random;

@@ -119,7 +119,7 @@ fn what_does_not_fit_is_named() {
         (&of_weights, &counts, &["counts.h5: holds counts", "of-weights.h5"]),
         (&of_counts, &other, &["other.h5", "of-counts.h5", "29 terms and not 30"]),
         (&flat, &counts, &["flat.h5", "topic 4 is 0"]),
-        (&counts, &counts, &["counts.h5: holds a corpus where an LSI model is wanted"]),
+        (&counts, &counts, &["counts.h5: holds a corpus where an LSI model or an LDA model is wanted"]),
         (&of_counts, &empty, &["empty"]),
     ];
     for (model, corpus, words) in cases {

@@ -1,15 +1,16 @@
 //! Options that every command takes, and what it hands back.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
-use crate::dispatch::CheckpointSpec;
+use crate::dispatch::{CheckpointSpec, Job};
 use crate::error::{Error, Result};
 use crate::report::output::Format;
+use crate::store::file::{Format as FileFormat, OpenFile};
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -114,6 +115,29 @@ fn parse_seconds(text: &str) -> std::result::Result<Duration, String> {
 fn parse_patience(text: &str) -> std::result::Result<Duration, String> {
     let seconds = parse_seconds(text)?;
     if seconds < Duration::from_millis(100) { Err("at least 0.1 seconds".into()) } else { Ok(seconds) }
+}
+
+/// Models that documents can be taken to topics with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Latent semantic indexing.
+    Lsi,
+    /// Latent Dirichlet allocation.
+    Lda,
+}
+
+/// What kind of model a file holds. Collective.
+pub fn kind_of(job: &Job, model: &Path) -> Result<Kind> {
+    let kind = job.share(|| match OpenFile::open(model)?.format {
+        FileFormat::Lsi => Ok(vec![0]),
+        FileFormat::Lda => Ok(vec![1]),
+        other => Err(Error::failed(format!(
+            "{}: holds {} where an LSI model or an LDA model is wanted",
+            model.display(),
+            other.description()
+        ))),
+    })?;
+    Ok(if kind == [1] { Kind::Lda } else { Kind::Lsi })
 }
 
 /// A number of bytes with an optional suffix K, M, G or T (powers of 1024).

@@ -10,6 +10,7 @@ mod generate;
 mod import;
 mod index;
 mod info;
+mod lda;
 mod lsi;
 mod query;
 mod report;
@@ -55,6 +56,7 @@ enum Command {
     Split(split::Split),
     Info(info::Info),
     Tfidf(tfidf::Tfidf),
+    Lda(lda::Lda),
     Lsi(lsi::Lsi),
     Topics(topics::Topics),
     Transform(transform::Transform),
@@ -77,6 +79,7 @@ impl Command {
             Command::Split(_) => "split",
             Command::Info(_) => "info",
             Command::Tfidf(_) => "tfidf",
+            Command::Lda(_) => "lda",
             Command::Lsi(_) => "lsi",
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
@@ -105,6 +108,7 @@ impl Command {
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
+            | Command::Lda(_)
             | Command::Report(_)
             | Command::Doctor(_)
             | Command::Completions(_) => false,
@@ -121,12 +125,13 @@ impl Command {
             Command::Split(command) => command.run(job, common),
             Command::Info(command) => command.run(job, common),
             Command::Tfidf(command) => command.run(job, common),
+            Command::Lda(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
-            Command::Evaluate(command) => command.run(job),
+            Command::Evaluate(command) => command.run(job, common),
             Command::Report(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
             Command::Completions(command) => command.run(job, common),

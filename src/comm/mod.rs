@@ -86,6 +86,8 @@ pub enum Tag {
     Feed = 7,
     /// As `World`, for the workers' lane.
     Workers = 8,
+    /// A worker's word on its progress.
+    Progress = 9,
 }
 
 impl Tag {

@@ -9,6 +9,7 @@ mod prepared;
 pub mod rows;
 mod simd;
 pub mod tall;
+pub mod topics;
 
 pub use aligned::Aligned;
 pub use blas::{BackEnd, back_end, make_blas_reproducible};

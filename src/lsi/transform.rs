@@ -95,7 +95,7 @@ pub(super) fn load(reader: &ModelReader, corpus: &Corpus) -> Result<LsiModel> {
 }
 
 /// The dispatcher's side: the file being written.
-struct Output {
+pub(crate) struct Output {
     topics: usize,
     // Before `file`, which must be the last to let go of the HDF5 file.
     vectors: Slabs<f32>,
@@ -103,18 +103,21 @@ struct Output {
 }
 
 impl Output {
-    fn create(target: Target, topics: usize) -> Result<Output> {
+    /// Begins a file of vectors of so many topics.
+    pub(crate) fn create(target: Target, topics: usize) -> Result<Output> {
         let mut file = ModelWriter::create(target, Format::Vectors)?;
         Ok(Output { topics, vectors: file.slabs("vectors", topics)?, file })
     }
 
-    fn append(&mut self, vectors: &[f32]) -> Result<()> {
+    /// The vectors of the next documents.
+    pub(crate) fn append(&mut self, vectors: &[f32]) -> Result<()> {
         let rows = ArrayView2::from_shape((vectors.len() / self.topics, self.topics), vectors)
             .map_err(|cause| Error::failed(format!("document vectors do not add up: {cause}")))?;
         self.file.push(&mut self.vectors, rows)
     }
 
-    fn finish(self, corpus: &Corpus, provenance: &serde_json::Value) -> Result<()> {
+    /// Adds what the corpus says of its documents.
+    pub(crate) fn finish(self, corpus: &Corpus, provenance: &serde_json::Value) -> Result<()> {
         let Output { vectors, mut file, .. } = self;
         file.finish_slabs(vectors)?;
         let reader = corpus.reader()?;

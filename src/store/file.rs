@@ -28,6 +28,8 @@ pub enum Format {
     Corpus,
     /// A latent semantic model: left vectors, singular values.
     Lsi,
+    /// Topics as distributions over terms.
+    Lda,
     /// Idfs learned from a corpus.
     Tfidf,
     /// Term weights learned from a corpus, of another scheme than tf-idf.
@@ -41,9 +43,10 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Format; 7] = [
+    const ALL: [Format; 8] = [
         Format::Corpus,
         Format::Lsi,
+        Format::Lda,
         Format::Tfidf,
         Format::Weights,
         Format::Vectors,
@@ -56,6 +59,7 @@ impl Format {
         match self {
             Format::Corpus => "corpuscle-corpus",
             Format::Lsi => "corpuscle-lsi",
+            Format::Lda => "corpuscle-lda",
             Format::Tfidf => "corpuscle-tfidf",
             Format::Weights => "corpuscle-weights",
             Format::Vectors => "corpuscle-vectors",
@@ -69,6 +73,7 @@ impl Format {
         match self {
             Format::Corpus => "a corpus",
             Format::Lsi => "an LSI model",
+            Format::Lda => "an LDA model",
             Format::Tfidf => "a tf-idf model",
             Format::Weights => "a model of term weights",
             Format::Vectors => "document vectors",
