@@ -11,6 +11,8 @@
 //! convert    corpora made of something else than text: import, export, generate, split
 //! lsi        the model: training, projection, quality
 //! weight     term weights: tf-idf, log-entropy, BM25
+//! learn      scaler, estimators, metrics, on dense or sparse rows
+//! search     cross-validated search over pipelines, prediction
 //! similarity the nearest of many vectors: index and query
 //! doctor     which MPI, BLAS, cores and folders a run has, and how fast they are
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
@@ -35,10 +37,12 @@ pub mod corpus;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;
+pub mod learn;
 pub mod linalg;
 pub mod lsi;
 pub mod random;
 pub mod report;
+pub mod search;
 pub mod similarity;
 pub mod store;
 pub mod weight;

@@ -12,6 +12,7 @@ mod info;
 mod lsi;
 mod query;
 mod run;
+mod scale;
 mod signals;
 mod split;
 mod tfidf;
@@ -55,6 +56,7 @@ enum Command {
     Index(index::Index),
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
+    Scale(scale::Scale),
     Doctor(doctor::Doctor),
 }
 
@@ -75,6 +77,7 @@ impl Command {
             Command::Index(_) => "index",
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
+            Command::Scale(_) => "scale",
             Command::Doctor(_) => "doctor",
         }
     }
@@ -95,6 +98,7 @@ impl Command {
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
+            Command::Scale(command) => command.run(job, common),
             Command::Doctor(command) => command.run(job, common),
         }
     }

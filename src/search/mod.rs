@@ -1,0 +1,4 @@
+//! Cross-validated search over pipelines.
+
+pub mod mt19937;
+pub mod splitters;
