@@ -10,9 +10,11 @@ mod import;
 mod index;
 mod info;
 mod lsi;
+mod predict;
 mod query;
 mod run;
 mod scale;
+mod search;
 mod signals;
 mod split;
 mod tfidf;
@@ -57,6 +59,8 @@ enum Command {
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
     Scale(scale::Scale),
+    Search(search::Search),
+    Predict(predict::Predict),
     Doctor(doctor::Doctor),
 }
 
@@ -78,6 +82,8 @@ impl Command {
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
             Command::Scale(_) => "scale",
+            Command::Search(_) => "search",
+            Command::Predict(_) => "predict",
             Command::Doctor(_) => "doctor",
         }
     }
@@ -99,6 +105,8 @@ impl Command {
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job),
             Command::Scale(command) => command.run(job, common),
+            Command::Search(command) => command.run(job, common),
+            Command::Predict(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
         }
     }
