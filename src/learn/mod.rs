@@ -15,3 +15,6 @@ pub mod ridge;
 pub mod scaler;
 pub mod svm;
 pub mod table;
+
+#[cfg(test)]
+mod reference_tests;
