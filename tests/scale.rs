@@ -107,7 +107,8 @@ fn vectors_keep_their_names_and_precision_and_csv_its_labels() {
     assert_eq!(scaled.table::<f32>("vectors").expect("single precision").dim(), (300, 4));
     assert_eq!(scaled.all_strings("ids").expect("ids")[299], "row 299");
     assert_eq!(scaled.all_strings("labels").expect("labels")[1], "b");
-    let lines: Vec<String> = x.rows().into_iter().map(|r| format!("{},{},{},kind,{}", r[0], r[1], r[2], r[3])).collect();
+    let lines: Vec<String> =
+        x.rows().into_iter().map(|r| format!("{},{},{},kind,{}", r[0], r[1], r[2], r[3])).collect();
     fs::write(&csv, format!("a,b,c,label,d\n{}\n1,4,,kind,2\n", lines.join("\n"))).expect("written");
     alone(["scale", text(&csv), "-o", text(&out), "--label-field", "label"]).ok();
     let scaled = ModelReader::open(&out, Format::Vectors).expect("vectors");

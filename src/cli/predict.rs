@@ -81,7 +81,8 @@ impl Predict {
                 let text = std::fs::read_to_string(path).at(path)?;
                 let labels: Vec<String> = text.lines().map(str::to_owned).collect();
                 if labels.len() != found.ids.len() {
-                    let what = format!("{} lines for {} rows: a label for each is wanted", labels.len(), found.ids.len());
+                    let what =
+                        format!("{} lines for {} rows: a label for each is wanted", labels.len(), found.ids.len());
                     return Err(Error::failed(format!("{}: {what}", path.display())));
                 }
                 found.labels = Some(labels);
@@ -145,7 +146,8 @@ fn labels(found: &Predictions) -> Table {
         if decision.first().is_some_and(|row| row.len() == 1) {
             columns.push(Column::number("decision", 4));
         } else {
-            columns.extend(found.columns.iter().map(|number| Column::number(&format!("decision_{}", class(number)), 4)));
+            columns
+                .extend(found.columns.iter().map(|number| Column::number(&format!("decision_{}", class(number)), 4)));
         }
     }
     if found.probabilities.is_some() {

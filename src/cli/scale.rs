@@ -77,9 +77,7 @@ impl Scale {
                 loaded = Some(reader);
                 Ok(scaler.to_bytes())
             })?)?,
-            None => {
-                job.account.phase("fit", || scaler::fit(job, &table, &dataset, !self.no_mean, !self.no_std))?
-            }
+            None => job.account.phase("fit", || scaler::fit(job, &table, &dataset, !self.no_mean, !self.no_std))?,
         };
         let phase = job.account.enter_phase("apply");
         let columns = table.shape().columns;
@@ -138,7 +136,10 @@ impl Output {
         if name.extension().is_some_and(|extension| extension == "npy") {
             let mut file = BufWriter::with_capacity(1 << 20, File::create(target.temporary()).at(target.path())?);
             let kind = if shape.double { "<f8" } else { "<f4" };
-            let head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}, {}), }}", shape.rows, shape.columns);
+            let head = format!(
+                "{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}, {}), }}",
+                shape.rows, shape.columns
+            );
             // The data begins at a multiple of 64 bytes, behind a line feed.
             let length = (head.len() + 11).next_multiple_of(64) - 10;
             file.write_all(b"\x93NUMPY\x01\x00").at(target.path())?;

@@ -101,7 +101,9 @@ impl Search {
         let best = best.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes) as usize);
         if self.model_out.is_some() && best.is_none() {
             return Err(Error::failed(match found.as_ref().and_then(|found| found.errors.first()) {
-                Some((candidate, fold, error)) => format!("no candidate could be scored; candidate {candidate}, fold {fold}: {error}"),
+                Some((candidate, fold, error)) => {
+                    format!("no candidate could be scored; candidate {candidate}, fold {fold}: {error}")
+                }
                 None => "no candidate could be scored".into(),
             }));
         }
@@ -117,7 +119,8 @@ impl Search {
             }
             let mut inputs = vec![("data", origin.input)];
             for (role, path) in [("labels", &self.labels), ("groups", &self.groups), ("folds", &self.folds)] {
-                inputs.extend(path.as_ref().map(|path| Ok::<_, Error>((role, provenance::of_input(path)?))).transpose()?);
+                inputs
+                    .extend(path.as_ref().map(|path| Ok::<_, Error>((role, provenance::of_input(path)?))).transpose()?);
             }
             let provenance = provenance::of("search", parameters, &inputs);
             result = summary(&found, &pipeline, best);
@@ -148,12 +151,14 @@ impl Search {
             let given = [&self.pipeline, &self.data];
             given.into_iter().chain(files.into_iter().flatten()).map(PathBuf::as_path)
         };
-        let outputs: Vec<&Path> = [Some(&self.output), self.model_out.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+        let outputs: Vec<&Path> =
+            [Some(&self.output), self.model_out.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
         outputs.iter().try_for_each(|output| refuse_inputs_as_output(inputs(), output))?;
         match &self.model_out {
-            Some(model) if same_file(model, &self.output) => {
-                Err(Error::usage(format!("{}: --model-out and --output name one file; give each its own", model.display())))
-            }
+            Some(model) if same_file(model, &self.output) => Err(Error::usage(format!(
+                "{}: --model-out and --output name one file; give each its own",
+                model.display()
+            ))),
             _ => Ok(()),
         }
     }
@@ -178,7 +183,10 @@ fn summary(found: &Results, pipeline: &Pipeline, best: Option<usize>) -> Json {
 /// Says what went wrong, once.
 fn warn(found: &Results) {
     if let Some((candidate, fold, error)) = found.errors.first() {
-        log::warn!("{} fits failed or lack a score; the first is candidate {candidate}, fold {fold}: {error}", found.errors.len());
+        log::warn!(
+            "{} fits failed or lack a score; the first is candidate {candidate}, fold {fold}: {error}",
+            found.errors.len()
+        );
     }
     if let (count, Some((candidate, note))) = &found.unconverged {
         log::warn!("{count} fits did not converge; the first is candidate {candidate}: {note}");
@@ -200,7 +208,8 @@ fn table(found: &Results, pipeline: &Pipeline) -> Table {
     let mut table = Table::new(columns);
     for candidate in order.into_iter().take(SHOWN) {
         let parameters = found.parameters(candidate);
-        let value = |name: &String| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_string());
+        let value =
+            |name: &String| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_string());
         let mut row: Vec<Cell> = vec![(ranks[candidate] as u64).into()];
         row.extend(names.iter().map(|name| Cell::from(value(name))));
         row.extend(means.iter().map(|means| Cell::from(means[candidate])));

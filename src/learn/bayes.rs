@@ -42,14 +42,17 @@ impl Counts {
     pub fn new(x: &Features, classes: &[usize], m: usize, kind: Kind) -> Result<Counts> {
         let mut rows = vec![0.0; m];
         classes.iter().for_each(|&class| rows[class] += 1.0);
-        let membership = Array2::from_shape_fn((classes.len(), m), |(row, class)| f64::from(u8::from(classes[row] == class)));
+        let membership =
+            Array2::from_shape_fn((classes.len(), m), |(row, class)| f64::from(u8::from(classes[row] == class)));
         let features = if let Kind::Bernoulli { threshold } = kind {
             let mut ones = x.clone();
             binarise(&mut ones, threshold);
             ones.transposed_times(membership.view())
         } else {
             if x.values().any(|value| value < 0.0) {
-                return Err(Error::failed("naive Bayes on counts needs values that are not negative; leave out lsi and scale"));
+                return Err(Error::failed(
+                    "naive Bayes on counts needs values that are not negative; leave out lsi and scale",
+                ));
             }
             x.transposed_times(membership.view())
         };
@@ -60,11 +63,8 @@ impl Counts {
     pub fn model(&self, kind: Kind, alpha: f64, fit_prior: bool) -> (Array2<f64>, Vec<f64>) {
         let (m, columns) = self.features.dim();
         let total: f64 = self.rows.iter().sum();
-        let prior: Vec<f64> = self
-            .rows
-            .iter()
-            .map(|rows| if fit_prior { rows.ln() - total.ln() } else { -(m as f64).ln() })
-            .collect();
+        let prior: Vec<f64> =
+            self.rows.iter().map(|rows| if fit_prior { rows.ln() - total.ln() } else { -(m as f64).ln() }).collect();
         let logs = |counts: &Array1<f64>, sum: f64| counts.mapv(|count| count.ln() - sum.ln());
         let mut weights = Array2::zeros((columns, m));
         let mut offsets = vec![0.0; m];

@@ -76,7 +76,14 @@ pub enum Fitted {
     /// The mean of each class (classes x columns).
     Centroids { classes: Vec<usize>, means: Array2<f64> },
     /// All training rows.
-    Neighbours { classes: Vec<usize>, rows: Features, row_classes: Vec<usize>, k: usize, by_distance: bool, cosine: bool },
+    Neighbours {
+        classes: Vec<usize>,
+        rows: Features,
+        row_classes: Vec<usize>,
+        k: usize,
+        by_distance: bool,
+        cosine: bool,
+    },
 }
 
 /// What fits to the same rows leave for the next.
@@ -148,7 +155,9 @@ impl Spec {
                 let weights = factors.solve(*alpha);
                 return Ok((Fitted::Linear { form: Form::Regression, classes: Vec::new(), weights }, None));
             }
-            (Spec::Ridge { .. }, Target::Classes(_)) => return Err(Error::failed("a regression needs numbers as labels")),
+            (Spec::Ridge { .. }, Target::Classes(_)) => {
+                return Err(Error::failed("a regression needs numbers as labels"));
+            }
             (_, Target::Values(_)) => return Err(Error::failed("a classifier needs classes as labels, not numbers")),
             (_, Target::Classes(classes)) => classes,
         };
@@ -160,9 +169,18 @@ impl Spec {
         self.fit_classes(x, names, &places, m, reuse)
     }
 
-    fn fit_classes(&self, x: &Features, classes: Vec<usize>, places: &[usize], m: usize, reuse: &mut Reuse) -> Result<(Fitted, Option<String>)> {
+    fn fit_classes(
+        &self,
+        x: &Features,
+        classes: Vec<usize>,
+        places: &[usize],
+        m: usize,
+        reuse: &mut Reuse,
+    ) -> Result<(Fitted, Option<String>)> {
         let late = |what: &str, iterations: usize, all: bool| {
-            (!all).then(|| format!("{what} did not converge in {iterations} iterations: raise max_iter or scale the rows"))
+            (!all).then(|| {
+                format!("{what} did not converge in {iterations} iterations: raise max_iter or scale the rows")
+            })
         };
         match self {
             Spec::Ridge { .. } => Err(Error::failed("a regression needs numbers as labels")),
@@ -189,7 +207,17 @@ impl Spec {
                     return Err(Error::failed(format!("{k} neighbours of {} rows: there are not so many", x.rows())));
                 }
                 let (rows, row_classes) = (x.clone(), places.to_vec());
-                Ok((Fitted::Neighbours { classes, rows, row_classes, k: *k, by_distance: *by_distance, cosine: *cosine }, None))
+                Ok((
+                    Fitted::Neighbours {
+                        classes,
+                        rows,
+                        row_classes,
+                        k: *k,
+                        by_distance: *by_distance,
+                        cosine: *cosine,
+                    },
+                    None,
+                ))
             }
             Spec::RidgeClassifier { alpha, intercept, balanced } => {
                 let weights = class_weights(places, m, *balanced);
@@ -267,7 +295,11 @@ impl Reuse {
 fn best(scores: &Array2<f64>) -> Vec<usize> {
     let place = |row: ndarray::ArrayView1<f64>| {
         let mut best = 0;
-        row.iter().enumerate().for_each(|(at, value)| if *value > row[best] { best = at });
+        row.iter().enumerate().for_each(|(at, value)| {
+            if *value > row[best] {
+                best = at
+            }
+        });
         best
     };
     scores.rows().into_iter().map(place).collect()
@@ -318,7 +350,12 @@ impl Fitted {
     }
 }
 
-fn by_scores(classes: &[usize], places: Vec<usize>, decision: Option<Array2<f64>>, probabilities: Option<Array2<f64>>) -> Predicted {
+fn by_scores(
+    classes: &[usize],
+    places: Vec<usize>,
+    decision: Option<Array2<f64>>,
+    probabilities: Option<Array2<f64>>,
+) -> Predicted {
     let labels = places.into_iter().map(|place| classes[place]).collect();
     Predicted { classes: classes.to_vec(), labels, values: Vec::new(), decision, probabilities }
 }
@@ -329,16 +366,17 @@ fn linear(form: Form, classes: &[usize], weights: &Array2<f64>, x: &Features) ->
     if form == Form::Regression {
         return Predicted { values: scores.column(0).to_vec(), ..Predicted::default() };
     }
-    let places =
-        if classes.len() == 2 { scores.column(0).iter().map(|&score| usize::from(score > 0.0)).collect() } else { best(&scores) };
+    let places = if classes.len() == 2 {
+        scores.column(0).iter().map(|&score| usize::from(score > 0.0)).collect()
+    } else {
+        best(&scores)
+    };
     let probabilities = match form {
         Form::Margin | Form::Regression => None,
-        _ if classes.len() == 2 => {
-            Some(Array2::from_shape_fn((x.rows(), 2), |(row, class)| {
-                let second = sigmoid(scores[[row, 0]]);
-                if class == 1 { second } else { 1.0 - second }
-            }))
-        }
+        _ if classes.len() == 2 => Some(Array2::from_shape_fn((x.rows(), 2), |(row, class)| {
+            let second = sigmoid(scores[[row, 0]]);
+            if class == 1 { second } else { 1.0 - second }
+        })),
         Form::Softmax => {
             let sums: Array1<f64> =
                 scores.rows().into_iter().map(|row| log_sum_exp(row.as_slice().expect("rows without gaps"))).collect();

@@ -90,7 +90,9 @@ impl Features {
     /// The first columns of dense rows; sparse ones stay whole.
     pub fn leading(&self, columns: usize) -> Features {
         match self {
-            Features::Dense(x) if columns < x.ncols() => Features::Dense(x.slice(s![.., ..columns]).as_standard_layout().into_owned()),
+            Features::Dense(x) if columns < x.ncols() => {
+                Features::Dense(x.slice(s![.., ..columns]).as_standard_layout().into_owned())
+            }
             other => other.clone(),
         }
     }

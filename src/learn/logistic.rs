@@ -33,7 +33,14 @@ pub struct Found {
 }
 
 /// Fits on `classes` numbered from 0, `m` of them; two are one column, for the second. `weights` are those of the samples.
-pub fn fit(x: &Features, classes: &[usize], m: usize, weights: &[f64], p: &Parameters, start: Option<&Array2<f64>>) -> Found {
+pub fn fit(
+    x: &Features,
+    classes: &[usize],
+    m: usize,
+    weights: &[f64],
+    p: &Parameters,
+    start: Option<&Array2<f64>>,
+) -> Found {
     let columns = x.columns();
     let width = if m == 2 { 1 } else { m };
     let total: f64 = weights.iter().sum();

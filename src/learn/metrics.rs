@@ -158,7 +158,9 @@ fn places(predicted: &Predicted, y: &[usize]) -> Result<Vec<usize>> {
     let places: Option<Vec<usize>> = y.iter().map(|class| known.binary_search(class).ok()).collect();
     let places = places.ok_or_else(|| Error::failed("a class of the test rows is not among the training rows"))?;
     if (0..known.len()).any(|class| !places.contains(&class)) {
-        return Err(Error::failed("a class of the training rows is missing among the test rows: the score is not defined"));
+        return Err(Error::failed(
+            "a class of the training rows is missing among the test rows: the score is not defined",
+        ));
     }
     Ok(places)
 }

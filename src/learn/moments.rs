@@ -54,7 +54,11 @@ impl Moments {
 
     /// As bytes, to travel.
     pub fn encode(&self) -> Vec<u8> {
-        [&self.count, &self.mean, &self.squares].iter().flat_map(|list| bytemuck::cast_slice::<f64, u8>(list)).copied().collect()
+        [&self.count, &self.mean, &self.squares]
+            .iter()
+            .flat_map(|list| bytemuck::cast_slice::<f64, u8>(list))
+            .copied()
+            .collect()
     }
 
     /// Undoes [`Moments::encode`].
@@ -98,8 +102,7 @@ fn of_rows<T: Copy + Into<f64>>(numbers: &[T], shift: &[f64], first: usize) -> R
             block.count.fill(count);
             block.mean.iter_mut().for_each(|sum| *sum /= count);
             for row in rows.chunks_exact(columns) {
-                for (((squares, &value), shift), mean) in
-                    block.squares.iter_mut().zip(row).zip(shift).zip(&block.mean)
+                for (((squares, &value), shift), mean) in block.squares.iter_mut().zip(row).zip(shift).zip(&block.mean)
                 {
                     let deviation = value.into() - shift - mean;
                     *squares += deviation * deviation;
@@ -159,7 +162,13 @@ mod tests {
         for column in 0..columns {
             // Integers of 2^-40 have no rounding at all.
             let grid = 2f64.powi(40);
-            let values: Vec<i128> = numbers.iter().skip(column).step_by(columns).filter(|x| !x.is_nan()).map(|x| ((x - offsets[column]) * grid).round() as i128).collect();
+            let values: Vec<i128> = numbers
+                .iter()
+                .skip(column)
+                .step_by(columns)
+                .filter(|x| !x.is_nan())
+                .map(|x| ((x - offsets[column]) * grid).round() as i128)
+                .collect();
             let n = values.len() as i128;
             let sum: i128 = values.iter().sum();
             let squares: i128 = values.iter().map(|v| v * v).sum::<i128>() - sum * sum / n;
@@ -167,7 +176,10 @@ mod tests {
             assert_eq!(moments.count[column], n as f64);
             let found = shift[column] - offsets[column] + moments.mean[column];
             assert!((found - mean).abs() < 3e-12 + 2e-16 * offsets[column].abs(), "{column}: {found} {mean}");
-            assert!((moments.squares[column] / squares - 1.0).abs() < 1e-12 + 1e-16 * offsets[column].abs(), "{column}");
+            assert!(
+                (moments.squares[column] / squares - 1.0).abs() < 1e-12 + 1e-16 * offsets[column].abs(),
+                "{column}"
+            );
         }
     }
 

@@ -54,7 +54,13 @@ pub fn nearest(rows: &Features, queries: &Features, k: usize, cosine: bool) -> V
 
 /// Share of the votes for each class among the first k neighbours of each query (queries x classes), as scikit-learn's
 /// `predict_proba`: each neighbour counts alike, or by the inverse of its distance.
-pub fn votes(neighbours: &[Vec<(usize, f64)>], classes: &[usize], m: usize, k: usize, by_distance: bool) -> Array2<f64> {
+pub fn votes(
+    neighbours: &[Vec<(usize, f64)>],
+    classes: &[usize],
+    m: usize,
+    k: usize,
+    by_distance: bool,
+) -> Array2<f64> {
     let mut votes = Array2::zeros((neighbours.len(), m));
     for (list, mut row) in neighbours.iter().zip(votes.rows_mut()) {
         let list = &list[..k.min(list.len())];

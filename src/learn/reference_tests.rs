@@ -94,7 +94,8 @@ fn estimators_and_scores_are_scikit_learns() {
         let iterated = matches!(spec, super::estimator::Spec::Logistic { .. } | super::estimator::Spec::Svm { .. });
         let (tolerance, chance) = if iterated { (1e-4, 1e-5) } else { (1e-12, 1e-11) };
         for features in [Features::Dense(rows.clone()), sparse(&rows)] {
-            let (fitted, note) = spec.fit(&features.select(&train), &target.select(&train), &mut Reuse::default()).unwrap();
+            let (fitted, note) =
+                spec.fit(&features.select(&train), &target.select(&train), &mut Reuse::default()).unwrap();
             assert_eq!(note, None, "{name}");
             let predicted = fitted.predict(&features.select(&test));
             match &target {
@@ -113,7 +114,8 @@ fn estimators_and_scores_are_scikit_learns() {
                 intercepts.resize(weights.ncols(), 0.0);
                 let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
                 let found = weights.row(columns).to_vec();
-                let shift = if found.len() > 2 && name.contains("logistic") { mean(&found) - mean(&intercepts) } else { 0.0 };
+                let shift =
+                    if found.len() > 2 && name.contains("logistic") { mean(&found) - mean(&intercepts) } else { 0.0 };
                 let size = numbers(coefficients).iter().chain(&intercepts).fold(0.0, |most: f64, x| most.max(x.abs()));
                 for (a, b) in found.iter().zip(&intercepts) {
                     assert!((a - shift - b).abs() <= tolerance * size, "{name}: intercept {a} is not {b}");
@@ -125,7 +127,10 @@ fn estimators_and_scores_are_scikit_learns() {
             for (scorer, expected) in case["scores"].as_object().unwrap() {
                 let found = Scorer::named(scorer).unwrap().score(&predicted, &target.select(&test)).unwrap();
                 let expected = expected.as_f64().unwrap();
-                assert!((found - expected).abs() <= 1e-11 + if iterated { 1e-5 * expected.abs() } else { 0.0 }, "{name}: {scorer} {found} is not {expected}");
+                assert!(
+                    (found - expected).abs() <= 1e-11 + if iterated { 1e-5 * expected.abs() } else { 0.0 },
+                    "{name}: {scorer} {found} is not {expected}"
+                );
                 scored += 1;
             }
         }
@@ -181,7 +186,10 @@ fn what_cannot_be_fitted_says_why_and_what_was_cut_off_too() {
     let error = |result: crate::error::Result<(Fitted, Option<String>)>| result.unwrap_err().to_string();
     assert!(error(fit("logistic", rows(), Target::Classes(vec![4; 30]), &[])).contains("one class"));
     assert!(error(fit("multinomial-nb", rows(), three(), &[])).contains("not negative"));
-    assert!(error(fit("k-neighbours", rows(), three(), &[("n_neighbors", &Value::Int(31))])).contains("31 neighbours of 30 rows"));
+    assert!(
+        error(fit("k-neighbours", rows(), three(), &[("n_neighbors", &Value::Int(31))]))
+            .contains("31 neighbours of 30 rows")
+    );
     assert!(error(fit("ridge", rows(), three(), &[])).contains("needs numbers"));
     let mut holes = dense(30, 4);
     holes[[3, 2]] = f64::NAN;
@@ -202,7 +210,9 @@ fn the_scaler_is_scikit_learns() {
         *value = if column == 3 && row % 7 == 0 { f64::NAN } else { *value * stretch[column] + shift[column] };
     }
     let scaler = StandardScaler::fit(rows.as_slice().unwrap(), 5, true, true).unwrap();
-    for (found, name) in [(&scaler.mean, "mean"), (&scaler.variance, "variance"), (&scaler.scale, "scale"), (&scaler.samples, "samples")] {
+    for (found, name) in
+        [(&scaler.mean, "mean"), (&scaler.variance, "variance"), (&scaler.scale, "scale"), (&scaler.samples, "samples")]
+    {
         for (column, (a, b)) in found.iter().zip(numbers(&expected[name])).enumerate() {
             // Of the constant column scikit-learn's variance is rounding noise.
             assert!((a - b).abs() <= 1e-12 * b.abs() + 1e-30, "{name} of column {column}: {a} is not {b}");

@@ -78,7 +78,8 @@ impl Factors {
     /// Coefficients ((columns + 1) x m, the intercepts last) for a strength.
     pub fn solve(&self, alpha: f64) -> Array2<f64> {
         // Directions without any variation take no part where nothing is penalised.
-        let noise = self.values.iter().fold(0.0, |most: f64, value| most.max(*value)) * 1e-14 * self.values.len() as f64;
+        let noise =
+            self.values.iter().fold(0.0, |most: f64, value| most.max(*value)) * 1e-14 * self.values.len() as f64;
         let inverse = self.values.mapv(|value| match value.max(0.0) + alpha {
             sum if alpha == 0.0 && sum <= noise => 0.0,
             sum => 1.0 / sum,

@@ -83,7 +83,8 @@ impl StandardScaler {
     /// Writes the model.
     pub fn save(&self, target: Target, provenance: &serde_json::Value) -> Result<()> {
         let mut file = ModelWriter::create(target, Format::Scaler)?;
-        let lists = [("mean", &self.mean), ("variance", &self.variance), ("scale", &self.scale), ("samples", &self.samples)];
+        let lists =
+            [("mean", &self.mean), ("variance", &self.variance), ("scale", &self.scale), ("samples", &self.samples)];
         for (name, list) in lists {
             file.list(name, list)?;
         }
@@ -105,7 +106,10 @@ impl StandardScaler {
         };
         let columns = scaler.columns();
         if [&scaler.variance, &scaler.scale, &scaler.samples].iter().any(|list| list.len() != columns) {
-            return Err(Error::failed(format!("{}: damaged scaler (lists of different lengths); make it again", path.display())));
+            return Err(Error::failed(format!(
+                "{}: damaged scaler (lists of different lengths); make it again",
+                path.display()
+            )));
         }
         Ok((scaler, reader))
     }
@@ -161,7 +165,13 @@ fn scale_rows<T: Copy>(scaler: &StandardScaler, rows: &mut [T], to: impl Fn(T) -
 ///
 /// # Errors
 /// A table without rows; an infinite value.
-pub fn fit(job: &Job, table: &Table, dataset: &Dataset<Blocks>, with_mean: bool, with_std: bool) -> Result<StandardScaler> {
+pub fn fit(
+    job: &Job,
+    table: &Table,
+    dataset: &Dataset<Blocks>,
+    with_mean: bool,
+    with_std: bool,
+) -> Result<StandardScaler> {
     let (rows, columns) = (table.shape().rows, table.shape().columns);
     let about = job.share(|| {
         if rows == 0 || columns == 0 {
@@ -199,7 +209,13 @@ fn named<T>(path: &Path, result: Result<T>) -> Result<T> {
 }
 
 /// Scales a table; the dispatcher's `sink` gets the rows in order. Collective.
-pub fn apply(job: &Job, dataset: &Dataset<Blocks>, scaler: &StandardScaler, double: bool, sink: &mut dyn FnMut(Numbers) -> Result<()>) -> Result<()> {
+pub fn apply(
+    job: &Job,
+    dataset: &Dataset<Blocks>,
+    scaler: &StandardScaler,
+    double: bool,
+    sink: &mut dyn FnMut(Numbers) -> Result<()>,
+) -> Result<()> {
     dataset.map(
         |_, block| {
             job.account.count(|counters| counters.flops += 2 * (block.rows() * block.columns) as u64);

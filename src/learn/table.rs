@@ -142,7 +142,12 @@ impl Table {
         let (path, shape): (PathBuf, Shape) =
             serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
         if mine.is_none() && job.works() && !job.scatter && shape.kind != Kind::Csv {
-            mine = job.account.io(|| open(&path, choice)).ok().filter(|(_, seen)| *seen == shape).map(|(opened, _)| opened);
+            mine = job
+                .account
+                .io(|| open(&path, choice))
+                .ok()
+                .filter(|(_, seen)| *seen == shape)
+                .map(|(opened, _)| opened);
         }
         Ok(Table { path, shape, opened: mine })
     }
@@ -165,7 +170,10 @@ impl Table {
     /// Rows `first .. first + count`.
     pub fn rows(&self, first: usize, count: usize) -> Result<Block> {
         let Shape { columns, double, .. } = self.shape;
-        let opened = self.opened.as_ref().ok_or_else(|| Error::failed(format!("{}: not visible on this rank", self.path.display())))?;
+        let opened = self
+            .opened
+            .as_ref()
+            .ok_or_else(|| Error::failed(format!("{}: not visible on this rank", self.path.display())))?;
         let numbers = match opened {
             Opened::Vectors(reader) if double => {
                 Numbers::Double(reader.rows::<f64>("vectors", first, count)?.into_raw_vec_and_offset().0)
@@ -176,9 +184,13 @@ impl Table {
             Opened::Hdf5(dataset) => {
                 let rows = s![first..first + count, ..];
                 if double {
-                    Numbers::Double(dataset.read_slice_2d::<f64, _>(rows).at_file(&self.path)?.into_raw_vec_and_offset().0)
+                    Numbers::Double(
+                        dataset.read_slice_2d::<f64, _>(rows).at_file(&self.path)?.into_raw_vec_and_offset().0,
+                    )
                 } else {
-                    Numbers::Single(dataset.read_slice_2d::<f32, _>(rows).at_file(&self.path)?.into_raw_vec_and_offset().0)
+                    Numbers::Single(
+                        dataset.read_slice_2d::<f32, _>(rows).at_file(&self.path)?.into_raw_vec_and_offset().0,
+                    )
                 }
             }
             Opened::Npy(file) => {
@@ -195,7 +207,9 @@ impl Table {
                     Numbers::Single(numbers)
                 }
             }
-            Opened::Csv { numbers, .. } => Numbers::Double(numbers[first * columns..(first + count) * columns].to_vec()),
+            Opened::Csv { numbers, .. } => {
+                Numbers::Double(numbers[first * columns..(first + count) * columns].to_vec())
+            }
         };
         Ok(Block { first, columns, numbers })
     }
@@ -294,13 +308,18 @@ fn open_npy(path: &Path) -> Result<(Opened, Shape)> {
         Some("'<f4'") => false,
         _ => {
             let found = kind.split([',', '}']).next().unwrap_or_default();
-            return Err(bad(&format!("holds numbers of type {found}; save it with .astype(\"float64\") or \"float32\"")));
+            return Err(bad(&format!(
+                "holds numbers of type {found}; save it with .astype(\"float64\") or \"float32\""
+            )));
         }
     };
     if value("fortran_order").is_some_and(|order| order.starts_with("True")) {
         return Err(bad("is stored by columns; save numpy.ascontiguousarray(X)"));
     }
-    let list = value("shape").and_then(|rest| rest.strip_prefix('(')?.split_once(')')).map(|(inner, _)| inner).unwrap_or_default();
+    let list = value("shape")
+        .and_then(|rest| rest.strip_prefix('(')?.split_once(')'))
+        .map(|(inner, _)| inner)
+        .unwrap_or_default();
     let extents: Vec<usize> = list.split(',').filter_map(|extent| extent.trim().parse().ok()).collect();
     let [rows, columns] = extents[..] else {
         return Err(bad(&format!("holds an array of shape ({list}) where a matrix is wanted")));
@@ -370,7 +389,11 @@ fn open_csv(path: &Path, choice: &Choice) -> Result<(Opened, Shape)> {
             let number = match field.trim() {
                 "" => f64::NAN,
                 text => text.parse().map_err(|_| {
-                    Error::failed(format!("{}:{line}: {text:?} in field {:?} is not a number", path.display(), &head[at]))
+                    Error::failed(format!(
+                        "{}:{line}: {text:?} in field {:?} is not a number",
+                        path.display(),
+                        &head[at]
+                    ))
                 })?,
             };
             numbers.push(number);
@@ -409,7 +432,12 @@ impl Source for Blocks<'_> {
         let (_, count) = self.span(number);
         self.next += 1;
         let bytes = (count * self.table.shape.columns * if self.table.shape.double { 8 } else { 4 }) as u64;
-        Ok((count > 0).then(|| Parcel { number: number as u64, weight: count as u64, memory: bytes, ..Parcel::default() }))
+        Ok((count > 0).then(|| Parcel {
+            number: number as u64,
+            weight: count as u64,
+            memory: bytes,
+            ..Parcel::default()
+        }))
     }
 
     fn visible(&self) -> bool {

@@ -91,7 +91,13 @@ impl Data {
     ///
     /// # Errors
     /// Rows without labels, labels that do not fit, those of reading.
-    pub fn open(job: &Job, path: &Path, choice: &Choice, beside: &Beside, numbers: bool) -> Result<(Data, Option<Origin>)> {
+    pub fn open(
+        job: &Job,
+        path: &Path,
+        choice: &Choice,
+        beside: &Beside,
+        numbers: bool,
+    ) -> Result<(Data, Option<Origin>)> {
         let corpus = is_corpus(job, path, choice)?;
         let table = if corpus { None } else { Some(Table::open(job, path, choice)?) };
         let mut origin = None;
@@ -183,7 +189,10 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> R
     if numbers {
         let parsed = labels.iter().enumerate().map(|(row, label)| {
             label.trim().parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| {
-                Error::failed(format!("{}: the label {label:?} of row {row} is not a number to regress on", path.display()))
+                Error::failed(format!(
+                    "{}: the label {label:?} of row {row} is not a number to regress on",
+                    path.display()
+                ))
             })
         });
         values = Some(parsed.collect::<Result<Vec<f64>>>()?);
@@ -197,7 +206,8 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> R
         let known = class_names(&names);
         names.iter().map(|name| known.iter().position(|other| other == name).unwrap_or(0)).collect()
     });
-    let folds = beside.folds.map(|file| lines(file, count, "fold").and_then(|list| whole_numbers(file, &list))).transpose()?;
+    let folds =
+        beside.folds.map(|file| lines(file, count, "fold").and_then(|list| whole_numbers(file, &list))).transpose()?;
     let head = Head { columns, sparse, counts, codes, values, classes, groups, folds, tokens };
     Ok((head, body, origin))
 }
@@ -218,14 +228,19 @@ fn lines(path: &Path, count: usize, what: &str) -> Result<Vec<String>> {
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if lines.len() != count {
         let path = path.display();
-        return Err(Error::failed(format!("{path}: {} lines for {count} rows: a {what} for each row is wanted", lines.len())));
+        return Err(Error::failed(format!(
+            "{path}: {} lines for {count} rows: a {what} for each row is wanted",
+            lines.len()
+        )));
     }
     Ok(lines)
 }
 
 fn whole_numbers(path: &Path, list: &[String]) -> Result<Vec<i64>> {
     let number = |(line, text): (usize, &String)| {
-        text.trim().parse().map_err(|_| Error::failed(format!("{}:{}: {text:?} is not a whole number", path.display(), line + 1)))
+        text.trim()
+            .parse()
+            .map_err(|_| Error::failed(format!("{}:{}: {text:?} is not a whole number", path.display(), line + 1)))
     };
     list.iter().enumerate().map(number).collect()
 }

@@ -22,7 +22,13 @@ use crate::weight::smart::SmartCode;
 use crate::weight::tfidf::{Pivoting, TfidfModel, TrainingStatistics};
 
 /// Fits a step that is no estimator to rows, and takes them and other rows through it.
-pub fn fit_step(job: &Job, step: &Step, data: &Data, train: Stage, test: Option<Stage>) -> Result<(FittedStep, Stage, Option<Stage>)> {
+pub fn fit_step(
+    job: &Job,
+    step: &Step,
+    data: &Data,
+    train: Stage,
+    test: Option<Stage>,
+) -> Result<(FittedStep, Stage, Option<Stage>)> {
     let fitted = match (step, &train) {
         (Step::Terms { no_below, no_above, keep_n, ngrams }, Stage::Documents(chunk)) => {
             FittedStep::Terms(choose_terms(chunk, *no_below, *no_above, *keep_n, *ngrams, &data.tokens)?)
@@ -56,7 +62,9 @@ pub fn fit_step(job: &Job, step: &Step, data: &Data, train: Stage, test: Option<
 /// Some rows.
 pub fn rows(data: &Data, numbers: &[usize]) -> Stage {
     match &data.rows {
-        Rows::Dense(rows) => Stage::Features(crate::learn::features::Features::Dense(rows.select(ndarray::Axis(0), numbers))),
+        Rows::Dense(rows) => {
+            Stage::Features(crate::learn::features::Features::Dense(rows.select(ndarray::Axis(0), numbers)))
+        }
         Rows::Sparse(chunk) => {
             let mut chosen = CsrChunk { terms: chunk.terms, indptr: vec![0], ..CsrChunk::default() };
             for &row in numbers {
@@ -77,7 +85,14 @@ fn document_frequency(chunk: &CsrChunk) -> Vec<u64> {
 }
 
 /// Terms that occur, in at least and at most so many documents, of runs of at most so many tokens; of those the most frequent.
-fn choose_terms(chunk: &CsrChunk, no_below: u64, no_above: f64, keep_n: usize, ngrams: usize, tokens: &[usize]) -> Result<Vec<u32>> {
+fn choose_terms(
+    chunk: &CsrChunk,
+    no_below: u64,
+    no_above: f64,
+    keep_n: usize,
+    ngrams: usize,
+    tokens: &[usize],
+) -> Result<Vec<u32>> {
     let frequency = document_frequency(chunk);
     let most = no_above * chunk.documents() as f64;
     let fits = |term: &u32| {
@@ -125,4 +140,3 @@ fn left_vectors(job: &Job, chunk: &Prepared, k: usize, tolerance: f64, seed: u64
     }
     Ok(found.vectors)
 }
-

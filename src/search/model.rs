@@ -71,7 +71,12 @@ impl From<Rows> for Stage {
 pub fn keep_terms(chunk: &CsrChunk, kept: &[u32]) -> CsrChunk {
     let mut number = vec![u32::MAX; chunk.terms as usize];
     kept.iter().enumerate().for_each(|(new, &old)| number[old as usize] = new as u32);
-    let mut fewer = CsrChunk { first_document: chunk.first_document, terms: kept.len() as u32, indptr: vec![0], ..CsrChunk::default() };
+    let mut fewer = CsrChunk {
+        first_document: chunk.first_document,
+        terms: kept.len() as u32,
+        indptr: vec![0],
+        ..CsrChunk::default()
+    };
     for row in 0..chunk.documents() {
         let (terms, values) = chunk.document(row);
         for (&term, &value) in terms.iter().zip(values) {
@@ -127,7 +132,10 @@ fn scale(scaler: &StandardScaler, features: &mut Features) -> Result<()> {
                 return Err(centred());
             }
             if scaler.with_std {
-                rows.values.iter_mut().zip(&rows.indices).for_each(|(value, &column)| *value /= scaler.scale[column as usize]);
+                rows.values
+                    .iter_mut()
+                    .zip(&rows.indices)
+                    .for_each(|(value, &column)| *value /= scaler.scale[column as usize]);
             }
         }
     }
@@ -269,7 +277,9 @@ impl FittedPipeline {
                 "lsi" => FittedStep::Lsi(take("left_vectors")?.mapv(|value| value as f32)),
                 "scale" => {
                     let numbers = take("scaler")?;
-                    FittedStep::Scale(StandardScaler::from_bytes(bytemuck::cast_slice(numbers.as_slice().ok_or_else(damaged)?))?)
+                    FittedStep::Scale(StandardScaler::from_bytes(bytemuck::cast_slice(
+                        numbers.as_slice().ok_or_else(damaged)?,
+                    ))?)
                 }
                 "normalise" => FittedStep::Normalise(match step["norm"].as_str() {
                     Some("l1") => Norm::L1,
@@ -334,7 +344,8 @@ impl FittedPipeline {
         let damaged = || Error::failed("damaged pipeline in a message");
         let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (head, numbers) = rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
-        let (description, shapes): (Json, Vec<(String, (usize, usize))>) = serde_json::from_slice(head).map_err(|_| damaged())?;
+        let (description, shapes): (Json, Vec<(String, (usize, usize))>) =
+            serde_json::from_slice(head).map_err(|_| damaged())?;
         let mut numbers = numbers.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
         let mut tables = Tables::new();
         for (name, shape) in shapes {
@@ -348,7 +359,8 @@ impl FittedPipeline {
     pub fn save(&self, target: Target, terms: &[String], provenance: &Json) -> Result<()> {
         let (description, tables) = self.parts();
         let mut file = ModelWriter::create(target, Format::Pipeline)?;
-        let shapes: BTreeMap<&String, (usize, usize)> = tables.iter().map(|(name, table)| (name, table.dim())).collect();
+        let shapes: BTreeMap<&String, (usize, usize)> =
+            tables.iter().map(|(name, table)| (name, table.dim())).collect();
         file.strings("description", [json!({ "pipeline": description, "shapes": shapes }).to_string()])?;
         file.strings("classes", &self.classes)?;
         file.strings("terms", terms)?;

@@ -118,7 +118,8 @@ struct Options<'a, 't> {
 impl<'t> Options<'_, 't> {
     fn get(&mut self, name: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.asked.push(name);
-        self.table.and_then(|table| table.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value))
+        self.table
+            .and_then(|table| table.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value))
     }
 
     fn value(&mut self, name: &'static str) -> Result<Option<(Value, usize)>> {
@@ -147,7 +148,9 @@ impl<'t> Options<'_, 't> {
             None => Ok(None),
             Some((Value::Int(value), _)) if value > 0 => Ok(Some(Size::Count(value as usize))),
             Some((Value::Float(value), _)) if value > 0.0 && value < 1.0 => Ok(Some(Size::Share(value))),
-            Some((_, at)) => Err(self.text.error(at, format!("{name}: a share between 0 and 1 or a number of rows is wanted"))),
+            Some((_, at)) => {
+                Err(self.text.error(at, format!("{name}: a share between 0 and 1 or a number of rows is wanted")))
+            }
         }
     }
 
@@ -189,24 +192,28 @@ impl Pipeline {
     pub fn parse(path: &Path, text: &str) -> Result<Pipeline> {
         let parsed = DeTable::parse(text);
         let text = Text { path, text };
-        let root = parsed.map_err(|error| {
-            text.error(error.span().map_or(0, |span| span.start), error.message())
-        })?;
+        let root = parsed.map_err(|error| text.error(error.span().map_or(0, |span| span.start), error.message()))?;
         let mut top = Options { text: &text, table: Some(root.get_ref()), what: "a pipeline file", asked: vec![] };
         let steps = match top.get("step") {
             Some(list) => read_steps(&text, list)?,
             None => return Err(text.error(0, "no [[step]]: a pipeline ends in an estimator")),
         };
         let grids = top.get("grid").map(|value| read_grids(&text, value, &steps)).transpose()?.unwrap_or_default();
-        let table = |value: Option<&'_ Spanned<DeValue<'_>>>, what| value.map(|value| text.table(value, what).map(|_| ())).transpose();
+        let table = |value: Option<&'_ Spanned<DeValue<'_>>>, what| {
+            value.map(|value| text.table(value, what).map(|_| ())).transpose()
+        };
         let (cv, search) = (top.get("cv"), top.get("search"));
         table(cv, "cv")?;
         table(search, "search")?;
         top.finish()?;
         let classifies = !matches!(steps.last().map(Described::kind), Some(Kind::Estimator(steps::Model::Ridge)));
         let splitter = read_splitter(&text, cv.and_then(|value| value.get_ref().as_table()), classifies)?;
-        let mut options =
-            Options { text: &text, table: search.and_then(|value| value.get_ref().as_table()), what: "[search]", asked: vec![] };
+        let mut options = Options {
+            text: &text,
+            table: search.and_then(|value| value.get_ref().as_table()),
+            what: "[search]",
+            asked: vec![],
+        };
         let method = options.word("method", &["grid", "random"], "grid")?;
         let candidates = options.whole("candidates", 1)?;
         let seed = options.whole("seed", 0)?;
@@ -234,7 +241,9 @@ impl Pipeline {
             Some((Value::Text(word), _)) if word == "raise" => ErrorScore::Raise,
             Some((Value::Text(word), _)) if word == "nan" => ErrorScore::Score(f64::NAN),
             Some((value, at)) => ErrorScore::Score(
-                value.number().ok_or_else(|| text.error(at, "error_score: a number, \"nan\" or \"raise\" is wanted"))?,
+                value
+                    .number()
+                    .ok_or_else(|| text.error(at, "error_score: a number, \"nan\" or \"raise\" is wanted"))?,
             ),
         };
         let train_score = options.flag("return_train_score")?.unwrap_or(false);
@@ -267,7 +276,8 @@ impl Pipeline {
 }
 
 fn read_steps(text: &Text, value: &Spanned<DeValue>) -> Result<Vec<Described>> {
-    let list = value.get_ref().as_array().ok_or_else(|| text.error(value.span().start, "steps are written [[step]]"))?;
+    let list =
+        value.get_ref().as_array().ok_or_else(|| text.error(value.span().start, "steps are written [[step]]"))?;
     let mut described: Vec<Described> = Vec::new();
     for value in list.iter() {
         let (table, at) = (text.table(value, "step")?, value.span().start);
@@ -277,12 +287,19 @@ fn read_steps(text: &Text, value: &Spanned<DeValue>) -> Result<Vec<Described>> {
                 ("kind", Value::Text(word)) => {
                     let known: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
                     let found = Kind::named(&word).ok_or_else(|| {
-                        text.error(value.span().start, format!("no step is called {word:?}; there are {}", known.join(", ")))
+                        text.error(
+                            value.span().start,
+                            format!("no step is called {word:?}; there are {}", known.join(", ")),
+                        )
                     })?;
                     kind = Some(found);
                 }
                 ("name", Value::Text(word)) if !word.is_empty() && !word.contains("__") => name = Some(word),
-                ("kind" | "name", _) => return Err(text.error(value.span().start, format!("{}: a word without __ is wanted", key.get_ref()))),
+                ("kind" | "name", _) => {
+                    return Err(
+                        text.error(value.span().start, format!("{}: a word without __ is wanted", key.get_ref()))
+                    );
+                }
                 (parameter, given) => values.push((parameter.to_owned(), given, key.span().start)),
             }
         }
@@ -297,9 +314,13 @@ fn read_steps(text: &Text, value: &Spanned<DeValue>) -> Result<Vec<Described>> {
         let after = |earlier: &[Kind]| described.iter().any(|other| earlier.contains(&other.kind()));
         let dense = [Kind::Lsi, Kind::Scale, Kind::Normalise];
         let misplaced = match kind {
-            _ if described.iter().any(|other| matches!(other.kind(), Kind::Estimator(_))) => Some("nothing follows the estimator"),
+            _ if described.iter().any(|other| matches!(other.kind(), Kind::Estimator(_))) => {
+                Some("nothing follows the estimator")
+            }
             Kind::Terms if after(&[Kind::Terms, Kind::Tfidf]) || after(&dense) => Some("terms come first, once"),
-            Kind::Tfidf if after(&[Kind::Tfidf]) || after(&dense) => Some("tfidf comes before lsi, scale and normalise, once"),
+            Kind::Tfidf if after(&[Kind::Tfidf]) || after(&dense) => {
+                Some("tfidf comes before lsi, scale and normalise, once")
+            }
             Kind::Lsi if after(&dense) => Some("lsi comes before scale and normalise, once"),
             _ => None,
         };
@@ -350,11 +371,19 @@ fn read_grid(text: &Text, table: &Table, described: &[Described]) -> Result<Grid
         for (candidate, at) in given {
             steps::build(described[step].kind(), &[(parameter, &candidate)]).map_err(|what| text.error(at, what))?;
             if values.contains(&candidate) && distribution.is_none() {
-                return Err(text.error(at, format!("{name} has {} twice: a candidate would be fitted twice", candidate.python())));
+                return Err(text
+                    .error(at, format!("{name} has {} twice: a candidate would be fitted twice", candidate.python())));
             }
             values.push(candidate);
         }
-        axes.push(Axis { step, step_name: described[step].name.clone(), parameter: parameter.to_owned(), values, distribution, at });
+        axes.push(Axis {
+            step,
+            step_name: described[step].name.clone(),
+            parameter: parameter.to_owned(),
+            values,
+            distribution,
+            at,
+        });
     }
     axes.sort_by_key(Axis::name);
     Ok(Grid { axes })
@@ -375,7 +404,9 @@ fn read_range(text: &Text, table: &Table, at: usize) -> Result<Range> {
     let numbers: Vec<f64> = text.values(value)?.iter().filter_map(|(value, _)| value.number()).collect();
     let spaced = |count: f64| {
         let (low, high, n) = (numbers[0], numbers[1], count as usize);
-        (0..n).map(move |at| if n == 1 { low } else { low + (high - low) * at as f64 / (n - 1) as f64 }).collect::<Vec<_>>()
+        (0..n)
+            .map(move |at| if n == 1 { low } else { low + (high - low) * at as f64 / (n - 1) as f64 })
+            .collect::<Vec<_>>()
     };
     match (key.get_ref().as_ref(), &numbers[..]) {
         ("linspace", &[_, _, count]) if count >= 1.0 && count.fract() == 0.0 => Ok(Range::Values(spaced(count))),

@@ -83,7 +83,8 @@ pub fn predict(job: &Job, model: &Path, path: &Path, choice: &Choice) -> Result<
         serde_json::to_vec(&answer).map_err(|cause| Error::failed(cause.to_string()))
     };
     let mut take = |bytes: Vec<u8>| -> Result<()> {
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
+        let answer: Answer =
+            serde_json::from_slice(&bytes).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
         all.columns = answer.columns;
         all.said.extend(answer.said);
         all.values.extend(answer.values);

@@ -144,7 +144,8 @@ impl Results {
         let mut columns = Vec::new();
         let all: Vec<Vec<(String, Value)>> = (0..self.len()).map(|candidate| self.parameters(candidate)).collect();
         for name in &self.names {
-            let value = |of: &Vec<(String, Value)>| of.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            let value =
+                |of: &Vec<(String, Value)>| of.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
             columns.push((format!("param_{name}"), Column::Values(all.iter().map(value).collect())));
         }
         let dictionary = |of: &Vec<(String, Value)>| {
@@ -156,9 +157,12 @@ impl Results {
             let Some(scores) = scores else { continue };
             for (scorer, name) in self.scorers.iter().enumerate() {
                 for fold in 0..self.folds {
-                    columns.push((format!("split{fold}_{part}_{name}"), Column::Reals(self.split(scores, scorer, fold))));
+                    columns
+                        .push((format!("split{fold}_{part}_{name}"), Column::Reals(self.split(scores, scorer, fold))));
                 }
-                let of = |candidate: usize, fold: usize| scores[(candidate * self.folds + fold) * self.scorers.len() + scorer];
+                let of = |candidate: usize, fold: usize| {
+                    scores[(candidate * self.folds + fold) * self.scorers.len() + scorer]
+                };
                 let (mean, std) = self.mean_and_std(of);
                 let ranks = ranks(&mean);
                 columns.push((format!("mean_{part}_{name}"), Column::Reals(mean)));
@@ -227,10 +231,8 @@ impl Results {
                 Column::Ranks(values) => file.list(name, values)?,
                 Column::Words(words) => file.strings(name, words)?,
                 Column::Values(values) => {
-                    let reals: Option<Vec<f64>> = values
-                        .iter()
-                        .map(|value| value.as_ref().map_or(Some(f64::NAN), Value::number))
-                        .collect();
+                    let reals: Option<Vec<f64>> =
+                        values.iter().map(|value| value.as_ref().map_or(Some(f64::NAN), Value::number)).collect();
                     match reals {
                         Some(reals) => file.list(name, &reals)?,
                         None => file.strings(name, (0..self.len()).map(|row| column.text(row)))?,
@@ -279,7 +281,9 @@ pub fn kind(path: &Path) -> Result<Kind> {
         Some("csv") => Ok(Kind::Csv),
         Some("json") => Ok(Kind::Json),
         Some("h5" | "hdf5") => Ok(Kind::Hdf5),
-        _ => Err(Error::usage(format!("{}: results are written to a name ending in .csv, .json or .h5", path.display()))),
+        _ => {
+            Err(Error::usage(format!("{}: results are written to a name ending in .csv, .json or .h5", path.display())))
+        }
     }
 }
 

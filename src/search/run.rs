@@ -111,14 +111,17 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
         let answers = farm(job, batch, |task| {
             let number = u64::from_le_bytes(task.try_into().map_err(|_| Error::failed("damaged task"))?) as usize;
             let cells = context.run(number / folds.len(), number % folds.len());
-            if let (ErrorScore::Raise, Some(error)) = (pipeline.error_score, cells.iter().find_map(|cell| cell.error.as_ref())) {
+            if let (ErrorScore::Raise, Some(error)) =
+                (pipeline.error_score, cells.iter().find_map(|cell| cell.error.as_ref()))
+            {
                 return Err(Error::failed(error.clone()));
             }
             progress.advance(cells.len() as u64, 0);
             serde_json::to_vec(&cells).map_err(|cause| Error::failed(cause.to_string()))
         })?;
         for (task, answer) in (first..).zip(answers) {
-            let cells: Vec<Cell> = serde_json::from_slice(&answer).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
+            let cells: Vec<Cell> =
+                serde_json::from_slice(&answer).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
             if job.distributed() {
                 progress.advance(cells.len() as u64, 0);
             }
@@ -139,7 +142,10 @@ fn check(pipeline: &Pipeline, data: &Data) -> Result<()> {
         return Err(Error::usage(format!("{} works on counts, but the corpus is weighted already", step.name)));
     }
     if pipeline.steps.len() > 0 && data.classes.len() == 1 {
-        return Err(Error::usage(format!("all rows have the label {:?}: there is nothing to tell apart", data.classes[0])));
+        return Err(Error::usage(format!(
+            "all rows have the label {:?}: there is nothing to tell apart",
+            data.classes[0]
+        )));
     }
     Ok(())
 }
@@ -170,7 +176,11 @@ impl Context<'_, '_> {
             }
         }
         if self.pipeline.time_limit.is_some_and(|limit| self.began.elapsed().as_secs_f64() > limit) {
-            cells.extend(members.iter().map(|member| self.failed(member.candidate, "not run: the time limit was reached".into())));
+            cells.extend(
+                members
+                    .iter()
+                    .map(|member| self.failed(member.candidate, "not run: the time limit was reached".into())),
+            );
             return cells;
         }
         let path = self.pipeline.steps.last().and_then(|step| step.kind().path());
@@ -200,7 +210,8 @@ impl Context<'_, '_> {
         };
         let share = started.elapsed().as_secs_f64() / members.len() as f64;
         let (train, test) = (common.0.features(), common.1.features());
-        let targets = [self.data.target.select(&self.folds[fold].train), self.data.target.select(&self.folds[fold].test)];
+        let targets =
+            [self.data.target.select(&self.folds[fold].train), self.data.target.select(&self.folds[fold].test)];
         let mut ready: Option<Ready> = None;
         for member in &members {
             let light = &member.steps[last..member.steps.len() - 1];
@@ -288,7 +299,9 @@ impl Member {
 
     /// By k, then by the settings of the steps in their order, the path last.
     fn order(&self, other: &Member, estimator: usize, path: Option<&str>) -> std::cmp::Ordering {
-        let key = |setting: &Setting| (setting.0 == estimator && path == Some(setting.1.as_str()), setting.0, setting.1.clone());
+        let key = |setting: &Setting| {
+            (setting.0 == estimator && path == Some(setting.1.as_str()), setting.0, setting.1.clone())
+        };
         let sorted = |member: &Member| {
             let mut settings: Vec<Setting> = member.settings.clone();
             settings.sort_by_key(key);
@@ -297,7 +310,12 @@ impl Member {
         let pairs = || sorted(self).into_iter().zip(sorted(other));
         self.k()
             .cmp(&other.k())
-            .then_with(|| pairs().map(|(a, b)| key(&a).cmp(&key(&b)).then(a.2.order(&b.2))).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal))
+            .then_with(|| {
+                pairs()
+                    .map(|(a, b)| key(&a).cmp(&key(&b)).then(a.2.order(&b.2)))
+                    .find(|o| o.is_ne())
+                    .unwrap_or(std::cmp::Ordering::Equal)
+            })
             .then(self.candidate.cmp(&other.candidate))
     }
 }
@@ -306,7 +324,12 @@ impl Member {
 ///
 /// # Errors
 /// A candidate that cannot be fitted on all rows.
-pub fn refit(job: &Job, pipeline: &Pipeline, data: &Data, candidate: usize) -> Result<Option<(FittedPipeline, Option<String>)>> {
+pub fn refit(
+    job: &Job,
+    pipeline: &Pipeline,
+    data: &Data,
+    candidate: usize,
+) -> Result<Option<(FittedPipeline, Option<String>)>> {
     let tasks = if job.is_dispatcher() { vec![(1.0, (candidate as u64).to_le_bytes().to_vec())] } else { Vec::new() };
     let answers = farm(job, tasks, |task| {
         let candidate = u64::from_le_bytes(task.try_into().map_err(|_| Error::failed("damaged task"))?) as usize;
@@ -317,7 +340,8 @@ pub fn refit(job: &Job, pipeline: &Pipeline, data: &Data, candidate: usize) -> R
         let mut note = String::new();
         for step in &steps {
             if let Step::Estimator(spec) = step {
-                let (estimator, late) = Spec::fit(spec, &stage.clone().features(), &data.target, &mut Reuse::default())?;
+                let (estimator, late) =
+                    Spec::fit(spec, &stage.clone().features(), &data.target, &mut Reuse::default())?;
                 fitted.push(FittedStep::Estimator(estimator));
                 note = late.unwrap_or_default();
             } else {

@@ -25,7 +25,9 @@ impl Distribution {
     /// The smallest and the largest value.
     pub fn ends(self) -> [Value; 2] {
         match self {
-            Distribution::Uniform(low, high) | Distribution::LogUniform(low, high) => [Value::Float(low), Value::Float(high)],
+            Distribution::Uniform(low, high) | Distribution::LogUniform(low, high) => {
+                [Value::Float(low), Value::Float(high)]
+            }
             Distribution::Integers(low, high) => [Value::Int(low), Value::Int(high)],
         }
     }
@@ -185,7 +187,12 @@ impl Space {
         let number = self.chosen.as_ref().map_or(number, |chosen| chosen[number]);
         let grid = self.begins.partition_point(|&begin| begin <= number) - 1;
         let digits = self.grids[grid].digits(number - self.begins[grid]);
-        self.grids[grid].axes.iter().zip(digits).map(|(axis, digit)| setting(axis, axis.values[digit].clone())).collect()
+        self.grids[grid]
+            .axes
+            .iter()
+            .zip(digits)
+            .map(|(axis, digit)| setting(axis, axis.values[digit].clone()))
+            .collect()
     }
 
     /// Candidates that differ in inner axes only, as they were found.
@@ -201,7 +208,8 @@ impl Space {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for number in 0..self.len() {
-            let outer: Vec<Setting> = self.candidate(number).into_iter().filter(|(step, name, _)| !inner(*step, name)).collect();
+            let outer: Vec<Setting> =
+                self.candidate(number).into_iter().filter(|(step, name, _)| !inner(*step, name)).collect();
             let group = *known.entry(format!("{outer:?}")).or_insert(groups.len());
             if group == groups.len() {
                 groups.push(Vec::new());
@@ -225,7 +233,9 @@ impl Groups<'_> {
     pub fn len(&self) -> usize {
         match self {
             Groups::Listed(groups) => groups.len(),
-            Groups::Grids { space, inner } => (0..space.grids.len()).map(|grid| outer(&space.grids[grid], &inner[grid])).sum(),
+            Groups::Grids { space, inner } => {
+                (0..space.grids.len()).map(|grid| outer(&space.grids[grid], &inner[grid])).sum()
+            }
         }
     }
 
@@ -252,7 +262,9 @@ impl Groups<'_> {
         for (axis, &inner) in axes.iter().zip(inner).rev() {
             let size = axis.values.len();
             if inner {
-                members = (0..size).flat_map(|digit| members.iter().map(move |member| member + digit * place).collect::<Vec<_>>()).collect();
+                members = (0..size)
+                    .flat_map(|digit| members.iter().map(move |member| member + digit * place).collect::<Vec<_>>())
+                    .collect();
             } else {
                 members.iter_mut().for_each(|member| *member += rest % size * place);
                 rest /= size;
@@ -286,12 +298,16 @@ mod tests {
 
     #[test]
     fn groups_part_the_candidates_and_share_their_outer_values() {
-        let grids = vec![Grid { axes: vec![axis(0, "a", 3), axis(1, "k", 4), axis(2, "c", 5)] }, Grid { axes: vec![axis(0, "a", 2)] }];
+        let grids = vec![
+            Grid { axes: vec![axis(0, "a", 3), axis(1, "k", 4), axis(2, "c", 5)] },
+            Grid { axes: vec![axis(0, "a", 2)] },
+        ];
         let all = Space::new(grids.clone(), Method::Grid).unwrap();
         let some = Space::new(grids, Method::Random { candidates: 40, seed: 3 }).unwrap();
         assert_eq!((all.len(), some.len()), (62, 40));
         // The last name is fastest.
-        let values = |space: &Space, number: usize| -> Vec<Value> { space.candidate(number).into_iter().map(|s| s.2).collect() };
+        let values =
+            |space: &Space, number: usize| -> Vec<Value> { space.candidate(number).into_iter().map(|s| s.2).collect() };
         assert_eq!(values(&all, 7), [0, 1, 2].map(Value::Int));
         assert_eq!(values(&all, 61), [1].map(Value::Int));
         for space in [&all, &some] {

@@ -136,7 +136,8 @@ impl Splitter {
 }
 
 fn classes<'a>(rows: Rows<'a>) -> Result<&'a [usize]> {
-    rows.classes.ok_or_else(|| Error::usage("a stratified splitter needs classes: labels that are no numbers to regress on"))
+    rows.classes
+        .ok_or_else(|| Error::usage("a stratified splitter needs classes: labels that are no numbers to regress on"))
 }
 
 fn enough(splits: usize, rows: usize) -> Result<()> {
@@ -158,7 +159,10 @@ fn by_fold(folds: &[i64]) -> Vec<Fold> {
     numbers.sort_unstable();
     numbers.dedup();
     let rows = |keep: &dyn Fn(i64) -> bool| (0..folds.len()).filter(|&row| keep(folds[row])).collect();
-    numbers.iter().map(|&number| Fold { train: rows(&|fold| fold != number), test: rows(&|fold| fold == number) }).collect()
+    numbers
+        .iter()
+        .map(|&number| Fold { train: rows(&|fold| fold != number), test: rows(&|fold| fold == number) })
+        .collect()
 }
 
 /// Classes renumbered in the order in which they first occur, and how many rows each has.
@@ -278,7 +282,10 @@ fn stratified_shuffle(splits: usize, classes: &[usize], train: usize, test: usiz
         return Err(Error::usage("a class has only 1 member: a stratified split needs 2 of each"));
     }
     if train < counts.len() || test < counts.len() {
-        return Err(Error::usage(format!("{train} rows to train on and {test} to test on for {} classes: too few", counts.len())));
+        return Err(Error::usage(format!(
+            "{train} rows to train on and {test} to test on for {} classes: too few",
+            counts.len()
+        )));
     }
     let mut state = RandomState::new(seed);
     let mut folds = Vec::with_capacity(splits);
@@ -320,8 +327,7 @@ mod tests {
         let classes: Vec<usize> = labels.iter().map(|label| names.binary_search(label).unwrap()).collect();
         let groups: Vec<usize> = serde_json::from_value(fixture["groups"].clone()).unwrap();
         let given: Vec<i64> = serde_json::from_value(fixture["folds"].clone()).unwrap();
-        let rows =
-            Rows { count: labels.len(), classes: Some(&classes), groups: Some(&groups), folds: Some(&given) };
+        let rows = Rows { count: labels.len(), classes: Some(&classes), groups: Some(&groups), folds: Some(&given) };
         let cases = fixture["cases"].as_array().unwrap();
         assert!(cases.len() > 40);
         for case in cases {
@@ -369,8 +375,14 @@ mod tests {
             (Splitter::StratifiedKFold { splits: 4, seed: None }, "no class has more than 3"),
             (Splitter::GroupKFold { splits: 2 }, "needs --groups"),
             (Splitter::Predefined, "needs --folds"),
-            (Splitter::StratifiedShuffleSplit { splits: 1, test: Some(Size::Share(0.5)), train: None, seed: 0 }, "only 1 member"),
-            (Splitter::ShuffleSplit { splits: 1, test: Some(Size::Count(4)), train: None, seed: 0 }, "choose other sizes"),
+            (
+                Splitter::StratifiedShuffleSplit { splits: 1, test: Some(Size::Share(0.5)), train: None, seed: 0 },
+                "only 1 member",
+            ),
+            (
+                Splitter::ShuffleSplit { splits: 1, test: Some(Size::Count(4)), train: None, seed: 0 },
+                "choose other sizes",
+            ),
             (Splitter::TimeSeriesSplit { splits: 4, gap: 0, max_train: None, test: None }, "too many"),
         ];
         for (splitter, words) in cases {

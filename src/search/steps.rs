@@ -165,7 +165,10 @@ impl Given<'_> {
 
     fn real(&self, name: &str, fits: fn(f64) -> bool, wanted: &str) -> Result<f64, String> {
         let value = self.value(name);
-        value.number().filter(|&value| value.is_finite() && fits(value)).ok_or_else(|| format!("{name} = {}: {wanted} is wanted", value.python()))
+        value
+            .number()
+            .filter(|&value| value.is_finite() && fits(value))
+            .ok_or_else(|| format!("{name} = {}: {wanted} is wanted", value.python()))
     }
 
     fn positive(&self, name: &str) -> Result<f64, String> {
@@ -213,7 +216,9 @@ pub fn build(kind: Kind, values: &[(&str, &Value)]) -> Result<Step, String> {
             });
         }
         Kind::Tfidf => {
-            let Value::Text(code) = given.value("smart") else { return Err("smart: a code such as \"nfc\" is wanted".into()) };
+            let Value::Text(code) = given.value("smart") else {
+                return Err("smart: a code such as \"nfc\" is wanted".into());
+            };
             return SmartCode::parse(&code).map(Step::Tfidf).map_err(|error| error.to_string());
         }
         Kind::Lsi => {
