@@ -362,7 +362,7 @@ fn by_scores(
 
 fn linear(form: Form, classes: &[usize], weights: &Array2<f64>, x: &Features) -> Predicted {
     let columns = weights.nrows() - 1;
-    let scores = x.times(weights.slice(s![..columns, ..])) + &weights.row(columns);
+    let scores = x.times(weights.slice(s![..columns, ..])) + weights.row(columns);
     if form == Form::Regression {
         return Predicted { values: scores.column(0).to_vec(), ..Predicted::default() };
     }

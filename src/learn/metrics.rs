@@ -135,8 +135,8 @@ impl Scorer {
                 });
                 Ok(-halves * squares.sum::<f64>() / y.len() as f64)
             }
-            Scorer::RocAuc(average) => curves(predicted, y, average, roc_auc),
-            Scorer::AveragePrecision => curves(predicted, y, Average::Macro, average_precision),
+            Scorer::RocAuc(average) => curves(predicted, y, average, Curve::Roc),
+            Scorer::AveragePrecision => curves(predicted, y, Average::Macro, Curve::PrecisionRecall),
             _ => Err(Error::failed("a score of numbers for a classifier")),
         }
     }
@@ -165,20 +165,31 @@ fn places(predicted: &Predicted, y: &[usize]) -> Result<Vec<usize>> {
     Ok(places)
 }
 
+/// Whose area a score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Curve {
+    Roc,
+    PrecisionRecall,
+}
+
 /// A curve's area for two classes, or for each against the rest.
-fn curves(predicted: &Predicted, y: &[usize], average: Average, area: fn(&[f64], &[bool]) -> f64) -> Result<f64> {
+fn curves(predicted: &Predicted, y: &[usize], average: Average, curve: Curve) -> Result<f64> {
     let places = places(predicted, y)?;
     let scores = predicted.decision.as_ref().or(predicted.probabilities.as_ref());
     let scores = scores.ok_or_else(|| Error::failed("the estimator gives neither a decision nor probabilities"))?;
     let of = |column: ArrayView1<f64>, class: usize| {
         let right: Vec<bool> = places.iter().map(|&place| place == class).collect();
-        area(&column.to_vec(), &right)
+        match curve {
+            Curve::Roc => roc_auc(&column.to_vec(), &right),
+            Curve::PrecisionRecall => average_precision(&column.to_vec(), &right),
+        }
     };
     if predicted.classes.len() == 2 {
         return Ok(of(scores.column(scores.ncols() - 1), 1));
     }
-    // Areas of each class against the rest compare rows by a class' probability where there is one.
-    let scores = predicted.probabilities.as_ref().unwrap_or(scores);
+    // As scikit-learn's scorers: rows are compared by a class' probability for the one curve, by its score for the other.
+    let by_chance = predicted.probabilities.as_ref().filter(|_| curve == Curve::Roc);
+    let scores = by_chance.unwrap_or(scores);
     let areas: Vec<f64> = (0..predicted.classes.len()).map(|class| of(scores.column(class), class)).collect();
     let rows = |class: usize| places.iter().filter(|&&place| place == class).count() as f64;
     Ok(match average {

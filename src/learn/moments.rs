@@ -119,13 +119,13 @@ fn of_rows<T: Copy + Into<f64>>(numbers: &[T], shift: &[f64], first: usize) -> R
 /// A block that has missing values, or infinite ones.
 fn with_missing<T: Copy + Into<f64>>(rows: &[T], shift: &[f64], first: usize, block: &mut Moments) -> Result<()> {
     let columns = shift.len();
-    for column in 0..columns {
+    for (column, &shift) in shift.iter().enumerate() {
         let values = || rows.iter().skip(column).step_by(columns).map(|&value| -> f64 { value.into() });
         if let Some(row) = values().position(f64::is_infinite) {
             let place = format!("row {}, column {column}", first + row);
             return Err(Error::failed(format!("an infinite value ({place}, counted from 0): take it out first")));
         }
-        let known = || values().filter(|value| !value.is_nan()).map(|value| value - shift[column]);
+        let known = || values().filter(|value| !value.is_nan()).map(|value| value - shift);
         let count = known().count() as f64;
         let mean = if count > 0.0 { known().sum::<f64>() / count } else { 0.0 };
         if !mean.is_finite() {

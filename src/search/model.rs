@@ -180,6 +180,8 @@ pub struct FittedPipeline {
 }
 
 type Tables = BTreeMap<String, Array2<f64>>;
+/// Their names and shapes.
+type Shapes = Vec<(String, (usize, usize))>;
 
 impl FittedPipeline {
     /// Predicts.
@@ -344,8 +346,7 @@ impl FittedPipeline {
         let damaged = || Error::failed("damaged pipeline in a message");
         let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (head, numbers) = rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
-        let (description, shapes): (Json, Vec<(String, (usize, usize))>) =
-            serde_json::from_slice(head).map_err(|_| damaged())?;
+        let (description, shapes): (Json, Shapes) = serde_json::from_slice(head).map_err(|_| damaged())?;
         let mut numbers = numbers.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
         let mut tables = Tables::new();
         for (name, shape) in shapes {

@@ -120,7 +120,7 @@ impl Results {
     pub fn best(&self, scorer: usize) -> Option<usize> {
         let means = self.means(scorer);
         let better = |best: Option<usize>, at: usize| match best {
-            Some(best) if !(means[at] > means[best]) => Some(best),
+            Some(best) if means[at] <= means[best] => Some(best),
             _ => Some(at),
         };
         (0..means.len()).filter(|&at| !means[at].is_nan()).fold(None, better)

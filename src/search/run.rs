@@ -141,7 +141,7 @@ fn check(pipeline: &Pipeline, data: &Data) -> Result<()> {
     if let Some(step) = first(&[Kind::Tfidf]).filter(|_| !data.counts) {
         return Err(Error::usage(format!("{} works on counts, but the corpus is weighted already", step.name)));
     }
-    if pipeline.steps.len() > 0 && data.classes.len() == 1 {
+    if data.classes.len() == 1 {
         return Err(Error::usage(format!(
             "all rows have the label {:?}: there is nothing to tell apart",
             data.classes[0]

@@ -195,8 +195,8 @@ fn stratified(splits: usize, classes: &[usize], state: &mut Option<RandomState>)
     let mut ordered = classes.clone();
     ordered.sort_unstable();
     let mut folds = vec![0i64; classes.len()];
-    for class in 0..counts.len() {
-        let mut dealt: Vec<i64> = Vec::with_capacity(counts[class]);
+    for (class, &count) in counts.iter().enumerate() {
+        let mut dealt: Vec<i64> = Vec::with_capacity(count);
         for fold in 0..splits {
             let share = ordered.iter().skip(fold).step_by(splits).filter(|&&other| other == class).count();
             dealt.extend(std::iter::repeat_n(fold as i64, share));
