@@ -277,7 +277,8 @@ fn open(path: &Path, choice: &Choice) -> Result<(Opened, Shape)> {
     let [rows, columns] = reader.shape("vectors")?[..] else {
         return Err(Error::failed(format!("{}: damaged vectors (not a matrix); make it again", path.display())));
     };
-    let double = reader.rows::<f64>("vectors", 0, 0).is_ok();
+    // Only reading shows the type of its numbers.
+    let double = rows > 0 && reader.rows::<f64>("vectors", 0, 1).is_ok();
     let digest = reader.file().checksum.clone();
     Ok((Opened::Vectors(reader), Shape { rows, columns, double, kind: Kind::Vectors, digest }))
 }
