@@ -1,7 +1,5 @@
 //! `corpuscle scale`: dense vectors -> the same with mean 0 and variance 1 in each column.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,12 +7,12 @@ use serde_json::json;
 
 use super::{Common, Outcome};
 use crate::dispatch::{Dataset, Job};
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
+use crate::learn::scaled_file::{Output, Place};
 use crate::learn::scaler::{self, StandardScaler};
-use crate::learn::table::{Blocks, Choice, Numbers, Table, as_rows};
-use crate::store::atomic::{Target, refuse_inputs_as_output, same_file};
-use crate::store::file::Format;
-use crate::store::model::{ModelReader, ModelWriter, Slabs};
+use crate::learn::table::{Blocks, Choice, Table};
+use crate::store::atomic::{refuse_inputs_as_output, same_file};
+use crate::store::model::ModelReader;
 use crate::store::provenance::{self, Input};
 
 /// Scale each column of dense vectors to mean 0 and variance 1, as scikit-learn's StandardScaler does
@@ -82,22 +80,27 @@ impl Scale {
         let phase = job.account.enter_phase("apply");
         let columns = table.shape().columns;
         let mut output = target.map(|target| Output::create(target, &self.output, &table)).transpose()?;
-        scaler::apply(job, &dataset, &scaler, table.shape().double, &mut |rows| {
-            output.as_mut().map_or(Ok(()), |output| output.append(rows, columns))
+        let place = Place::find(job, output.as_ref())?;
+        scaler::apply(job, &dataset, &scaler, place.as_ref(), &mut |rows| {
+            output.as_mut().map_or(Ok(()), |output| output.append(&rows, table.shape()))
         })?;
+        drop(place);
         drop(phase);
         let parameters = scaler::parameters(&scaler);
         if let Some(output) = output {
             let _phase = job.account.enter_phase("write");
-            let mut inputs = vec![("vectors", job.account.io(|| table.input())?)];
-            if let Some(reader) = &loaded {
-                inputs.push(("model", Input::result(reader.file())?));
-            }
-            let provenance = provenance::of("scale", parameters.clone(), &inputs);
-            job.account.io(|| output.finish(&table, &provenance))?;
+            let provenance = || -> Result<serde_json::Value> {
+                let mut inputs = vec![("vectors", job.account.io(|| table.input())?)];
+                if let Some(reader) = &loaded {
+                    inputs.push(("model", Input::result(reader.file())?));
+                }
+                Ok(provenance::of("scale", parameters.clone(), &inputs))
+            };
             if let Some(target) = model_target {
+                let provenance = provenance()?;
                 job.account.io(|| scaler.save(target, &provenance))?;
             }
+            output.finish(job, &table, provenance)?;
         }
         let (rows, constant) = (table.shape().rows, constant(&scaler));
         if constant > 0 && job.is_dispatcher() {
@@ -121,73 +124,4 @@ fn load(path: &Path, table: &Table) -> Result<(StandardScaler, ModelReader)> {
         return Err(Error::failed(format!("{}: {what}", table.path().display())));
     }
     Ok((scaler, reader))
-}
-
-/// The dispatcher's side: the file being written.
-enum Output {
-    Npy { target: Target, file: BufWriter<File> },
-    Single { rows: Slabs<f32>, file: ModelWriter },
-    Double { rows: Slabs<f64>, file: ModelWriter },
-}
-
-impl Output {
-    fn create(target: Target, name: &Path, table: &Table) -> Result<Output> {
-        let shape = table.shape();
-        if name.extension().is_some_and(|extension| extension == "npy") {
-            let mut file = BufWriter::with_capacity(1 << 20, File::create(target.temporary()).at(target.path())?);
-            let kind = if shape.double { "<f8" } else { "<f4" };
-            let head = format!(
-                "{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}, {}), }}",
-                shape.rows, shape.columns
-            );
-            // The data begins at a multiple of 64 bytes, behind a line feed.
-            let length = (head.len() + 11).next_multiple_of(64) - 10;
-            file.write_all(b"\x93NUMPY\x01\x00").at(target.path())?;
-            file.write_all(&(length as u16).to_le_bytes()).at(target.path())?;
-            writeln!(file, "{head:<width$}", width = length - 1).at(target.path())?;
-            return Ok(Output::Npy { target, file });
-        }
-        let mut file = ModelWriter::create(target, Format::Vectors)?;
-        Ok(if shape.double {
-            Output::Double { rows: file.slabs("vectors", shape.columns)?, file }
-        } else {
-            Output::Single { rows: file.slabs("vectors", shape.columns)?, file }
-        })
-    }
-
-    fn append(&mut self, numbers: Numbers, columns: usize) -> Result<()> {
-        match (self, &numbers) {
-            (Output::Npy { target, file }, Numbers::Single(numbers)) => {
-                file.write_all(bytemuck::cast_slice(numbers)).at(target.path())
-            }
-            (Output::Npy { target, file }, Numbers::Double(numbers)) => {
-                file.write_all(bytemuck::cast_slice(numbers)).at(target.path())
-            }
-            (Output::Single { rows, file }, Numbers::Single(numbers)) => file.push(rows, as_rows(numbers, columns)),
-            (Output::Double { rows, file }, Numbers::Double(numbers)) => file.push(rows, as_rows(numbers, columns)),
-            _ => Err(Error::failed("scaled rows of another precision than their table")),
-        }
-    }
-
-    fn finish(self, table: &Table, provenance: &serde_json::Value) -> Result<()> {
-        let mut file = match self {
-            Output::Npy { target, file } => {
-                file.into_inner().map_err(|error| error.into_error()).at(target.path())?;
-                return target.commit();
-            }
-            Output::Single { rows, mut file } => {
-                file.finish_slabs(rows)?;
-                file
-            }
-            Output::Double { rows, mut file } => {
-                file.finish_slabs(rows)?;
-                file
-            }
-        };
-        file.strings("ids", table.ids()?)?;
-        if let Some(labels) = table.labels()? {
-            file.strings("labels", labels)?;
-        }
-        file.finish(provenance).map(drop)
-    }
 }

@@ -1,6 +1,6 @@
 //! What scikit-learn has beside topics: a scaler, estimators and metrics.
 //!
-//! Nothing in here but [`table`] and the two functions of [`scaler`] that go through one knows of ranks: everything is
+//! Nothing in here but [`table`], [`scaled_file`] and the two functions of [`scaler`] that go through a table knows of ranks: everything is
 //! called with rows in memory.
 
 pub mod bayes;
@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod moments;
 pub mod neighbours;
 pub mod ridge;
+pub mod scaled_file;
 pub mod scaler;
 pub mod svm;
 pub mod table;

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::moments::{self, Moments};
+use super::scaled_file::Place;
 use super::table::{Block, Blocks, Numbers, ROWS, Table};
 use crate::dispatch::{Dataset, Job};
 use crate::error::{Error, Result};
@@ -208,28 +209,33 @@ fn named<T>(path: &Path, result: Result<T>) -> Result<T> {
     result.map_err(|error| Error::failed(format!("{}: {error}", path.display())))
 }
 
-/// Scales a table; the dispatcher's `sink` gets the rows in order. Collective.
+/// Scales a table. Rows go to their place in a file that all workers see, or the dispatcher's `sink` gets them in order.
+/// Collective.
 pub fn apply(
     job: &Job,
     dataset: &Dataset<Blocks>,
     scaler: &StandardScaler,
-    double: bool,
+    place: Option<&Place>,
     sink: &mut dyn FnMut(Numbers) -> Result<()>,
 ) -> Result<()> {
     dataset.map(
         |_, block| {
             job.account.count(|counters| counters.flops += 2 * (block.rows() * block.columns) as u64);
-            Ok(match scaler.scaled(block) {
-                Numbers::Double(numbers) => bytemuck::cast_slice(&numbers).to_vec(),
-                Numbers::Single(numbers) => bytemuck::cast_slice(&numbers).to_vec(),
+            let scaled = scaler.scaled(block);
+            if let Some(place) = place {
+                job.account.io(|| place.put(block, &scaled))?;
+                return Ok(Vec::new());
+            }
+            // The first byte tells the precision; eight keep the numbers aligned.
+            Ok(match scaled {
+                Numbers::Double(numbers) => [&[1; 8], bytemuck::cast_slice(&numbers)].concat(),
+                Numbers::Single(numbers) => [&[0; 8], bytemuck::cast_slice(&numbers)].concat(),
             })
         },
-        |_, bytes| {
-            sink(if double {
-                Numbers::Double(bytemuck::pod_collect_to_vec(&bytes))
-            } else {
-                Numbers::Single(bytemuck::pod_collect_to_vec(&bytes))
-            })
+        |_, bytes| match bytes.split_first_chunk::<8>() {
+            None => Ok(()),
+            Some(([1, ..], numbers)) => sink(Numbers::Double(bytemuck::pod_collect_to_vec(numbers))),
+            Some((_, numbers)) => sink(Numbers::Single(bytemuck::pod_collect_to_vec(numbers))),
         },
     )
 }
