@@ -1,21 +1,25 @@
-//! Logistic regression with an L2 penalty: scikit-learn's `LogisticRegression`, and one of it for each class.
+//! Logistic regression with an L2, L1 or elastic-net penalty: scikit-learn's `LogisticRegression`.
 //!
-//! Problem: min over W (columns x m), b (m) of mean_i s_i loss(y_i, x_i W + b) + |W|^2 / (2 C sum s): of all classes at once
-//! (the softmax), of two classes a single column. The mean is over the sample weights s, which class weights make.
+//! Problem: min over W (columns x m), b (m) of mean_i s_i loss(y_i, x_i W + b) + ((1 - r) |W|^2 / 2 + r |W|_1) / (C sum s):
+//! of all classes at once (the softmax), of two classes a single column. The mean is over the sample weights s, which class
+//! weights make; r is the share of the absolute values in the penalty.
 //! Algorithm: [`lbfgs`](super::lbfgs) from zero or from the coefficients of the C before; the gradient's largest entry is
-//! compared with the tolerance, as scikit-learn does.
+//! compared with the tolerance, as scikit-learn does. With r > 0, [`proximal`](super::proximal).
 //! Cost: 4 rows columns m flops an evaluation.
 
 use ndarray::{Array2, ArrayView2, s};
 
 use super::features::Features;
 use super::lbfgs::{Minimum, minimise};
+use super::proximal;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// Inverse strength of the penalty.
     pub c: f64,
+    /// Share of the absolute values in the penalty, 0 to 1.
+    pub l1_ratio: f64,
     /// Fit b.
     pub intercept: bool,
     /// Largest entry of the gradient to stop at.
@@ -49,7 +53,8 @@ pub fn fit(
         Some(start) if start.dim() == (columns + 1, width) => start.iter().copied().collect(),
         _ => vec![0.0; (columns + 1) * width],
     };
-    let minimum = minimise(start, p.tolerance, p.iterations, |point, gradient| {
+    let ridge = penalty * (1.0 - p.l1_ratio);
+    let smooth = |point: &[f64], gradient: &mut [f64]| {
         let point = ArrayView2::from_shape((columns + 1, width), point).expect("the shape it was made of");
         let (w, b) = (point.slice(s![..columns, ..]), point.row(columns));
         let mut scores = x.times(w);
@@ -61,7 +66,7 @@ pub fn fit(
             row.iter_mut().for_each(|value| *value *= weight / total);
         }
         let mut slope = x.transposed_times(scores.view());
-        slope.scaled_add(penalty, &w);
+        slope.scaled_add(ridge, &w);
         let flat = slope.as_slice().expect("just made");
         gradient[..flat.len()].copy_from_slice(flat);
         let intercepts = &mut gradient[columns * width..];
@@ -71,8 +76,14 @@ pub fn fit(
                 intercepts.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }
         }
-        loss / total + 0.5 * penalty * w.iter().map(|value| value * value).sum::<f64>()
-    });
+        loss / total + 0.5 * ridge * w.iter().map(|value| value * value).sum::<f64>()
+    };
+    let minimum = if p.l1_ratio > 0.0 {
+        let pull = penalty * p.l1_ratio;
+        proximal::minimise(start, columns * width, pull, p.tolerance, p.iterations, smooth)
+    } else {
+        minimise(start, p.tolerance, p.iterations, smooth)
+    };
     let weights = Array2::from_shape_vec((columns + 1, width), minimum.x.clone()).expect("the shape it was made of");
     Found { weights, minimum }
 }
@@ -88,10 +99,15 @@ fn binary(row: &mut [f64], class: usize) -> f64 {
 /// Loss of the scores of all classes, which become their derivatives.
 fn softmax(row: &mut [f64], class: usize) -> f64 {
     let score = row[class];
-    let log_sum = log_sum_exp(row);
-    row.iter_mut().for_each(|value| *value = (*value - log_sum).exp());
+    let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for value in row.iter_mut() {
+        *value = (*value - most).exp();
+        sum += *value;
+    }
+    row.iter_mut().for_each(|value| *value /= sum);
     row[class] -= 1.0;
-    log_sum - score
+    most + sum.ln() - score
 }
 
 /// 1 / (1 + exp(-x)).

@@ -11,6 +11,7 @@ pub mod logistic;
 pub mod metrics;
 pub mod moments;
 pub mod neighbours;
+pub mod proximal;
 pub mod ridge;
 pub mod scaled_file;
 pub mod scaler;

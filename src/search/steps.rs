@@ -99,6 +99,7 @@ impl Kind {
                 ("fit_intercept", flag(true)),
                 ("class_weight", text("none")),
                 ("multi_class", text("multinomial")),
+                ("l1_ratio", float(0.0)),
                 ("tol", float(1e-4)),
                 ("max_iter", int(1000)),
             ],
@@ -263,6 +264,7 @@ pub fn build(kind: Kind, values: &[(&str, &Value)]) -> Result<Step, String> {
         Model::Logistic => Spec::Logistic {
             parameters: logistic::Parameters {
                 c: given.positive("C")?,
+                l1_ratio: given.real("l1_ratio", |r| (0.0..=1.0).contains(&r), "a share from 0 to 1")?,
                 intercept: given.flag("fit_intercept")?,
                 tolerance: given.positive("tol")?,
                 iterations: given.whole("max_iter", 1)?,
