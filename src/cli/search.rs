@@ -100,7 +100,7 @@ impl Search {
         })?;
         let best = best.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes) as usize);
         if self.model_out.is_some() && best.is_none() {
-            return Err(Error::failed(match found.as_ref().and_then(|found| found.errors.first()) {
+            return Err(Error::failed(match found.as_ref().and_then(|found| found.errors.1.as_ref()) {
                 Some((candidate, fold, error)) => {
                     format!("no candidate could be scored; candidate {candidate}, fold {fold}: {error}")
                 }
@@ -170,7 +170,7 @@ fn settings(found: &Results, candidate: usize) -> Map<String, Json> {
 
 fn summary(found: &Results, pipeline: &Pipeline, best: Option<usize>) -> Json {
     let mut result = json!({
-        "candidates": found.len(), "failed_fits": found.errors.len(), "unconverged_fits": found.unconverged.0,
+        "candidates": found.len(), "failed_fits": found.errors.0, "unconverged_fits": found.unconverged.0,
     });
     if let (Some(best), Some(scorer)) = (best, pipeline.refit) {
         result["best_index"] = json!(best);
@@ -182,10 +182,10 @@ fn summary(found: &Results, pipeline: &Pipeline, best: Option<usize>) -> Json {
 
 /// Says what went wrong, once.
 fn warn(found: &Results) {
-    if let Some((candidate, fold, error)) = found.errors.first() {
+    if let Some((candidate, fold, error)) = &found.errors.1 {
         log::warn!(
             "{} fits failed or lack a score; the first is candidate {candidate}, fold {fold}: {error}",
-            found.errors.len()
+            found.errors.0
         );
     }
     if let (count, Some((candidate, note))) = &found.unconverged {

@@ -30,8 +30,8 @@ pub struct Results {
     train: Option<Vec<f64>>,
     /// (candidate, fold): fitting, scoring.
     seconds: Vec<[f64; 2]>,
-    /// Candidates and folds with an error, and what it was.
-    pub errors: Vec<(usize, usize, String)>,
+    /// Fits that failed or lack a score, and the first: candidate, fold, why.
+    pub errors: (usize, Option<(usize, usize, String)>),
     /// Fits that did not converge, and the first of their notes.
     pub unconverged: (usize, Option<(usize, String)>),
 }
@@ -59,7 +59,7 @@ impl Results {
             test: scores(),
             train: pipeline.train_score.then(scores),
             seconds: vec![[0.0; 2]; candidates * folds],
-            errors: Vec::new(),
+            errors: (0, None),
             unconverged: (0, None),
         }
     }
@@ -74,7 +74,12 @@ impl Results {
                 to[scores].iter_mut().zip(train).for_each(|(to, bits)| *to = f64::from_bits(bits));
             }
             self.seconds[at] = seconds;
-            self.errors.extend(error.map(|error| (candidate, fold, error)));
+            if let Some(error) = error {
+                self.errors.0 += 1;
+                if self.errors.1.as_ref().is_none_or(|(first, of, _)| (candidate, fold) < (*first, *of)) {
+                    self.errors.1 = Some((candidate, fold, error));
+                }
+            }
             if let Some(note) = note {
                 self.unconverged.0 += 1;
                 if self.unconverged.1.as_ref().is_none_or(|(first, _)| candidate < *first) {
@@ -82,7 +87,6 @@ impl Results {
                 }
             }
         }
-        self.errors.sort();
     }
 
     /// Number of candidates.
