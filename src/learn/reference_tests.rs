@@ -20,9 +20,9 @@ fn fixture() -> Json {
 /// `dense` of the script.
 fn dense(rows: usize, columns: usize) -> Array2<f64> {
     Array2::from_shape_fn((rows, columns), |(i, j)| {
-        let mut z = (i as u64 * 7919 + j as u64 * 104_729 + 1) * 2_654_435_761 & 0xffff_ffff;
+        let mut z = ((i as u64 * 7919 + j as u64 * 104_729 + 1) * 2_654_435_761) & 0xffff_ffff;
         z ^= z >> 15;
-        z = z * 2_246_822_519 & 0xffff_ffff;
+        z = (z * 2_246_822_519) & 0xffff_ffff;
         z ^= z >> 13;
         z as f64 / (1u64 << 31) as f64 - 1.0
     })
