@@ -12,6 +12,8 @@
 //! lsi        singular vectors: training, projection, quality
 //! lda        topic models: training, inference, quality
 //! weight     term weights: tf-idf, log-entropy, BM25
+//! learn      scaler, estimators, metrics, on dense or sparse rows
+//! search     cross-validated search over pipelines, prediction
 //! similarity the nearest of many vectors: index and query
 //! doctor     which MPI, BLAS, cores and folders a run has, and how fast they are
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
@@ -37,10 +39,12 @@ pub mod dispatch;
 pub mod doctor;
 pub mod error;
 pub mod lda;
+pub mod learn;
 pub mod linalg;
 pub mod lsi;
 pub mod random;
 pub mod report;
+pub mod search;
 pub mod similarity;
 pub mod store;
 pub mod weight;

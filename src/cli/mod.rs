@@ -12,9 +12,12 @@ mod index;
 mod info;
 mod lda;
 mod lsi;
+mod predict;
 mod query;
 mod report;
 mod run;
+mod scale;
+mod search;
 mod signals;
 mod split;
 mod tfidf;
@@ -64,6 +67,9 @@ enum Command {
     Query(query::Query),
     Evaluate(evaluate::Evaluate),
     Report(report::Report),
+    Scale(scale::Scale),
+    Search(search::Search),
+    Predict(predict::Predict),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -87,6 +93,9 @@ impl Command {
             Command::Query(_) => "query",
             Command::Evaluate(_) => "evaluate",
             Command::Report(_) => "report",
+            Command::Scale(_) => "scale",
+            Command::Search(_) => "search",
+            Command::Predict(_) => "predict",
             Command::Doctor(_) => "doctor",
             Command::Completions(_) => "completions",
         }
@@ -109,6 +118,9 @@ impl Command {
             | Command::Query(_)
             | Command::Evaluate(_)
             | Command::Lda(_)
+            | Command::Scale(_)
+            | Command::Search(_)
+            | Command::Predict(_)
             | Command::Report(_)
             | Command::Doctor(_)
             | Command::Completions(_) => false,
@@ -133,6 +145,9 @@ impl Command {
             Command::Query(command) => command.run(job),
             Command::Evaluate(command) => command.run(job, common),
             Command::Report(command) => command.run(job),
+            Command::Scale(command) => command.run(job, common),
+            Command::Search(command) => command.run(job, common),
+            Command::Predict(command) => command.run(job),
             Command::Doctor(command) => command.run(job, common),
             Command::Completions(command) => command.run(job, common),
         }

@@ -40,10 +40,16 @@ pub enum Format {
     Index,
     /// The nearest documents of an index to some vectors.
     Neighbours,
+    /// Mean and scale of columns.
+    Scaler,
+    /// A fitted pipeline: what `search` chose, for `predict`.
+    Pipeline,
+    /// Scores of the candidates of a search.
+    Results,
 }
 
 impl Format {
-    const ALL: [Format; 8] = [
+    const ALL: [Format; 11] = [
         Format::Corpus,
         Format::Lsi,
         Format::Lda,
@@ -52,6 +58,9 @@ impl Format {
         Format::Vectors,
         Format::Index,
         Format::Neighbours,
+        Format::Scaler,
+        Format::Pipeline,
+        Format::Results,
     ];
 
     /// The value of the root attribute `format`.
@@ -65,6 +74,9 @@ impl Format {
             Format::Vectors => "corpuscle-vectors",
             Format::Index => "corpuscle-index",
             Format::Neighbours => "corpuscle-neighbours",
+            Format::Scaler => "corpuscle-scaler",
+            Format::Pipeline => "corpuscle-pipeline",
+            Format::Results => "corpuscle-results",
         }
     }
 
@@ -79,6 +91,9 @@ impl Format {
             Format::Vectors => "document vectors",
             Format::Index => "an index",
             Format::Neighbours => "neighbours",
+            Format::Scaler => "a scaler",
+            Format::Pipeline => "a fitted pipeline",
+            Format::Results => "results of a search",
         }
     }
 }

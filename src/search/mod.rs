@@ -1,0 +1,18 @@
+//! Cross-validated search over pipelines: what scikit-learn's `GridSearchCV` and `RandomizedSearchCV` do, over ranks.
+//!
+//! [`pipeline`] reads what is wanted, [`steps`] knows what a pipeline may be made of, [`space`] numbers the candidates,
+//! [`splitters`] and [`mt19937`] make the folds, [`data`] brings the rows to all ranks, [`run`] hands out the work, [`fit`] and
+//! [`model`] are the pipeline itself, [`results`] what comes out, [`predict`] what it is for.
+
+pub mod data;
+pub mod fit;
+pub mod model;
+pub mod mt19937;
+pub mod pipeline;
+pub mod predict;
+pub mod results;
+pub mod run;
+pub mod space;
+pub mod splitters;
+pub mod steps;
+pub mod value;
