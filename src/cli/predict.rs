@@ -27,7 +27,7 @@ enum Show {
     Confusion,
 }
 
-/// Predict the labels of documents or vectors with the pipeline that a search chose
+/// Predict labels with the pipeline that a search chose
 ///
 /// Rows must be of the kind the pipeline learned from: a corpus over the same dictionary (`corpuscle build --dictionary`), or
 /// vectors with the same columns.

@@ -15,9 +15,9 @@ use crate::store::atomic::{refuse_inputs_as_output, same_file};
 use crate::store::model::ModelReader;
 use crate::store::provenance::{self, Input};
 
-/// Scale each column of dense vectors to mean 0 and variance 1, as scikit-learn's StandardScaler does
+/// Scale each column of dense vectors to mean 0 and variance 1
 ///
-/// Missing values (NaN) are left out of the statistics and stay missing; a column that does not vary is not divided.
+/// This is scikit-learn's StandardScaler. Missing values (NaN) are left out of the statistics and stay missing; a column that does not vary is not divided.
 /// Numbers keep their precision. An output whose name ends in .npy is written as numpy does, any other as a vectors file.
 ///
 /// Examples: corpuscle scale vectors.h5 -o scaled.h5 --model-out scaler.h5

@@ -22,9 +22,9 @@ use crate::store::provenance;
 /// Candidates that are printed.
 const SHOWN: usize = 10;
 
-/// Cross-validate all candidates of a pipeline, as scikit-learn's GridSearchCV does
+/// Cross-validate the candidates of a pipeline, fit the best
 ///
-/// Results have the columns of `cv_results_`: `pandas.read_csv(RESULTS, index_col=0)` takes the place of
+/// This is scikit-learn's GridSearchCV. Results have the columns of `cv_results_`: `pandas.read_csv(RESULTS, index_col=0)` takes the place of
 /// `pd.DataFrame(search.cv_results_)`. The four columns of times, which differ from run to run, go to RESULTS.times.csv.
 ///
 /// Examples: corpuscle search pipeline.toml corpus.h5 -o results.csv --model-out best.h5
