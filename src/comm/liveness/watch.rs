@@ -38,6 +38,8 @@ struct Shared {
     ending: AtomicBool,
     /// It ends because everything is done.
     done: AtomicBool,
+    /// The job can go on after a loss: then the living are told.
+    survives: bool,
     /// What else there is to do about a loss: end the job where it cannot go on, and where it is done do not wait for MPI,
     /// which may wait for the dead.
     on_loss: Box<dyn Fn(Loss, Left) + Send + Sync>,
@@ -56,6 +58,7 @@ impl Watch {
         token: Token,
         timeout: Duration,
         roster: Arc<Roster>,
+        survives: bool,
         here: Vec<bool>,
         on_loss: impl Fn(Loss, Left) + Send + Sync + 'static,
         on_failure: impl Fn() + Send + Sync + 'static,
@@ -72,6 +75,7 @@ impl Watch {
             present: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             done: AtomicBool::new(false),
+            survives,
             on_loss: Box::new(on_loss),
             on_failure: Box::new(on_failure),
             here,
@@ -284,7 +288,7 @@ impl Thread {
             lines[rank] = None;
             self.shared.present.fetch_sub(1, Ordering::AcqRel);
             let ending = self.shared.ending.load(Ordering::Acquire);
-            if !ending {
+            if !ending && self.shared.survives {
                 tell(&lines, Word::Lost(loss));
                 self.shared.roster.lose(loss);
             }
@@ -342,7 +346,7 @@ mod tests {
         let on_loss = move |loss, left| tell.send((loss, left)).expect("somebody listens");
         let here = vec![false; workers + 1];
         let localhost = Ipv4Addr::LOCALHOST.into();
-        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), here, on_loss, || ()).unwrap();
+        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), true, here, on_loss, || ()).unwrap();
         (watch, Crew::new(0, workers + 1, roster), at, losses)
     }
 

@@ -98,7 +98,8 @@ pub(super) fn watch(
             process::leave(1);
         });
     };
-    let (watch, at) = Watch::begin(address, token, settings.worker_timeout, roster, here, on_loss, on_failure)?;
+    let (watch, at) =
+        Watch::begin(address, token, settings.worker_timeout, roster, survives, here, on_loss, on_failure)?;
     Ok((OneEnd::Watch(watch, hosts), at))
 }
 
