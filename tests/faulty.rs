@@ -17,7 +17,7 @@ use corpuscle::report::progress::Progress;
 /// Plans a run of the tests goes through.
 const PLANS: u64 = 1_100;
 /// Polls within which a rank that is to die does: about as many as a job makes.
-const POLLS: u64 = 400;
+const POLLS: u64 = 150;
 /// Longest that one job may take; a hundred times what it does.
 const WATCHDOG: Duration = Duration::from_secs(60);
 const CHUNKS: u64 = 13;
@@ -198,7 +198,7 @@ fn a_thousand_plans_end_with_the_same_bytes() {
             Err(end) => panic!("plan {seed}, {plan:?}: {end}"),
         }
     }
-    assert!(died * 2 > planned_deaths && died > 500, "{died} of {planned_deaths} deaths came in time");
+    assert!(died * 3 > planned_deaths && died > 300, "{died} of {planned_deaths} deaths came in time");
 }
 
 #[test]
