@@ -38,14 +38,35 @@ def corpuscle(workers, *arguments, output):
     return {"seconds": seconds, "totals": totals}
 
 
-def peer(python, script, *arguments):
-    """Runs a peer's script of this folder with two threads and returns the JSON object it prints."""
-    environment = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", MKL_NUM_THREADS="2")
+def on_one_core(*arguments, output):
+    """Runs `corpuscle ARGUMENTS -o OUTPUT` as one rank bound to one core: seconds and CPU seconds of the whole command."""
+    command = [shutil.which("corpuscle") or sys.exit("benchmark: first `. jobscripts/env.sh` and `cargo build --release`")]
+    command += [*map(str, arguments), "--threads", "1", "-q", "-o", str(output)]
+    Path(output).unlink(missing_ok=True)
+    start = time.perf_counter()
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_bind)
+    _, status, used = os.wait4(run.pid, 0)
+    seconds = time.perf_counter() - start
+    if status or not Path(output).exists():
+        sys.exit(f"benchmark: {' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime}
+
+
+def _bind():
+    """Binds this process to the last of its cores."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def peer(python, script, *arguments, core=False):
+    """Runs a peer's script of this folder with two threads, or bound to one core, and returns the JSON object it prints."""
+    threads = "1" if core else "2"
+    environment = dict(os.environ, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         environment.pop(name, None)
     command = [python, str(RESULTS.parent / script), *map(str, arguments)]
-    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True, preexec_fn=_bind if core else None)
+    return json.loads(run.stdout)
 
 
 def weighted_corpus(work, docs):

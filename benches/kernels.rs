@@ -4,7 +4,7 @@
 
 use corpuscle::corpus::generate::GenerateSpec;
 use corpuscle::linalg::fixed::Grid;
-use corpuscle::linalg::kernels::{documents_times, terms_times};
+use corpuscle::linalg::kernels::{Sums, documents_times, terms_times};
 use corpuscle::linalg::{Aligned, Prepared, Simd};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -28,7 +28,7 @@ fn products(criterion: &mut Criterion) {
                 bench.iter(|| documents_times(simd, &pool, &chunk, &v, width, &mut y));
             });
             group.bench_function(BenchmarkId::new("terms_times", width), |bench| {
-                bench.iter(|| terms_times(simd, &pool, &chunk, &y, width, grid, &mut w));
+                bench.iter(|| terms_times(simd, &pool, &chunk, &y, width, grid, Sums::Add(&mut w)));
             });
         }
     }

@@ -33,6 +33,11 @@ job_begin() {
         exit 1
     }
     tasks=${SLURM_NTASKS:-1} threads=${SLURM_CPUS_PER_TASK:-1}
+    # A build that cannot go on without a worker must not be started as if it could: it would wait for ever.
+    recovery=()
+    if [[ ${CORPUSCLE_LAUNCHER:-mpirun} == mpirun ]] && "$program" lsi --help | grep -q -- --worker-timeout; then
+        read -ra recovery <<<"$CORPUSCLE_MPIRUN_RECOVERY"
+    fi
     # A message between hosts goes out whole instead of asking first, which would cost three times the latency.
     export OMPI_MCA_btl_tcp_eager_limit=${OMPI_MCA_btl_tcp_eager_limit:-16777216}
     export OMPI_MCA_btl_tcp_rndv_eager_limit=${OMPI_MCA_btl_tcp_rndv_eager_limit:-16777216}
@@ -57,7 +62,7 @@ job_command() {
             read -ra launcher <<<"$CORPUSCLE_MPIRUN"
             # Node by node, as many as there are tasks, the dispatcher with the first.
             [[ $CORPUSCLE_MPIRUN != *--oversubscribe* ]] || launcher+=(--map-by slot)
-            launcher+=(-n "$ranks")
+            launcher+=("${recovery[@]}" -n "$ranks")
             ;;
         srun)
             local pmi=pmix

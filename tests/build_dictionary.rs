@@ -127,6 +127,40 @@ fn terms_that_the_text_lacks_keep_their_columns() {
 }
 
 #[test]
+fn other_options_of_tokens_than_the_dictionarys_are_pointed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let [input, _] = texts(dir.path());
+    let file = |name: &str| dir.path().join(name);
+    let (corpus, weighted, list, output) = (file("corpus.h5"), file("tfidf.h5"), file("terms"), file("new.h5"));
+    let made = ["--no-above", "0.99", "--min-length", "1", "--stop-words", "english"];
+    alone(["build", text(&input), "-o", text(&corpus), "-q"].iter().chain(&made)).ok();
+    alone(["tfidf", text(&corpus), "-o", text(&weighted), "-q"]).ok();
+    std::fs::write(&list, read_corpus(&corpus).0.terms().unwrap().join("\n")).unwrap();
+    let warnings = |count: usize, dictionary: &Path, more: &[&str]| {
+        let fixed = ["build", text(&input), "-o", text(&output), "--dictionary", text(dictionary)];
+        let run = ranks(count, fixed.iter().chain(more)).ok();
+        run.stderr
+            .lines()
+            .filter(|line| line.contains("other options of tokens"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for dictionary in [&corpus, &weighted] {
+        let told = warnings(1, dictionary, &["--stop-words", "english"]);
+        assert!(told.len() == 1 && told[0].ends_with("other options of tokens: --min-length 1"), "{told:?}");
+        let told = warnings(1, dictionary, &["--no-lowercase", "--min-length", "1"]);
+        let (_, options) = told[0].split_once("tokens: --lowercase, ").unwrap();
+        assert!(told.len() == 1 && options.ends_with(" stop words") && !options.starts_with('0'), "{told:?}");
+        assert!(warnings(1, dictionary, &["--min-length", "1", "--stop-words", "english"]).is_empty());
+    }
+    // A list does not tell how it was made.
+    assert!(warnings(1, &list, &[]).is_empty());
+    if has_mpi() {
+        assert_eq!(warnings(3, &corpus, &["--stop-words", "english"]).len(), 1);
+    }
+}
+
+#[test]
 fn what_is_no_dictionary_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let [input, _] = texts(dir.path());

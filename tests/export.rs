@@ -11,7 +11,7 @@ use common::corpora::{dictionary, documents, read_corpus, write_corpus};
 use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, run, text, writing};
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::compression::Compression;
-use corpuscle::corpus::container::{CorpusWriter, Values};
+use corpuscle::corpus::container::{CorpusWriter, MAX_COUNT, Values};
 use corpuscle::store::atomic::Target;
 use tempfile::tempdir;
 
@@ -78,6 +78,32 @@ fn what_is_exported_comes_back() {
             assert_eq!(reader.ids(0, DOCUMENTS), expected.ids(0, DOCUMENTS));
             assert_eq!(reader.labels(0, DOCUMENTS), expected.labels(0, DOCUMENTS));
         }
+    }
+}
+
+/// The largest count, 2^24, goes out and comes back; one more is refused, however it is written.
+#[test]
+fn the_largest_count_comes_back_and_a_larger_one_is_refused() {
+    let folder = tempdir().unwrap();
+    let [original, matrix, terms, back] =
+        ["original.h5", "m.mm", "terms", "back.h5"].map(|name| folder.path().join(name));
+    let mut chunk = documents(DOCUMENTS, TERMS, 12);
+    let largest = MAX_COUNT as f32;
+    // Whole rows travel another way than those at the ends of a file.
+    let middle = chunk.data.len() / 2;
+    (chunk.data[0], chunk.data[middle]) = (largest, largest);
+    write_corpus(&original, &chunk, Values::Counts, false);
+    alone(["export", text(&original), "-o", text(&matrix), "--dictionary-out", text(&terms)]).ok();
+    let import = ["import", text(&matrix), "-o", text(&back), "--dictionary", text(&terms), "-q"];
+    alone(import).ok();
+    let (reader, found) = read_corpus(&back);
+    assert!(found == chunk && reader.header().values == Values::Counts);
+    let written = std::fs::read_to_string(&matrix).unwrap();
+    assert_eq!(written.matches(" 16777216\n").count(), 2);
+    for more in ["16777217", "16777217.0", "16777218", "1e9"] {
+        let (before, behind) = written.rsplit_once(" 16777216\n").unwrap();
+        std::fs::write(&matrix, format!("{before} {more}\n{behind}")).unwrap();
+        alone(import).failed(1, &["m.mm:", "more than 16777216"]);
     }
 }
 

@@ -9,6 +9,7 @@ use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::lsi::params::{LsiParams, TOLERANCE};
 use corpuscle::lsi::train::{Training, save, train};
 use corpuscle::random::Stream;
+use corpuscle::report::account::Counters;
 use ndarray::Array2;
 use std::path::Path;
 
@@ -190,5 +191,53 @@ fn the_scale_of_the_values_does_not_matter() {
         assert!(scaled.residuals == model.residuals, "scale 2^{exponent}");
         let expected: Vec<f64> = model.singular_values.iter().map(|value| value * f64::from(scale)).collect();
         assert_eq!(scaled.singular_values, expected, "scale 2^{exponent}");
+    }
+}
+
+/// The formulas at the head of `lsi/krylov.rs`, `lsi/orthogonal.rs` and `lsi/operator.rs`.
+#[test]
+fn flops_products_passes_and_bytes_are_those_of_the_formulas() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    let (documents, terms) = (400, 4500);
+    let matrix = random_matrix(documents, terms);
+    write(&path, &matrix);
+    let nonzeros = matrix.iter().filter(|value| **value != 0.0).count() as u64;
+    for (topics, block, rounds) in [(30, 16, 4), (70, 20, 6)] {
+        let params = LsiParams { block: Some(block), rounds: Some(rounds), ..params(topics) };
+        for ranks in [1, 2, 3] {
+            let counters = job(ranks, 1, false, |job| {
+                let corpus = Corpus::open(job, &path)?;
+                let plan = params.check(corpus.header().documents, corpus.header().terms)?;
+                train(job, &corpus, &plan)?;
+                Ok(job.account.counters())
+            });
+            let counters: Vec<Counters> = counters.into_iter().map(|counters| counters.expect("counters")).collect();
+            let total = |figure: fn(&Counters) -> u64| counters.iter().map(figure).sum::<u64>();
+            let most = |figure: fn(&Counters) -> u64| counters.iter().map(figure).max();
+
+            let (t, k, b, rounds) = (terms as u64, topics as u64, block as u64, rounds as u64);
+            let workers = if ranks == 1 { 1 } else { ranks as u64 - 1 };
+            let strips = k.div_ceil(64);
+            let passes = 1 + rounds + strips;
+            assert_eq!(most(|c| c.products), Some(rounds * b + k));
+            assert_eq!(most(|c| c.passes), Some(passes));
+            assert_eq!(total(|c| c.documents), passes * documents as u64);
+            assert_eq!(total(|c| c.flops), 4 * nonzeros * (rounds * b + k));
+            let near = |round: u64| round.min(2) * b;
+            let round = |round: u64| 4 * t * (near(round) + round * b + 2 * b) * b;
+            // The random block that begins, the rounds, the vectors.
+            let dense = 8 * t * b * b + (1..=rounds).map(round).sum::<u64>() + 2 * t * rounds * b * k;
+            let again = most(|c| c.projected_again).unwrap_or_default();
+            assert!(again <= rounds * rounds * b, "{again} columns");
+            assert_eq!(total(|c| c.dense_flops), dense + 4 * t * again * b);
+            // Rows are padded to 16 columns where they travel.
+            let width = b.next_multiple_of(16);
+            let vectors = rounds * width + k / 64 * 64 + (k % 64).next_multiple_of(16);
+            let sums = |round: u64| (near(round) + 2 + round * b + 3 * width) * width;
+            let sums = (0..=rounds).map(sums).sum::<u64>() + again * width;
+            let bytes = if workers == 1 { 0 } else { 12 * t * vectors * (workers - 1) + 8 * sums * workers };
+            assert_eq!(total(|c| c.exchanged_bytes), bytes, "{ranks} ranks");
+        }
     }
 }

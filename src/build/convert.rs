@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::corpus::bag::{BagPiece, NO_TERM};
 use crate::corpus::chunk::CsrChunk;
+use crate::corpus::count_rows::CountRows;
 use crate::corpus::dictionary::Dictionary;
 use crate::corpus::text::TextPlan;
 use crate::corpus::vocabulary::Vocabulary;
@@ -109,25 +110,35 @@ impl Documents {
         Ok(Documents { chunk, ids: strings(bags, |part| &part.ids), labels: strings(bags, |part| &part.labels) })
     }
 
-    /// As bytes: length of the chunk (u64), chunk, identifiers and labels as JSON.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        let chunk = self.chunk.encode();
-        let mut bytes = Vec::with_capacity(8 + chunk.len());
-        bytes.extend_from_slice(&(chunk.len() as u64).to_le_bytes());
-        bytes.extend(chunk);
-        serde_json::to_writer(&mut bytes, &(&self.ids, &self.labels))
-            .map_err(|cause| Error::failed(format!("identifiers and labels cannot be sent: {cause}")))?;
-        Ok(bytes)
+    /// Appends them as a message: the counts as the container takes them, identifiers and labels as JSON.
+    ///
+    /// # Errors
+    /// Identifiers or labels that cannot be written as JSON, which no text is.
+    pub fn encode(&self, to: &mut Vec<u8>) -> Result<()> {
+        CountRows::encode(&self.chunk, to);
+        serde_json::to_writer(to, &(&self.ids, &self.labels))
+            .map_err(|cause| Error::failed(format!("identifiers and labels cannot be sent: {cause}")))
     }
+}
 
-    /// Undoes [`encode`](Self::encode).
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
+/// Documents of a piece as they have arrived at the dispatcher.
+#[derive(Debug, PartialEq)]
+pub(super) struct Arrived {
+    /// Terms and counts.
+    pub rows: CountRows,
+    /// An identifier for each document, where the input has any.
+    pub ids: Option<Vec<String>>,
+    /// A label for each document, where the input has any.
+    pub labels: Option<Vec<String>>,
+}
+
+impl Arrived {
+    /// From what [`Documents::encode`] has put at `at` of a message.
+    pub fn decode(message: Vec<u8>, at: usize) -> Result<Self> {
         let damaged = || Error::failed("damaged message: not documents; a defect of the network or of corpuscle");
-        let (length, rest) = bytes.split_first_chunk().ok_or_else(damaged)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
-        let (chunk, strings) = rest.split_at_checked(length).ok_or_else(damaged)?;
-        let (ids, labels) = serde_json::from_slice(strings).map_err(|_| damaged())?;
-        Ok(Documents { chunk: CsrChunk::decode(chunk)?, ids, labels })
+        let (rows, end) = CountRows::decode(message, at)?;
+        let (ids, labels) = serde_json::from_slice(&rows.message()[end..]).map_err(|_| damaged())?;
+        Ok(Arrived { rows, ids, labels })
     }
 }
 
@@ -141,11 +152,14 @@ mod tests {
             CsrChunk { first_document: 3, terms: 4, indptr: vec![0, 1, 3], indices: vec![2, 0, 3], data: vec![1.0; 3] };
         let names = |a: &str, b: &str| Some(vec![a.to_owned(), b.to_owned()]);
         for (ids, labels) in [(None, None), (names("é\"", "\u{0}\n"), None), (names("1", "2"), names("x", ""))] {
+            let mut bytes = vec![0; 4];
             let documents = Documents { chunk: chunk.clone(), ids, labels };
-            let bytes = documents.encode().unwrap();
-            assert_eq!(Documents::decode(&bytes), Ok(documents));
+            documents.encode(&mut bytes).unwrap();
+            let arrived = Arrived::decode(bytes.clone(), 4).unwrap();
+            assert_eq!((&arrived.ids, &arrived.labels), (&documents.ids, &documents.labels));
+            assert_eq!((arrived.rows.first_document, arrived.rows.offsets()), (3, vec![0, 1, 3]));
             for cut in 0..bytes.len() {
-                assert!(Documents::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+                assert!(Arrived::decode(bytes[..cut].to_vec(), 4).is_err(), "cut at {cut}");
             }
         }
     }

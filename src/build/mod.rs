@@ -25,7 +25,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::corpus::chunk::CsrChunk;
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{BackgroundWriter, CorpusWriter, Values};
 use crate::corpus::dictionary::{Dictionary, FilterSpec};
@@ -43,7 +42,7 @@ use crate::store::atomic::{Target, refuse_inputs_as_output};
 use crate::store::provenance::{self, Input};
 
 use census::{Census, PieceFacts};
-use convert::{Converter, Documents};
+use convert::{Arrived, Converter};
 use pieces::Pieces;
 
 /// What is to be built from what.
@@ -145,7 +144,11 @@ fn build_filtered(
     let convert = Converter::new(plan, &pieces, &dictionary);
     dataset.source().number_by(convert.dictionary());
     let nonzeros = job.account.phase("write", || {
-        let writer = checked.writer(job, &dictionary.terms, output)?;
+        let mut writer = checked.writer(job, &dictionary.terms, output)?;
+        if let Some(writer) = &mut writer {
+            let Dictionary { document_frequency, collection_frequency, .. } = &dictionary;
+            writer.know_frequencies(document_frequency.clone(), collection_frequency.clone());
+        }
         write(&dataset, &convert, &progress, writer, &provenance)
     })?;
     Ok(nonzeros.map(|nonzeros| Built {
@@ -169,7 +172,13 @@ fn build_on(
 ) -> Result<Option<Built>> {
     let plan = &checked.plan;
     let (terms, known) = job.account.phase("dictionary", || {
-        let message = job.share(|| Ok(Dictionary::of_terms(term_list::of_dictionary(dictionary)?).encode()))?;
+        let message = job.share(|| {
+            let found = term_list::of_dictionary(dictionary)?;
+            if let Some(options) = found.tokenizer.and_then(|made| made.differences(&checked.tokenizer)) {
+                log::warn!("{}: its terms were made with other options of tokens: {options}", dictionary.display());
+            }
+            Ok(Dictionary::of_terms(found.terms).encode())
+        })?;
         let terms = Dictionary::decode(&message)?.terms;
         let known = reuse::vocabulary(&terms);
         Ok((terms, known))
@@ -444,21 +453,17 @@ fn write(
     let mut writer = writer.map(BackgroundWriter::start).transpose()?;
     let work = |_, bags: &pieces::Bags| {
         job.account.count(|counters| counters.documents += bags.facts.documents);
-        convert.convert(job.pool, bags, &dataset.source().vocabularies())?.encode()
+        let mut message = Vec::new();
+        convert.convert(job.pool, bags, &dataset.source().vocabularies())?.encode(&mut message)?;
+        Ok(message)
     };
     dataset.map(work, |number, message| {
-        let Documents { chunk, ids, labels } = Documents::decode(&message)?;
-        progress.advance(convert.piece_bytes(number), chunk.documents() as u64);
-        let ids = ids.unwrap_or_else(|| numbers(&chunk));
-        writer.as_mut().map_or(Ok(()), |writer| writer.append(chunk, ids, labels))
+        let Arrived { rows, ids, labels } = Arrived::decode(message, 0)?;
+        progress.advance(convert.piece_bytes(number), rows.documents() as u64);
+        writer.as_mut().map_or(Ok(()), |writer| writer.append_counts(rows, ids, labels))
     })?;
     let header = writer.map(|writer| job.account.io(|| writer.finish()?.finish(provenance))).transpose()?;
     Ok(header.map(|header| header.nonzeros))
-}
-
-/// The names of documents that have none: their numbers.
-fn numbers(chunk: &CsrChunk) -> Vec<String> {
-    (chunk.first_document..).take(chunk.documents()).map(|number| number.to_string()).collect()
 }
 
 /// How the corpus was made. Inputs are known by their content: the same text under another name, or compressed, is the

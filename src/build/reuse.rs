@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::corpus::bag::BagPiece;
 use crate::corpus::chunk::CsrChunk;
-use crate::corpus::container::CorpusWriter;
+use crate::corpus::container::{BackgroundWriter, CorpusWriter};
 use crate::corpus::text::TextPlan;
 use crate::corpus::tokenizer::Tokenizer;
 use crate::corpus::vocabulary::Vocabulary;
@@ -17,8 +17,7 @@ use crate::error::{Error, Result};
 use crate::report::progress::Task;
 
 use super::census::PieceFacts;
-use super::convert::Documents;
-use super::numbers;
+use super::convert::{Arrived, Documents};
 use super::pieces::{Bags, Pieces};
 
 /// What the pass found out, on the dispatcher.
@@ -48,7 +47,7 @@ pub(super) fn write(
     tokenizer: &Tokenizer,
     progress: &Task,
     known: &Vocabulary,
-    mut writer: Option<CorpusWriter>,
+    writer: Option<CorpusWriter>,
 ) -> Result<(Option<CorpusWriter>, Found)> {
     // Nothing is asked for twice: no piece is worth keeping.
     let once = Job { memory: 0, ..*job };
@@ -66,26 +65,24 @@ pub(super) fn write(
         });
         let mut message = PieceFacts::encode_all(&[bags.facts]);
         message.extend_from_slice(&bags.unknown.to_le_bytes());
-        message.extend(documents?.encode()?);
+        documents?.encode(&mut message)?;
         Ok(message)
     };
+    let mut writer = writer.map(BackgroundWriter::start).transpose()?;
     let (mut found, mut first_document) = (Found::default(), 0);
     dataset.map(work, |_, message| {
         let damaged = || Error::failed("damaged message: not documents; a defect of the network or of corpuscle");
         let (facts, rest) = message.split_at_checked(PieceFacts::BYTES).ok_or_else(damaged)?;
-        let (unknown, documents) = rest.split_first_chunk().ok_or_else(damaged)?;
-        let Documents { mut chunk, ids, labels } = Documents::decode(documents)?;
-        chunk.first_document = first_document;
-        first_document += chunk.documents() as u64;
+        let (unknown, _) = rest.split_first_chunk().ok_or_else(damaged)?;
         found.pieces.extend(PieceFacts::decode_all(facts)?);
         found.unknown += u64::from_le_bytes(*unknown);
-        found.known += chunk.data.iter().map(|&count| count as u64).sum::<u64>();
-        let ids = ids.unwrap_or_else(|| numbers(&chunk));
-        if let Some(writer) = &mut writer {
-            writer.append(&chunk, &ids, labels.as_deref())?;
-        }
-        progress.advance(0, chunk.documents() as u64);
-        Ok(())
+        let Arrived { mut rows, ids, labels } = Arrived::decode(message, PieceFacts::BYTES + 8)?;
+        rows.first_document = first_document;
+        first_document += rows.documents() as u64;
+        found.known += rows.counts().iter().map(|&count| u64::from(count)).sum::<u64>();
+        progress.advance(0, rows.documents() as u64);
+        writer.as_mut().map_or(Ok(()), |writer| writer.append_counts(rows, ids, labels))
     })?;
+    let writer = writer.map(|writer| job.account.io(|| writer.finish())).transpose()?;
     Ok((writer, found))
 }

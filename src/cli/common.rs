@@ -18,7 +18,7 @@ pub struct Common {
     /// Seed of everything random; the same seed gives the same bytes
     #[arg(long, global = true, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// Memory per rank for all that a corpus makes it hold, such as 512M or 4G; 96 MiB a rank come on top [default: 60 % of
+    /// Memory per rank for all that a corpus makes it hold, such as 512M or 4G; 128 MiB a rank come on top [default: 60 % of
     /// what is free, shared by the ranks of a host]
     #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory: Option<u64>,

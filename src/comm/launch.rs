@@ -58,6 +58,18 @@ impl Default for Settings {
     }
 }
 
+/// By this variable Open MPI is told which of its layers carries the messages.
+const MESSAGING: &str = "OMPI_MCA_pml";
+/// The layer that goes through shared memory within a host.
+const SHARED_MEMORY: &str = "ob1";
+
+/// Whether Open MPI has all ranks on one host and nobody has chosen how messages travel. It takes the same layer by itself then,
+/// but only after it has opened every driver of a network it was built with, which makes up half of the start (0.2 s of 0.4).
+fn needs_no_network(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let ranks = variable("OMPI_COMM_WORLD_SIZE");
+    ranks.is_some() && ranks == variable("OMPI_COMM_WORLD_LOCAL_SIZE") && variable(MESSAGING).is_none()
+}
+
 /// Joins the job this process was started in. Without a launcher there is one rank and no MPI is initialised.
 pub fn start() -> Result<Box<dyn Comm>> {
     start_with(&Settings::default())
@@ -67,6 +79,9 @@ pub fn start() -> Result<Box<dyn Comm>> {
 pub fn start_with(settings: &Settings) -> Result<Box<dyn Comm>> {
     process::sharpen_sleep();
     process::keep_freed_memory();
+    if needs_no_network(|name| std::env::var(name).ok()) {
+        process::set_variable(MESSAGING, SHARED_MEMORY);
+    }
     let Launch { ranks, rank } = Launch::from_environment();
     let Some(ranks) = ranks else { return Ok(Box::new(Local::new())) };
     // A rank that dies while MPI starts leaves the others in it for ever.
@@ -177,5 +192,18 @@ mod tests {
     #[test]
     fn a_batch_script_is_no_rank() {
         assert_eq!(launch(&[("SLURM_NTASKS", "8"), ("SLURM_PROCID", "0")]), Launch { ranks: None, rank: 0 });
+    }
+
+    #[test]
+    fn networks_are_left_out_on_one_host_only_and_never_against_a_choice() {
+        let told = |list: &[(&str, &str)]| {
+            let list = list.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
+            needs_no_network(|name| list.iter().find(|entry| entry.0 == name).map(|entry| entry.1.clone()))
+        };
+        let (all, here) = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE");
+        assert!(told(&[(all, "3"), (here, "3")]));
+        assert!(!told(&[(all, "3"), (here, "2")]));
+        assert!(!told(&[(all, "3"), (here, "3"), (MESSAGING, "ucx")]));
+        assert!(!told(&[("PMI_SIZE", "3")]) && !told(&[]));
     }
 }

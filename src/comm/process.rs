@@ -1,7 +1,8 @@
-//! Settings of the process that only the C library offers.
+//! Settings of the process that only the C library and the environment offer.
 //!
 //! Safety argument for the `unsafe` blocks: `prctl` with PR_SET_TIMERSLACK and `mallopt` take numbers by value and touch no
-//! memory of ours; both are called before the first thread is started. `_exit` ends the process and runs none of its code.
+//! memory of ours; setting a variable races with threads that read the environment. All are called before the first thread
+//! is started. `_exit` ends the process and runs none of its code.
 
 use std::io::Write;
 
@@ -51,4 +52,10 @@ pub(super) fn end_launcher() -> bool {
         _ => return false,
     };
     kill_process(parent, signal).is_ok()
+}
+
+/// Sets a variable for the libraries of this process.
+pub(super) fn set_variable(name: &str, value: &str) {
+    // SAFETY: see the head of the file.
+    unsafe { std::env::set_var(name, value) }
 }

@@ -10,12 +10,13 @@
 //! `--memory` does not hold them.
 
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
 use crate::corpus::assemble::{Assembler, Assumptions, Step};
 use crate::corpus::chunk::{CsrChunk, Footprint};
-use crate::corpus::container::{CorpusHeader, CorpusWriter};
+use crate::corpus::container::{BackgroundWriter, CorpusHeader, CorpusWriter};
 use crate::corpus::cutter::{Cutter, Piece, read_piece};
 use crate::corpus::matrix_market::{Header, Matrix, Parsed, Rows, parse_lines};
 use crate::corpus::name_list::NameList;
@@ -74,8 +75,8 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
     let target = job.target(&spec.output)?;
     let mut inputs = None;
     let matrix = job.share(|| {
-        let opened = Inputs::open(job, spec, target)?;
-        job.begin(|| Ok(how(spec, &opened.checksums)))?;
+        let mut opened = Inputs::open(job, spec, target)?;
+        job.begin(|| Ok(how(spec, opened.checksums.all()?)))?;
         let bytes = serde_json::to_vec(&opened.matrix).map_err(|cause| Error::failed(format!("{cause}")))?;
         inputs = Some(opened);
         Ok(bytes)
@@ -87,7 +88,8 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
         serde_json::from_slice(&matrix).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
     loop {
         let job = &job.within_memory("give more", || Ok(forecast(job, inputs.as_ref(), &matrix)))?;
-        let memory = job.memory;
+        // While the list of entries grows there are two of it.
+        let memory = job.memory / 2;
         // Each piece is parsed once: none is kept.
         let job = &Job { memory: 0, ..*job };
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?.enduring();
@@ -101,7 +103,10 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
             if let (Some(assembly), Some(inputs)) = (assembly, &mut inputs) {
                 match assembly.restart {
                     Some(assumptions) => inputs.assumptions = assumptions,
-                    None => done = Some(job.account.io(|| assembly.finish(&how(spec, &inputs.checksums)))?),
+                    None => {
+                        let provenance = how(spec, inputs.checksums.all()?);
+                        done = Some(job.account.io(|| assembly.finish(&provenance))?);
+                    }
                 }
             }
             Ok(vec![u8::from(done.is_none())])
@@ -113,9 +118,9 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
 }
 
 /// Bytes a worker takes for a piece of the file, its entries and the rows of them, on their way.
-const PIECE: u64 = 28 << 20;
+const PIECE: u64 = 24 << 20;
 /// Bytes the dispatcher takes for a piece and the chunk that is being put together.
-const ASSEMBLY: u64 = 28 << 20;
+const ASSEMBLY: u64 = 24 << 20;
 
 /// What importing takes: the dictionary, and entries that are not sorted as far as there is memory for them.
 fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
@@ -124,7 +129,7 @@ fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {
     let waiting = memory::waiting(job.workers() as u64, matrix.lines.piece_bytes);
     let dispatcher = Need::fixed(FILES + ASSEMBLY + if job.distributed() { waiting } else { 0 })
         .with("dictionary and frequencies", 192 * terms)
-        .keeping(if unsorted { 16 * entries } else { 0 });
+        .keeping(if unsorted { 24 * entries } else { 0 });
     Forecast { dispatcher, worker: Need::fixed(PIECE) }
 }
 
@@ -137,13 +142,42 @@ fn how(spec: &ImportSpec, inputs: &[(&str, Input)]) -> Value {
     provenance::of("import", parameters, inputs)
 }
 
+/// The checksums of the files, for the provenance. That of the matrix is taken by a thread while workers parse: it is known before
+/// the corpus is finished, and nobody waits for it.
+struct Checksums {
+    matrix: Option<JoinHandle<Result<Input>>>,
+    /// By role.
+    known: Vec<(&'static str, Input)>,
+}
+
+impl Checksums {
+    fn start(spec: &ImportSpec) -> Result<Checksums> {
+        let path = spec.matrix.clone();
+        let matrix = std::thread::Builder::new()
+            .name("checksum".into())
+            .spawn(move || provenance::of_input(&path))
+            .map_err(|cause| Error::failed(format!("cannot start a thread that reads the matrix: {cause}")))?;
+        let beside = spec.inputs().skip(1).map(|(role, path)| Ok((role, provenance::of_input(path)?)));
+        Ok(Checksums { matrix: Some(matrix), known: beside.collect::<Result<_>>()? })
+    }
+
+    /// All of them.
+    fn all(&mut self) -> Result<&[(&'static str, Input)]> {
+        if let Some(matrix) = self.matrix.take() {
+            // A panic has been told by the hook.
+            let matrix = matrix.join().map_err(|_| Error::Aborted)??;
+            self.known.insert(0, ("matrix", matrix));
+        }
+        Ok(&self.known)
+    }
+}
+
 /// The files as the dispatcher sees them.
 struct Inputs {
     matrix: Matrix,
     terms: Vec<String>,
     assumptions: Assumptions,
-    /// By role, for the provenance.
-    checksums: Vec<(&'static str, Input)>,
+    checksums: Checksums,
     /// Present until the first pass begins to write.
     target: Option<Target>,
 }
@@ -158,8 +192,7 @@ impl Inputs {
             Some(path) => term_list::read(path, matrix.header.terms)?,
             None => term_list::invented(matrix.header.terms),
         };
-        let checksum = |(role, path)| Ok((role, job.account.io(|| provenance::of_input(path))?));
-        let checksums = spec.inputs().map(checksum).collect::<Result<_>>()?;
+        let checksums = job.account.io(|| Checksums::start(spec))?;
         let assumptions = first_impression(&matrix)?;
         Ok(Inputs { matrix, terms, assumptions, checksums, target })
     }
@@ -174,7 +207,8 @@ impl Inputs {
         // A dictionary may know more terms than the matrix has columns; the corpus has as many as the dictionary.
         let header = Header { terms: self.terms.len() as u32, ..self.matrix.header };
         let progress = job.progress.task("import", Unit::Documents, Some(header.documents.into()));
-        let documents = Documents { writer, ids: open(&spec.ids)?, labels: open(&spec.labels)?, progress };
+        let (ids, labels) = (open(&spec.ids)?, open(&spec.labels)?);
+        let documents = Documents { writer: BackgroundWriter::start(writer)?, appended: 0, ids, labels, progress };
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),
@@ -214,12 +248,12 @@ impl Assembly<'_> {
         if self.restart.is_some() {
             return Ok(());
         }
-        let before = self.documents.writer.documents();
+        let before = self.documents.appended;
         let step = match digest {
             Digest::Rows(rows) => self.take_rows(&rows)?,
             Digest::Entries(parsed) => self.take_entries(parsed)?,
         };
-        let written = self.documents.writer.documents() - before;
+        let written = self.documents.appended - before;
         self.job.account.count(|counters| counters.documents += written);
         if let Step::Restart(assumptions) = step {
             log::info!("{}: not as its beginning promised, read again", self.path.display());
@@ -229,7 +263,7 @@ impl Assembly<'_> {
     }
 
     fn take_rows(&mut self, rows: &PieceRows) -> Result<Step> {
-        let step = self.assembler.push_rows(rows, self.next_line, &mut |chunk| self.documents.append(&chunk))?;
+        let step = self.assembler.push_rows(rows, self.next_line, &mut |chunk| self.documents.append(chunk))?;
         self.next_line += rows.entries();
         Ok(step)
     }
@@ -237,7 +271,7 @@ impl Assembly<'_> {
     fn take_entries(&mut self, mut parsed: Parsed) -> Result<Step> {
         let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
         parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
-        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(&chunk))?;
+        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(chunk))?;
         if let (Step::Taken, Some((line, what))) = (&step, parsed.failure) {
             return Err(Error::failed(format!("{}:{}: {what}", self.path.display(), self.next_line + line)));
         }
@@ -246,33 +280,36 @@ impl Assembly<'_> {
     }
 
     fn finish(mut self, provenance: &Value) -> Result<CorpusHeader> {
-        let before = self.documents.writer.documents();
-        self.assembler.finish(&mut |chunk| self.documents.append(&chunk))?;
-        let Documents { writer, ids, labels, progress: _ } = self.documents;
-        self.job.account.count(|counters| counters.documents += writer.documents() - before);
+        let before = self.documents.appended;
+        self.assembler.finish(&mut |chunk| self.documents.append(chunk))?;
+        let Documents { writer, appended, ids, labels, progress: _ } = self.documents;
+        self.job.account.count(|counters| counters.documents += appended - before);
         ids.map_or(Ok(()), NameList::end)?;
         labels.map_or(Ok(()), NameList::end)?;
-        writer.finish(provenance)
+        writer.finish()?.finish(provenance)
     }
 }
 
 /// The corpus and the names of the documents that go into it.
 struct Documents {
-    writer: CorpusWriter,
+    writer: BackgroundWriter,
+    /// Documents handed to it.
+    appended: u64,
     ids: Option<NameList>,
     labels: Option<NameList>,
     progress: Task,
 }
 
 impl Documents {
-    fn append(&mut self, chunk: &CsrChunk) -> Result<()> {
+    fn append(&mut self, chunk: CsrChunk) -> Result<()> {
         let (first, count) = (chunk.first_document, chunk.documents());
         let ids = match &mut self.ids {
             Some(ids) => ids.take(count)?,
             None => (first..first + count as u64).map(|document| format!("document{document}")).collect(),
         };
         let labels = self.labels.as_mut().map(|labels| labels.take(count)).transpose()?;
-        self.writer.append(chunk, &ids, labels.as_deref())?;
+        self.writer.append(chunk, ids, labels)?;
+        self.appended += count as u64;
         self.progress.advance(count as u64, count as u64);
         Ok(())
     }

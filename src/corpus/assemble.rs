@@ -98,8 +98,8 @@ impl Assembler {
                 if entry.value.fract() != 0.0 || entry.value < 0.0 {
                     return Ok(Step::Restart(Assumptions { counts: false, ..self.assumptions.clone() }));
                 }
-                if entry.value >= MAX_COUNT as f32 {
-                    return self.refuse(entry.line, format!("count {} is not below {MAX_COUNT}", entry.value));
+                if entry.value > MAX_COUNT as f32 {
+                    return self.refuse(entry.line, format!("count {} is more than {MAX_COUNT}", entry.value));
                 }
             }
             if !self.assumptions.sorted {
@@ -290,8 +290,9 @@ mod tests {
         assert_eq!(refusal(3, &twice), "m.mm:3: document 1 has term 4 twice, first in line 1");
         let scattered = [(2, 3, 1.0), (0, 1, 1.0), (2, 3, 2.0)];
         assert_eq!(refusal(3, &scattered), "m.mm:3: document 3 has term 4 twice, first in line 1");
-        assert!(refusal(1, &[(0, 0, 16_777_216.0)]).starts_with("m.mm:1: count 16777216"));
+        assert!(refusal(1, &[(0, 0, 16_777_218.0)]).starts_with("m.mm:1: count 16777218 is more than 16777216"));
+        assert!(assemble(header(5, 5, 1), &entries(&[(0, 0, 16_777_216.0)]), 2).is_ok());
         // As a weight the same number is fine.
-        assert!(assemble(header(5, 5, 2), &entries(&[(0, 0, 0.5), (0, 1, 16_777_216.0)]), 2).is_ok());
+        assert!(assemble(header(5, 5, 2), &entries(&[(0, 0, 0.5), (0, 1, 16_777_218.0)]), 2).is_ok());
     }
 }

@@ -4,7 +4,7 @@
 //! Fields real, integer and pattern; symmetry general. Behind the header a file is cut into pieces of whole lines
 //! ([`crate::corpus::cutter`]) that are parsed independently; [`crate::corpus::assemble`] makes documents of the entries.
 
-use crate::corpus::container::Values;
+use crate::corpus::container::{MAX_COUNT, Values};
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::error::{At, Error, Result};
 use bytemuck::{Pod, Zeroable};
@@ -326,6 +326,8 @@ fn plain_entry(bytes: &[u8], at: usize, header: &Header, line: u64) -> Option<(E
     }
     .map(|index| index.wrapping_sub(1));
     let plain = document < header.documents && term < header.terms && header.field != Field::Pattern;
+    // Beyond the largest count f32 does not hold every whole number.
+    let plain = plain && value <= MAX_COUNT;
     let line = u32::try_from(line).unwrap_or(u32::MAX);
     plain.then_some((Entry { document, term, value: value as f32, line }, next))
 }
@@ -438,7 +440,8 @@ impl Words<'_> {
             self.at = begin;
             let word = self.word();
             let length = word.len();
-            let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f32>().ok());
+            let text = std::str::from_utf8(word).unwrap_or_default();
+            let number = text.parse::<f32>().ok().map(|number| beyond_counts(number, text));
             self.at += if number.is_some() { length } else { 0 };
             number
         };
@@ -456,6 +459,14 @@ impl Words<'_> {
             Some(number) => Ok(number),
         }
     }
+}
+
+/// The nearest f32 of a text, which must not make the largest count of one beyond it: 2^24 + 1 lies halfway between two f32,
+/// and is taken for the upper one.
+fn beyond_counts(number: f32, text: &str) -> f32 {
+    let largest = MAX_COUNT as f32;
+    let halfway = number == largest && text.parse() == Ok(f64::from(largest) + 1.0);
+    if halfway { number.next_up() } else { number }
 }
 
 /// Powers of ten up to the digits of [`Words::value`].
@@ -560,7 +571,7 @@ mod tests {
             "-2.5",
             // A little above and exactly halfway between two f32.
             "1.00000005960464478",
-            "16777217.0000000",
+            "16777216.5",
             "16777219",
             "0.00000000000000000000000000000000000001",
         ];
@@ -568,6 +579,11 @@ mod tests {
             let file = format!("%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 {text}\n");
             let expected = text.parse::<f32>().unwrap();
             assert_eq!(read(&file).unwrap().1[0].value.to_bits(), expected.to_bits(), "{text}");
+        }
+        // 2^24 + 1 is as near to the next f32 as to 2^24, which is the largest count.
+        for (text, expected) in [("16777216", 16_777_216.0), ("16777217", 16_777_218.0), ("16777217.0", 16_777_218.0)] {
+            let file = format!("%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 {text}\n");
+            assert_eq!(read(&file).unwrap().1[0].value, expected, "{text}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod bag;
 pub mod chunk;
 pub mod compression;
 pub mod container;
+pub mod count_rows;
 pub mod cutter;
 pub mod dictionary;
 pub mod dictionary_file;

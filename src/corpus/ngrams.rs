@@ -42,6 +42,12 @@ impl NgramSpec {
         Ok(())
     }
 
+    /// As the options that ask for it.
+    pub fn options(&self) -> String {
+        let runs = format!("--ngrams {},{}", self.min, self.max);
+        if self.separator == " " { runs } else { format!("{runs} --ngram-separator {:?}", self.separator) }
+    }
+
     /// Most terms that so many tokens can give.
     pub fn most_terms(&self, tokens: usize) -> usize {
         tokens.saturating_mul(usize::from(self.max - self.min) + 1)

@@ -117,7 +117,7 @@ impl PieceRows {
 /// Whether a value can be a count.
 pub fn is_count(value: f32) -> bool {
     // Not `fract`, which is a call where there is no instruction for it.
-    value as u32 as f32 == value && value < MAX_COUNT as f32
+    value as u32 as f32 == value && value <= MAX_COUNT as f32
 }
 
 /// What a worker makes of a piece.
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(entries, [Entry { document: 3, term: 2, value: 2.0, line: 102 }]);
         assert_eq!(rows.unpacked(0..2, 0).len(), 3);
         for (text, counts) in
-            [("1 1 0.5\n", false), ("1 1 -1\n", false), ("1 1 16777215\n", true), ("1 1 16777216\n", false)]
+            [("1 1 0.5\n", false), ("1 1 -1\n", false), ("1 1 16777216\n", true), ("1 1 16777217\n", false)]
         {
             let Digest::Rows(rows) = digest(text) else { panic!("is plain") };
             assert_eq!(rows.counts, counts, "{text}");

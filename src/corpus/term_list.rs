@@ -1,10 +1,13 @@
 //! The dictionary beside a matrix: which term each column stands for.
 
 use crate::corpus::dictionary_file::DictionaryFile;
+use crate::corpus::tokenizer::TokenizerSpec;
 use crate::corpus::word_list::text_of;
 use crate::error::{At, Error, Result};
 use crate::store::column::StringReader;
 use crate::store::file::{AtFile, OpenFile};
+use crate::store::provenance;
+use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
@@ -34,22 +37,34 @@ pub fn read(path: &Path, columns: u32) -> Result<Vec<String>> {
     Ok(terms)
 }
 
-/// The terms of a dictionary that is to be used again: of one of our files that has one, or of a text file as
-/// [`read`] takes it. Each occurs once.
+/// A dictionary that is to be used again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reused {
+    /// Its terms, each once.
+    pub terms: Vec<String>,
+    /// How text was cut into them, where the file tells: those of ours that go back to raw text do.
+    pub tokenizer: Option<TokenizerSpec>,
+}
+
+/// The dictionary of one of our files that has one, or of a text file as [`read`] takes it.
 ///
 /// Errors: a file without a dictionary, a term twice; those of [`read`].
-pub fn of_dictionary(path: &Path) -> Result<Vec<String>> {
+pub fn of_dictionary(path: &Path) -> Result<Reused> {
     let refuse = |what: String| Err(Error::failed(format!("{}: {what}", path.display())));
     let mut head = Vec::new();
     if !path.is_dir() {
         std::fs::File::open(path).at(path)?.take(4).read_to_end(&mut head).at(path)?;
     }
+    let mut tokenizer = None;
     let terms = match head[..] {
         [0x89, b'H', b'D', b'F'] => {
             let open = OpenFile::open(path)?;
             if !open.file.link_exists("terms") {
                 return refuse(format!("holds {}, which come without a dictionary", open.format.description()));
             }
+            let made = open.provenance()?;
+            tokenizer = provenance::step(&made, "build")
+                .and_then(|build| TokenizerSpec::deserialize(&build["parameters"]["tokenizer"]).ok());
             let terms = || StringReader::open(&open.file, path, "terms").and_then(|terms| terms.read(0, terms.len()));
             terms().at_file(path)?
         }
@@ -61,7 +76,7 @@ pub fn of_dictionary(path: &Path) -> Result<Vec<String>> {
     match terms.iter().find(|&term| !met.insert(term)) {
         _ if terms.is_empty() => refuse("holds no terms".into()),
         Some(term) => refuse(format!("the dictionary has the term {term:?} twice")),
-        None => Ok(terms),
+        None => Ok(Reused { terms, tokenizer }),
     }
 }
 
@@ -98,7 +113,7 @@ mod tests {
         let path = folder.path().join("d");
         let terms = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            of_dictionary(&path).map_err(|e| e.to_string())
+            of_dictionary(&path).map(|found| found.terms).map_err(|e| e.to_string())
         };
         assert_eq!(terms(b"5\n1\tb\t2\n0\ta\t2\n").unwrap(), ["a", "b"]);
         assert!(terms(b"a\nb\na\n").unwrap_err().contains("the term \"a\" twice"));

@@ -56,6 +56,23 @@ impl TokenizerSpec {
     pub fn in_case(&self, word: &str) -> String {
         if self.lowercase { word.to_lowercase() } else { word.to_owned() }
     }
+
+    /// The options in which another differs, by name, each with its value here; none if it gives the same tokens.
+    pub fn differences(&self, other: &TokenizerSpec) -> Option<String> {
+        let words =
+            |spec: &TokenizerSpec| spec.stop_words.iter().map(|word| spec.in_case(word)).collect::<HashSet<_>>();
+        let pattern = self.token_pattern.as_deref().unwrap_or("the default one");
+        let options = [
+            (self.token_pattern != other.token_pattern, format!("--token-pattern {pattern}")),
+            (self.lowercase != other.lowercase, ["--no-lowercase", "--lowercase"][usize::from(self.lowercase)].into()),
+            (self.min_length != other.min_length, format!("--min-length {}", self.min_length)),
+            (self.max_length != other.max_length, format!("--max-length {}", self.max_length)),
+            (words(self) != words(other), format!("{} stop words", self.stop_words.len())),
+            (self.ngrams != other.ngrams, self.ngrams.options()),
+        ];
+        let options = options.into_iter().filter(|option| option.0).map(|option| option.1).collect::<Vec<_>>();
+        (!options.is_empty()).then(|| options.join(", "))
+    }
 }
 
 /// A checked [`TokenizerSpec`], ready to work.
@@ -337,6 +354,31 @@ mod tests {
         }
         assert_eq!(all, ["aa", "bb", "aa bb", "cc", "dd", "cc dd"]);
         assert_eq!(tokenizer.most_terms(100), 100);
+    }
+
+    #[test]
+    fn differences_are_told_as_options() {
+        let plain = TokenizerSpec::default();
+        assert_eq!(plain.differences(&plain), None);
+        let words = |list: [&str; 2]| TokenizerSpec { stop_words: list.map(String::from).to_vec(), ..plain.clone() };
+        // Another order, another case: the same tokens.
+        assert_eq!(words(["The", "of"]).differences(&words(["of", "the"])), None);
+        let other = TokenizerSpec {
+            token_pattern: Some("x+".into()),
+            lowercase: false,
+            min_length: 1,
+            max_length: 9,
+            ngrams: NgramSpec { min: 1, max: 2, separator: "_".into() },
+            ..words(["The", "of"])
+        };
+        assert_eq!(
+            other.differences(&plain).unwrap(),
+            "--token-pattern x+, --no-lowercase, --min-length 1, --max-length 9, 2 stop words, --ngrams 1,2 --ngram-separator \"_\""
+        );
+        assert_eq!(
+            plain.differences(&other).unwrap(),
+            "--token-pattern the default one, --lowercase, --min-length 2, --max-length 15, 0 stop words, --ngrams 1,1"
+        );
     }
 
     #[test]

@@ -50,16 +50,13 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks, mends: bool) -> Result<
     let mut idle = Idle::default();
     while !tasks.finished() {
         let mut moved = false;
-        for worker in 0..workers.len() {
-            if workers[worker].dead {
-                continue;
-            }
-            match deal(job, worker, &mut workers[worker], tasks) {
+        for (worker, dealings) in workers.iter_mut().enumerate().filter(|(_, dealings)| !dealings.dead) {
+            match deal(job, worker, dealings, tasks) {
                 Ok(progress) => moved |= progress,
                 // One that lives has gone back to wait for an order: it died for everybody before this began.
                 Err(Error::Lost) if mends && comm.is_lost(worker + 1) => {
-                    let asked = workers[worker].asked;
-                    workers[worker] = Dealings { dead: true, ..Dealings::default() };
+                    let asked = dealings.asked;
+                    *dealings = Dealings { dead: true, ..Dealings::default() };
                     tasks.lost(worker, asked);
                     moved = true;
                 }

@@ -21,7 +21,7 @@ use crate::report::layout::bytes;
 
 /// Bytes a rank may take beside `--memory`: the program with MPI, HDF5 and BLAS (25 to 40 MiB before it starts to work),
 /// and buffers whose size no corpus changes, such as a piece of text with its bags of words.
-pub const OVERHEAD: u64 = 96 << 20;
+pub const OVERHEAD: u64 = 128 << 20;
 
 /// Bytes that allocators, threads and libraries take on top of what is asked of them.
 const SLACK: u64 = 8 << 20;
@@ -71,7 +71,7 @@ impl Need {
     /// Both at once.
     pub fn and(mut self, other: Need) -> Need {
         self.parts.extend(other.parts);
-        Need { fixed: self.fixed + other.fixed, parts: self.parts, keeps: self.keeps + other.keeps }
+        Need { fixed: self.fixed + other.fixed, parts: self.parts, keeps: self.keeps.saturating_add(other.keeps) }
     }
 
     /// Largest first.
@@ -105,10 +105,10 @@ impl Forecast {
 
 impl<'a> Job<'a> {
     /// Predicts the peak of every rank, says it, and gives the job back with what is left for chunks. `make` is called on
-    /// the dispatcher; `command` and `remedy` say who needs the memory and what would lower that. Collective.
+    /// the dispatcher; `remedy` says what would lower the need. Collective.
     ///
     /// # Errors
-    /// `Usage` when what is needed at least does not fit into a `--memory` that was given.
+    /// `Usage` when a `--memory` that was given would be exceeded by more than [`OVERHEAD`]; those of `make`.
     pub fn within_memory(&self, remedy: &str, make: impl FnOnce() -> Result<Forecast>) -> Result<Job<'a>> {
         let message = self.share(|| {
             let forecast = make()?;
@@ -123,12 +123,12 @@ impl<'a> Job<'a> {
         let forecast: Forecast =
             serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
         let need = forecast.of(self.is_dispatcher(), self.works());
-        let left = self.memory.saturating_sub(need.least());
+        let most = self.memory.saturating_add(OVERHEAD);
+        let left = self.memory.saturating_sub(need.least()).min(most.saturating_sub(self.at_least(&need)));
         let predicted = self.at_least(&need) + left.min(need.keeps);
         self.account.predict_memory(predicted);
 
-        let numbers =
-            [predicted, u64::from(self.at_least(&need) > self.memory + OVERHEAD)].map(u64::to_le_bytes).concat();
+        let numbers = [predicted, u64::from(self.at_least(&need) > most)].map(u64::to_le_bytes).concat();
         let said = self.wait(self.comm.gather(Route::World, numbers))?;
         if self.is_dispatcher() {
             let said: Vec<[u64; 2]> = said.iter().map(|numbers| bytemuck::pod_read_unaligned(numbers)).collect();
@@ -193,7 +193,7 @@ const TERM: u64 = 64;
 /// Bytes of an id or label as strings, read and about to be written.
 const NAME: u64 = 128;
 /// Buffers of the columns of a corpus or of vectors being written, and of HDF5 for reading and writing.
-pub const FILES: u64 = 12 << 20;
+pub const FILES: u64 = 10 << 20;
 
 /// Bytes of results of a [`map`](super::Dataset::map), of so many each, that may be on a dispatcher of so many workers.
 pub fn waiting(workers: u64, bytes: u64) -> u64 {

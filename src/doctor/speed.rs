@@ -16,7 +16,7 @@ use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::linalg::dense::{multiply, multiply_in_rust};
 use crate::linalg::fixed::Grid;
-use crate::linalg::kernels::{documents_times, terms_times};
+use crate::linalg::kernels::{Sums, documents_times, terms_times};
 use crate::linalg::{Aligned, Prepared, Simd};
 
 use super::{Figure, Unit};
@@ -102,7 +102,7 @@ fn sparse(pool: &ThreadPool, figures: &mut Vec<Figure>) -> Result<()> {
         let mut w = vec![0i64; chunk.terms() * width];
         let both = rate(4.0 * (chunk.nonzeros() * width) as f64, || {
             documents_times(Simd::detect(), pool, &chunk, &v, width, &mut y);
-            terms_times(Simd::detect(), pool, &chunk, &y, width, grid, &mut w);
+            terms_times(Simd::detect(), pool, &chunk, &y, width, grid, Sums::Add(&mut w));
         });
         figures.push(Figure::new(name, both, Unit::Flops));
     }

@@ -1,9 +1,10 @@
 //! Sparse x dense products of one chunk, the hot loops of the program.
 //!
 //! Problem: Y = A^T V (documents x b) and W += A Y (terms x b), A sparse, V, Y, W row-major with rows padded to 16.
-//! Algorithm: a strip of up to 128 columns is kept in registers (8 of AVX-512) while the nonzeros of one row are gone
-//! through, each adding value x (row of the dense operand); so every operand row is read once per nonzero and strip,
-//! and each result row is written once. A Y is added to fixed-point sums straight from the registers.
+//! Algorithm: a strip of up to 64 columns is kept in registers while the nonzeros of one row are gone through, each adding
+//! value x (row of the dense operand); so every operand row is read once per nonzero and strip, and each result row is
+//! written once. Strips of 128 columns are a fifth slower: two neighbouring lines are fetched together, and more of them
+//! are on their way for the nonzeros ahead when the strip is short. A Y is added to fixed-point sums straight from the registers.
 //! Cost: 2 flops a nonzero and column; the operand rows are 4 b bytes a nonzero, from cache for frequent terms.
 //!
 //! Safety argument for the `unsafe` blocks: they call a function compiled for an instruction set after [`Simd`] has seen
@@ -39,8 +40,29 @@ impl<T: Copy> Sink<T> for Store<'_, T> {
     }
 }
 
-/// Result rows in fixed-point numbers that earlier chunks have already been added to.
-struct Accumulate<'a, T> {
+/// Fixed-point sums of a product (terms x width).
+pub enum Sums<'a> {
+    /// The first chunk of a pass: what was there is overwritten, and rows of terms that do not occur become zero. This
+    /// spares clearing and reading them.
+    Begin(&'a mut [i64]),
+    /// Another chunk is added.
+    Add(&'a mut [i64]),
+}
+
+impl<'a> Sums<'a> {
+    /// The first call of a pass, when `fresh` still holds, gives sums of this length to begin with; later ones add.
+    pub fn begin_or_add(fresh: &mut bool, sums: &'a mut Vec<i64>, length: usize) -> Sums<'a> {
+        if std::mem::replace(fresh, false) {
+            sums.resize(length, 0);
+            Sums::Begin(sums)
+        } else {
+            Sums::Add(sums)
+        }
+    }
+}
+
+/// Result rows in fixed-point numbers, which replace what is there or are added to it.
+struct Accumulate<'a, T, const ADD: bool> {
     sums: &'a mut [i64],
     /// Row of the sums that each row of the product belongs to.
     rows: &'a [u32],
@@ -55,14 +77,14 @@ macro_rules! kernels {
         mod $module {
             use super::*;
 
-            impl Sink<$float> for Accumulate<'_, $float> {
+            impl<const ADD: bool> Sink<$float> for Accumulate<'_, $float, ADD> {
                 #[inline(always)]
                 fn put(&mut self, row: usize, column: usize, strip: &[$float]) {
                     let at = (self.rows[row] as usize - self.first) * self.width + column;
                     for (sum, value) in self.sums[at..at + strip.len()].iter_mut().zip(strip) {
                         // SAFETY: within the grid's bound by construction: see the head of the file.
-                        *sum = sum
-                            .wrapping_add(unsafe { (value * self.scale).round_ties_even().to_int_unchecked::<i64>() });
+                        let fixed = unsafe { (value * self.scale).round_ties_even().to_int_unchecked::<i64>() };
+                        *sum = if ADD { sum.wrapping_add(fixed) } else { fixed };
                     }
                 }
             }
@@ -71,7 +93,7 @@ macro_rules! kernels {
             fn strip<const W: usize, const FUSED: bool>(
                 columns: &[u32],
                 values: &[f32],
-                dense: &[$float],
+                dense: &[f32],
                 width: usize,
                 at: usize,
             ) -> [$float; W] {
@@ -80,11 +102,8 @@ macro_rules! kernels {
                     let value = value as $float;
                     let operand = &dense[column as usize * width + at..][..W];
                     for lane in 0..W {
-                        sum[lane] = if FUSED {
-                            operand[lane].mul_add(value, sum[lane])
-                        } else {
-                            operand[lane] * value + sum[lane]
-                        };
+                        let operand = operand[lane] as $float;
+                        sum[lane] = if FUSED { operand.mul_add(value, sum[lane]) } else { operand * value + sum[lane] };
                     }
                 }
                 sum
@@ -94,7 +113,7 @@ macro_rules! kernels {
             fn product<const FUSED: bool, S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[$float],
+                dense: &[f32],
                 width: usize,
                 most: usize,
                 sink: &mut S,
@@ -114,11 +133,7 @@ macro_rules! kernels {
                             1 => step!(16),
                             2 => step!(32),
                             3 => step!(48),
-                            4 => step!(64),
-                            5 => step!(80),
-                            6 => step!(96),
-                            7 => step!(112),
-                            _ => step!(128),
+                            _ => step!(64),
                         }
                         at += wide;
                     }
@@ -130,7 +145,7 @@ macro_rules! kernels {
             fn product_avx512<S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[$float],
+                dense: &[f32],
                 width: usize,
                 sink: &mut S,
             ) {
@@ -142,7 +157,7 @@ macro_rules! kernels {
             fn product_avx2<S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[$float],
+                dense: &[f32],
                 width: usize,
                 sink: &mut S,
             ) {
@@ -153,7 +168,7 @@ macro_rules! kernels {
                 simd: Simd,
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[$float],
+                dense: &[f32],
                 width: usize,
                 sink: &mut S,
             ) {
@@ -173,7 +188,7 @@ macro_rules! kernels {
                 simd: Simd,
                 pool: &rayon::ThreadPool,
                 chunk: &Prepared,
-                v: &[$float],
+                v: &[f32],
                 width: usize,
                 y: &mut [$float],
             ) {
@@ -198,7 +213,22 @@ macro_rules! kernels {
                 simd: Simd,
                 pool: &rayon::ThreadPool,
                 chunk: &Prepared,
-                y: &[$float],
+                y: &[f32],
+                width: usize,
+                grid: Grid,
+                w: Sums,
+            ) {
+                match w {
+                    Sums::Begin(w) => terms_into::<false>(simd, pool, chunk, y, width, grid, w),
+                    Sums::Add(w) => terms_into::<true>(simd, pool, chunk, y, width, grid, w),
+                }
+            }
+
+            fn terms_into<const ADD: bool>(
+                simd: Simd,
+                pool: &rayon::ThreadPool,
+                chunk: &Prepared,
+                y: &[f32],
                 width: usize,
                 grid: Grid,
                 w: &mut [i64],
@@ -218,7 +248,16 @@ macro_rules! kernels {
                 }
                 let scale = grid.scale() as $float;
                 each(pool, tasks, |(range, first, sums)| {
-                    let mut sink = Accumulate { sums, rows: present, first, width, scale };
+                    if !ADD {
+                        let mut next = 0;
+                        for &term in &present[range.clone()] {
+                            let at = (term as usize - first) * width;
+                            sums[next..at].fill(0);
+                            next = at + width;
+                        }
+                        sums[next..].fill(0);
+                    }
+                    let mut sink = Accumulate::<_, ADD> { sums, rows: present, first, width, scale };
                     run(simd, rows, range, y, width, &mut sink);
                 });
             }
@@ -258,7 +297,7 @@ pub fn add_fixed(simd: Simd, values: &[f32], grid: Grid, sums: &mut [i64]) {
     }
 }
 
-kernels!(f32, single, 128, 64);
+kernels!(f32, single, 64, 64);
 kernels!(f64, double, 64, 32);
 
 pub use double::{documents_times as documents_times_f64, terms_times as terms_times_f64};
@@ -356,17 +395,20 @@ mod tests {
                         let narrow: Vec<f32> = v.iter().map(|&x| x as f32).collect();
                         let mut y32 = vec![0f32; y.len()];
                         documents_times(simd, &pool, &prepared, &narrow, width, &mut y32);
-                        let mut w32 = vec![0i64; w.len()];
-                        terms_times(simd, &pool, &prepared, &y32, width, grid, &mut w32);
+                        // What is there before does not count.
+                        let mut w32 = vec![77i64; w.len()];
+                        terms_times(simd, &pool, &prepared, &y32, width, grid, Sums::Begin(&mut w32));
                         let mut y64 = vec![0f64; y.len()];
-                        documents_times_f64(simd, &pool, &prepared, &v, width, &mut y64);
+                        documents_times_f64(simd, &pool, &prepared, &narrow, width, &mut y64);
                         let mut w64 = vec![0i64; w.len()];
-                        terms_times_f64(simd, &pool, &prepared, &y64, width, grid, &mut w64);
+                        let y64_narrow: Vec<f32> = y64.iter().map(|&x| x as f32).collect();
+                        terms_times_f64(simd, &pool, &prepared, &y64_narrow, width, grid, Sums::Add(&mut w64));
                         // At most 37 f32 (f64) additions of numbers below 1 in each entry, then 90 of those.
                         assert!(y.iter().zip(&y32).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-5));
                         assert!(w.iter().zip(&w32).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-4));
                         assert!(y.iter().zip(&y64).all(|(a, b)| (a - b).abs() < 1e-13));
-                        assert!(w.iter().zip(&w64).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-12));
+                        // Only Y is rounded, to 2^-24 of numbers below 8.
+                        assert!(w.iter().zip(&w64).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-5));
                         if simd > Simd::Portable {
                             assert_eq!(
                                 first.get_or_insert_with(|| w32.clone()),
@@ -402,7 +444,7 @@ mod tests {
                 let prepared = Prepared::new(piece).expect("valid chunk");
                 let mut y = vec![0f32; 20 * width];
                 documents_times(Simd::detect(), &pool, &prepared, &v, width, &mut y);
-                terms_times(Simd::detect(), &pool, &prepared, &y, width, grid, &mut w);
+                terms_times(Simd::detect(), &pool, &prepared, &y, width, grid, Sums::Add(&mut w));
             }
             w
         };

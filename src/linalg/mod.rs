@@ -8,6 +8,7 @@ pub mod kernels;
 mod prepared;
 pub mod rows;
 mod simd;
+pub mod tall;
 
 pub use aligned::Aligned;
 pub use blas::{BackEnd, back_end, make_blas_reproducible};

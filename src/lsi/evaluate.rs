@@ -10,7 +10,7 @@ use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Prepared;
 use crate::lsi::memory;
-use crate::lsi::operator::Operator;
+use crate::lsi::operator::{Operator, Verified};
 use crate::lsi::spread::deal_out;
 use crate::lsi::transform;
 use crate::store::file::Format;
@@ -75,10 +75,9 @@ pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus) -> Result<Evaluation> 
     let left_vectors = loaded.map_or_else(|| Array2::zeros((0, singular_values.len())), |model| model.left_vectors);
     let vectors = deal_out(job, operator.shares(), left_vectors.view(), singular_values.len())?;
     drop(left_vectors);
-    let pass = operator.verify(vectors.view(), singular_values.len())?;
     let squares: Vec<f64> = singular_values.iter().map(|s| s * s).collect();
-    let residuals = pass.residuals(job, &vectors, &squares)?;
+    let Verified { captured, residuals } = operator.verify(vectors.view(), singular_values.len(), Some(&squares))?;
     drop(phase);
-    let energies = pass.captured.iter().map(|captured| captured / operator.frobenius_squared()).collect();
+    let energies = captured.iter().map(|captured| captured / operator.frobenius_squared()).collect();
     Ok(Evaluation { singular_values, residuals, energies })
 }

@@ -9,8 +9,9 @@
 //! basis is full it is compressed to the best Ritz vectors (thick restart: Wu and Simon, SIAM J. Matrix Anal. 22,
 //! 2000), which keeps H exact. A block that turns out dependent shrinks; when nothing is left the space is invariant
 //! and a fresh random block goes on (directions of a multiple value may hide from a smaller block).
-//! Cost: a round is 4 nnz b + 4 terms c b flops for a basis of c columns, one fold, one all-gather, one exact sum of
-//! the product and three small sums; memory terms c x 4 bytes over all workers.
+//! Cost: a round is 4 nnz b flops of sparse products and, for a basis of c columns of which the last min(c, 2 b) are
+//! recent, 4 terms (c + min(c, 2 b) + 2 b) b of dense ones; one fold, one all-gather, one exact sum of the product and
+//! three small sums; at the end 2 terms c k. Memory terms c x 4 bytes over all workers.
 //! References: Golub and Underwood 1977; Musco and Musco, NIPS 2015 (why blocks need so few rounds).
 
 mod snapshot;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::linalg::dense::symmetric_eigen;
 use crate::linalg::kernels::LANES;
 use crate::random::Stream;
+use crate::report::account::Account;
 use crate::report::progress::Unit;
 
 use super::operator::Operator;
@@ -134,7 +136,7 @@ struct Worker {
     /// Q^T G Q.
     h: Array2<f64>,
     /// Ritz values and vectors of the last check.
-    ritz: Option<(Array1<f64>, Array2<f64>)>,
+    ritz: Option<Ritz>,
     rounds: usize,
     products: usize,
     fresh: u64,
@@ -152,7 +154,7 @@ impl Worker {
         let rows = operator.rows().len();
         let width = plan.block.next_multiple_of(LANES);
         let mut worker = Worker {
-            basis: Basis::new(rows, plan.capacity),
+            basis: Basis::new(rows),
             block: Panel::zeros(rows, width),
             used: 0,
             h: Array2::zeros((plan.capacity + width, plan.capacity + width)),
@@ -231,7 +233,7 @@ impl Worker {
             return Ok(status);
         }
         if full {
-            self.compress(plan);
+            self.compress(operator.job().account, plan);
         }
         if invariant {
             self.inject(operator, plan)?;
@@ -255,23 +257,26 @@ impl Worker {
             .filter(|&i| values[i] > noise)
             .map(|i| tail.column(i).iter().map(|x| x * x).sum::<f64>().sqrt() / values[i])
             .fold(0.0, f64::max);
-        self.ritz = Some((values, vectors));
+        self.ritz = Some(Ritz { values, vectors });
         Ok(residual)
     }
 
     /// Ritz values that are more than noise.
     fn rank(&self) -> usize {
-        self.ritz.as_ref().map_or(0, |(values, _)| values.iter().filter(|&&value| value > NOISE * values[0]).count())
+        let above = |ritz: &Ritz| ritz.values.iter().filter(|&&value| value > NOISE * ritz.values[0]).count();
+        self.ritz.as_ref().map_or(0, above)
     }
 
     /// Thick restart: the basis becomes the best Ritz vectors, H their values. The next block stays as it is, and its
     /// overlaps with them will be found by the next round.
-    fn compress(&mut self, plan: &LsiPlan) {
-        if let Some((values, vectors)) = self.ritz.take() {
+    fn compress(&mut self, account: &Account, plan: &LsiPlan) {
+        if let Some(Ritz { values, vectors }) = self.ritz.take() {
             let keep = (plan.topics + (plan.topics as f64 * GUARD).ceil() as usize)
                 .min(plan.capacity - 2 * plan.block)
                 .min(values.len());
-            self.basis.compress(vectors.slice(s![.., ..keep]));
+            let flops = 2 * self.block.rows * self.basis.columns() * keep;
+            account.count(|counters| counters.dense_flops += flops as u64);
+            account.compute(|| self.basis.compress(vectors.slice(s![.., ..keep])));
             self.h.fill(0.0);
             for i in 0..keep {
                 self.h[[i, i]] = values[i];
@@ -285,10 +290,20 @@ impl Worker {
 
     /// The wanted left vectors and their singular values.
     fn finish(self, operator: &Operator, topics: usize) -> Result<(Array2<f32>, Vec<f64>)> {
-        let (values, vectors) = self.ritz.ok_or_else(|| Error::failed("the iteration ended without an answer"))?;
+        let Ritz { values, vectors } =
+            self.ritz.ok_or_else(|| Error::failed("the iteration ended without an answer"))?;
         let singular_values = values.iter().take(topics).map(|value| (value / operator.unit()).sqrt()).collect();
-        Ok((self.basis.combine(vectors.slice(s![.., ..topics])), singular_values))
+        let account = operator.job().account;
+        let flops = 2 * self.block.rows * self.basis.columns() * topics;
+        account.count(|counters| counters.dense_flops += flops as u64);
+        Ok((account.compute(|| self.basis.combine(vectors.slice(s![.., ..topics]))), singular_values))
     }
+}
+
+/// Eigenpairs of the projected problem, largest first: values, and vectors as combinations of the basis (columns x pairs).
+struct Ritz {
+    values: Array1<f64>,
+    vectors: Array2<f64>,
 }
 
 /// When to solve the projected problem: it costs about (columns)^3, so it is solved only when it may show an end. The

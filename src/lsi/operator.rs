@@ -12,7 +12,7 @@ use crate::comm::Route;
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::linalg::fixed::{Grid, wide};
-use crate::linalg::kernels::{LANES, documents_times, documents_times_f64, terms_times, terms_times_f64};
+use crate::linalg::kernels::{LANES, Sums, documents_times, documents_times_f64, terms_times, terms_times_f64};
 use crate::linalg::rows::{self, RowShares};
 use crate::linalg::{Aligned, Prepared, Simd};
 
@@ -44,8 +44,8 @@ struct Buffers {
 pub struct Verified {
     /// ||A^T u||^2 of each column.
     pub captured: Vec<f64>,
-    /// A A^T U, the rows of this worker (rows x columns).
-    pub products: ndarray::Array2<f64>,
+    /// ||A A^T u - s^2 u|| / s^2 of each column.
+    pub residuals: Vec<f64>,
 }
 
 impl<'d> Operator<'d> {
@@ -119,19 +119,20 @@ impl<'d> Operator<'d> {
         let Buffers { v, sums, y } = &mut *buffers;
         v.resize(terms * width);
         self.gather_rows(&mut panel.values, v, width)?;
-        sums.clear();
-        sums.resize(terms * width, 0);
         let simd = Simd::detect();
+        let mut fresh = true;
         self.chunks.each(&mut |_, chunk| {
             let size = chunk.documents() * width;
             y.resize(size.max(y.len()));
             documents_times(simd, job.pool, chunk, v, width, &mut y[..size]);
-            terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, sums);
+            let into = Sums::begin_or_add(&mut fresh, sums, terms * width);
+            terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, into);
             count(job, chunk, columns);
             Ok(())
         })?;
+        nothing_added(fresh, sums, terms * width);
         job.account.count(|counters| counters.products += columns as u64);
-        *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), self.counts(width)))?;
+        self.sum_rows(sums, width)?;
         let step = self.unit * self.grid.step();
         for (value, sum) in panel.values.iter_mut().zip(&*sums) {
             *value = (*sum as f64 * step) as f32;
@@ -142,10 +143,25 @@ impl<'d> Operator<'d> {
     /// Brings the rows of all workers together, in order.
     fn gather_rows(&self, own: &mut Aligned<f32>, all: &mut Aligned<f32>, width: usize) -> Result<()> {
         let job = self.job();
+        self.exchanged(size_of_val(&own[..]) * (self.counts(width).len() - 1));
         let buffers = (std::mem::take(own), std::mem::take(all));
         (*own, *all) =
             job.wait(job.comm.all_gather_stretches(Route::Workers, buffers.0, buffers.1, self.counts(width)))?;
         Ok(())
+    }
+
+    /// Adds up the sums of all workers; each keeps its rows.
+    fn sum_rows(&self, sums: &mut Vec<i64>, width: usize) -> Result<()> {
+        let job = self.job();
+        let all = size_of_val(&sums[..]);
+        *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), self.counts(width)))?;
+        self.exchanged(all - size_of_val(&sums[..]));
+        Ok(())
+    }
+
+    /// Books bytes that were handed to other workers.
+    fn exchanged(&self, bytes: usize) {
+        self.job().account.count(|counters| counters.exchanged_bytes += bytes as u64);
     }
 
     /// How many numbers each worker has of a matrix of this width that is spread by rows.
@@ -154,17 +170,22 @@ impl<'d> Operator<'d> {
     }
 
     /// One pass in f64 with the given vectors (this worker's rows of terms x columns, f32 as they are saved), so that
-    /// what is computed from it is exact to f64 rounding. Collective; goes in strips of columns to bound the memory.
-    pub fn verify(&self, own: ndarray::ArrayView2<f32>, columns: usize) -> Result<Verified> {
+    /// what is computed from it is that of the vectors, not of the arithmetic. `squares` are the s^2 that residuals are taken
+    /// with; left out, those that the vectors capture. Collective; goes in strips of columns to bound the memory.
+    ///
+    /// The operands of both products are rows of f32, sums are in f64: of V that is exact, and Y rounded to f32 is off by
+    /// 2^-25 of its size, in directions that the second product does not favour. The f32 vectors themselves are off by as
+    /// much, so no residual can be smaller.
+    pub fn verify(&self, own: ndarray::ArrayView2<f32>, columns: usize, squares: Option<&[f64]>) -> Result<Verified> {
         let job = self.job();
         let rows = self.rows().len();
         let mut captured = Vec::with_capacity(columns);
-        let mut products = ndarray::Array2::zeros((rows, columns));
+        let mut differences = vec![0i64; 2 * columns];
         let simd = Simd::detect();
         let terms = self.shares.rows();
         let mut strip = Aligned::<f32>::default();
-        let (mut v, mut y) = (Aligned::<f64>::default(), Aligned::<f64>::default());
-        let Buffers { v: narrow, sums, .. } = &mut *self.buffers.borrow_mut();
+        let mut exact = Aligned::<f64>::default();
+        let Buffers { v, sums, y } = &mut *self.buffers.borrow_mut();
         for first in (0..columns).step_by(STRIP) {
             let used = STRIP.min(columns - first);
             let width = used.next_multiple_of(LANES);
@@ -175,61 +196,62 @@ impl<'d> Operator<'d> {
                 continue;
             }
             strip.resize(rows * width);
-            strip.fill(0.0);
             for (row, values) in strip.chunks_exact_mut(width).zip(own.rows()) {
                 row[..used].iter_mut().zip(values.iter().skip(first)).for_each(|(to, from)| *to = *from);
+                row[used..].fill(0.0);
             }
-            narrow.resize(terms * width);
-            self.gather_rows(&mut strip, narrow, width)?;
             v.resize(terms * width);
-            v.iter_mut().zip(narrow.iter()).for_each(|(to, from)| *to = f64::from(*from));
-            sums.clear();
-            sums.resize(terms * width, 0);
-            let mut squares = vec![0i64; 2 * used];
+            self.gather_rows(&mut strip, v, width)?;
+            let mut norms = vec![0i64; 2 * used];
+            let mut fresh = true;
             self.chunks.each(&mut |_, chunk| {
                 let size = chunk.documents() * width;
+                exact.resize(size.max(exact.len()));
                 y.resize(size.max(y.len()));
-                documents_times_f64(simd, job.pool, chunk, &v, width, &mut y[..size]);
+                documents_times_f64(simd, job.pool, chunk, v, width, &mut exact[..size]);
                 let mut square = vec![0f64; width];
-                for row in y[..size].chunks_exact(width) {
-                    square.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+                for (row, narrow) in exact[..size].chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+                    for ((sum, value), narrow) in square.iter_mut().zip(row).zip(narrow) {
+                        *sum += value * value;
+                        *narrow = *value as f32;
+                    }
                 }
-                squares.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, self.unit * value));
-                terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, sums);
+                norms.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, self.unit * value));
+                let into = Sums::begin_or_add(&mut fresh, sums, terms * width);
+                terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, into);
                 count(job, chunk, used);
                 Ok(())
             })?;
+            nothing_added(fresh, sums, terms * width);
             job.account.count(|counters| counters.products += used as u64);
-            let total = job.wait(job.comm.sum(Route::World, squares))?;
+            let total = job.wait(job.comm.sum(Route::World, norms))?;
             captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
-            *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), self.counts(width)))?;
-            let step = self.grid.step();
-            for (row, sums) in products.rows_mut().into_iter().zip(sums.chunks_exact(width)) {
-                row.into_iter().skip(first).zip(&sums[..used]).for_each(|(to, sum)| *to = *sum as f64 * step);
-            }
+            self.sum_rows(sums, width)?;
+            let squares = &squares.unwrap_or(&captured)[first..first + used];
+            let differences = &mut differences[2 * first..2 * (first + used)];
+            job.account.compute(|| self.add_differences(squares, &strip, sums, width, differences));
         }
-        Ok(Verified { captured, products })
+        let sums = job.wait(job.comm.sum(Route::World, differences))?;
+        let residuals = sums.chunks_exact(2).map(|pair| wide::value(pair).sqrt()).collect();
+        Ok(Verified { captured, residuals })
     }
-}
 
-impl Verified {
-    /// ||A A^T u - s^2 u|| / s^2 of each column, given the vectors (this worker's rows) and the s^2. Collective.
-    pub fn residuals(&self, job: &Job, vectors: &ndarray::Array2<f32>, squares: &[f64]) -> Result<Vec<f64>> {
-        let mut sums = vec![0i64; 2 * squares.len()];
+    /// Adds |A A^T u - s^2 u|^2 / s^4 of the rows here to exact sums, given s^2 of the columns, U (rows x width) and the
+    /// product with it on the grid.
+    fn add_differences(&self, squares: &[f64], u: &[f32], products: &[i64], width: usize, sums: &mut [i64]) {
+        // Relative at once, which makes them fit the grid of exact sums whatever the scale of the corpus.
+        let steps: Vec<f64> = squares.iter().map(|square| self.grid.step() / square).collect();
         // In blocks that are the same for any number of ranks, so that each partial sum is rounded alike.
-        for block in rows::blocks(vectors.nrows()) {
+        let blocks = u.chunks(rows::BLOCK * width).zip(products.chunks(rows::BLOCK * width));
+        for (u, products) in blocks {
             let mut differences = vec![0f64; squares.len()];
-            for row in block {
-                let pairs = vectors.row(row).into_iter().zip(self.products.row(row));
-                for ((sum, square), (value, product)) in differences.iter_mut().zip(squares).zip(pairs) {
-                    // Relative at once, which makes them fit the grid of exact sums whatever the scale of the corpus.
-                    *sum += (product / square - f64::from(*value)).powi(2);
+            for (u, products) in u.chunks_exact(width).zip(products.chunks_exact(width)) {
+                for ((sum, step), (value, product)) in differences.iter_mut().zip(&steps).zip(u.iter().zip(products)) {
+                    *sum += (*product as f64 * step - f64::from(*value)).powi(2);
                 }
             }
             sums.chunks_exact_mut(2).zip(&differences).for_each(|(pair, value)| wide::add(pair, *value));
         }
-        let sums = job.wait(job.comm.sum(Route::World, sums))?;
-        Ok(sums.chunks_exact(2).map(|pair| wide::value(pair).sqrt()).collect())
     }
 }
 
@@ -254,6 +276,14 @@ pub(super) fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
         parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, [u64; 2]>(part)).collect();
     all.sort_unstable();
     Ok(all.iter().map(|[_, bits]| f64::from_bits(*bits)).sum())
+}
+
+/// Sums of a pass that gave this worker no chunk.
+fn nothing_added(fresh: bool, sums: &mut Vec<i64>, length: usize) {
+    if fresh {
+        sums.clear();
+        sums.resize(length, 0);
+    }
 }
 
 /// Books a chunk that was multiplied with so many vectors, and with them again transposed.

@@ -8,7 +8,8 @@
 //! less C^T C. The product of a Krylov step overlaps with the last two blocks alone but for rounding, so the first
 //! projection takes those only, and the second takes all. What is left of W after the projections carries their rounding
 //! errors, which grow when a small remainder is brought to unit length: then a third projection follows.
-//! Cost: 4 terms (c + 2 b) b flops for the projections, 3 sums over the workers of 2 b^2, c b + 2 b^2 and b^2 numbers.
+//! Cost: 4 terms (r + c + 2 b) b flops, where r of the c columns of the basis are recent; 3 sums over the workers of
+//! r b + 2 b, c b + 2 b^2 and b^2 numbers. The third projection, when it is needed, takes 4 terms c b flops and c b numbers.
 
 use ndarray::{Array2, s};
 
@@ -50,7 +51,16 @@ pub fn orthonormalise(
     noise: f64,
 ) -> Result<Factors> {
     let (columns, width) = (basis.columns(), w.width);
-    let sum = |sums: Vec<i64>| job.wait(job.comm.sum(Route::Workers, sums));
+    let sum = |sums: Vec<i64>| {
+        let alone = Route::Workers.members(job.comm.size()).len() == 1;
+        let bytes = if alone { 0 } else { size_of_val(&sums[..]) as u64 };
+        job.account.count(|counters| counters.exchanged_bytes += bytes);
+        job.wait(job.comm.sum(Route::Workers, sums))
+    };
+    let rows = w.rows;
+    let count = |left: usize, right: usize| {
+        job.account.count(|counters| counters.dense_flops += 2 * rows as u64 * left as u64 * right as u64);
+    };
     let matrix = |sums: &[i64], grid: Grid| {
         let step = grid.step();
         Array2::from_shape_fn((sums.len() / width, width), |(i, j)| sums[i * width + j] as f64 * step)
@@ -66,6 +76,7 @@ pub fn orthonormalise(
         basis.overlaps(recent, w, grid, products);
         w.norms(norms);
     });
+    count(2 * (columns - recent), used);
     let sums = sum(sums)?;
     let first = matrix(&sums[..near], grid);
     let size = sums[near..].chunks_exact(2).map(wide::value).fold(0.0, f64::max);
@@ -79,6 +90,7 @@ pub fn orthonormalise(
         basis.overlaps(0, w, grid, products);
         w.gram(squares);
     });
+    count(columns + used, used);
     let sums = sum(sums)?;
     let mut c = matrix(&sums[..all], grid);
     let inner = gram(&sums[all..]) - c.t().dot(&c);
@@ -88,6 +100,7 @@ pub fn orthonormalise(
         basis.subtract(0, &c, w);
         w.transform(&t);
     });
+    count(columns + used, used);
     let mut near = c.slice_mut(s![recent.., ..]);
     near += &first;
 
@@ -97,6 +110,8 @@ pub fn orthonormalise(
         job.account.compute(|| basis.overlaps(0, w, grid, &mut products));
         let left = matrix(&sum(products)?, grid);
         job.account.compute(|| basis.subtract(0, &left, w));
+        count(2 * columns, b.nrows());
+        job.account.count(|counters| counters.projected_again += columns as u64);
         c += &left.slice(s![.., ..b.nrows()]).dot(&b);
     }
 
@@ -106,6 +121,7 @@ pub fn orthonormalise(
         job.account.compute(|| w.gram_single(grid, &mut squares));
         let (t, more) = whiten(&matrix(&sum(squares)?, grid), b.nrows(), 0.0)?;
         job.account.compute(|| w.transform(&t));
+        count(2 * b.nrows(), b.nrows());
         b = more.slice(s![.., ..b.nrows()]).dot(&b);
     }
     // Padding as it is in fresh memory, whatever the sign of its zeros was.

@@ -55,7 +55,7 @@ pub fn merge(job: &Job, left: Partial, right: Partial, width: usize, decay: f64)
         return Ok(Partial { chunks, ..right });
     }
     let rows = left.vectors.rows;
-    let mut basis = Basis::new(rows, old + new);
+    let mut basis = Basis::new(rows);
     job.account.compute(|| basis.append(&left.vectors, old));
     drop(left.vectors);
     let mut v = right.vectors;

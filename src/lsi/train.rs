@@ -10,7 +10,7 @@ use crate::linalg::Prepared;
 use super::krylov::{Decomposition, decompose};
 use super::memory;
 use super::model::{LsiModel, Origin};
-use super::operator::Operator;
+use super::operator::{Operator, Verified};
 use super::params::LsiPlan;
 use super::spread::collect_rows;
 use crate::store::atomic::Target;
@@ -85,9 +85,7 @@ pub struct Quality {
 /// vectors in f64, and puts order and signs into their canonical form. Collective; all ranks get values and residuals.
 pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Result<Quality> {
     let job = operator.job();
-    let pass = operator.verify(vectors.view(), topics)?;
-    let squares = &pass.captured;
-    let residuals = pass.residuals(job, &vectors, squares)?;
+    let Verified { captured: squares, residuals } = operator.verify(vectors.view(), topics, None)?;
     let mut order: Vec<usize> = (0..topics).collect();
     order.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
     let signs = signs(job, &vectors, topics)?;

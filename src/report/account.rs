@@ -26,8 +26,8 @@ pub enum Activity {
     Io,
 }
 
-/// What a rank counted. Over all ranks `passes`, `products` and `rounds` are the largest of any rank, since all ranks of
-/// a round take part in it; the others are sums.
+/// What a rank counted. Over all ranks `passes`, `products`, `rounds` and `projected_again` are the largest of any rank, since
+/// all ranks of a round take part in it; the others are sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Times the whole corpus went by.
@@ -38,8 +38,17 @@ pub struct Counters {
     pub rounds: u64,
     /// Documents worked on, again in each pass.
     pub documents: u64,
-    /// Floating-point operations of the kernels.
+    /// Floating-point operations of the kernels: of products with the corpus, and whatever else a command counts as its work.
     pub flops: u64,
+    /// Floating-point operations of products of tall dense matrices: orthogonalisation and what comes of it.
+    #[serde(default)]
+    pub dense_flops: u64,
+    /// Columns of a basis that blocks were orthogonalised against once more than usual.
+    #[serde(default)]
+    pub projected_again: u64,
+    /// Payload of vectors, and of sums over them, that workers handed to each other, in bytes; part of `bytes_sent`.
+    #[serde(default)]
+    pub exchanged_bytes: u64,
     /// Payload sent to other ranks, in bytes.
     pub bytes_sent: u64,
     /// Payload received from other ranks, in bytes.

@@ -113,7 +113,7 @@ fn summary(totals: &Totals) -> String {
         ("passes over the corpus", count(counters.passes)),
         ("matrix-vector products", count(counters.products)),
         ("rounds", count(counters.rounds)),
-        ("floating-point operations", format!("{:.3e}", counters.flops as f64)),
+        ("floating-point operations", format!("{:.3e}", (counters.flops + counters.dense_flops) as f64)),
         (
             "bytes moved",
             format!(

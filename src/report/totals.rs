@@ -53,6 +53,9 @@ impl Totals {
             rounds,
             documents,
             flops,
+            dense_flops,
+            projected_again,
+            exchanged_bytes,
             bytes_sent,
             bytes_received,
             messages,
@@ -64,6 +67,9 @@ impl Totals {
             counters.rounds = counters.rounds.max(rounds);
             counters.documents += documents;
             counters.flops += flops;
+            counters.dense_flops += dense_flops;
+            counters.projected_again = counters.projected_again.max(projected_again);
+            counters.exchanged_bytes += exchanged_bytes;
             counters.bytes_sent += bytes_sent;
             counters.bytes_received += bytes_received;
             counters.messages += messages;
@@ -142,6 +148,9 @@ pub(crate) mod fixture {
                 rounds: 8,
                 documents: if rank == 0 { 0 } else { 1000 * rank as u64 },
                 flops: 1_000_000,
+                dense_flops: 500_000,
+                projected_again: 0,
+                exchanged_bytes: 1 << 19,
                 bytes_sent: 1 << 20,
                 bytes_received: 2 << 20,
                 messages: 3,

@@ -54,10 +54,12 @@ class Cluster:
 
     def finish(self, number, seconds=60):
         """Waits until a job is over, which must be well."""
-        over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-        bed.until(seconds, f"end of job {number}", lambda: self.job(number)["JobState"] in over)
+        bed.until(seconds, f"end of job {number}", lambda: self.check(number)["JobState"] == "COMPLETED")
+
+    def check(self, number):
+        """What Slurm knows of a job that must not have failed."""
         job = self.job(number)
-        if job["JobState"] != "COMPLETED":
+        if job["JobState"] in ("FAILED", "CANCELLED", "TIMEOUT"):
             raise bed.Failure(f"job {number} is {job['JobState']}:\n{Path(job['StdOut']).read_text()}")
         return job
 
@@ -166,29 +168,30 @@ def a_refused_command_is_not_tried_again(cluster):
 class Long:
     """A run of LSI that waits more than it computes: its hosts are far from each other while it lasts."""
 
-    def __init__(self, cluster, name, options=(), **settings):
+    def __init__(self, cluster, name, options=(), delay=0.03, **settings):
         self.cluster, self.output = cluster, f"{name}.h5"
         corpus = WORK / "long.h5"
         if not corpus.exists():
             cluster.serial("generate", "--documents", 3000, "--terms", 2000, "--mean-length", 60, "-o", corpus)
             cluster.serial("lsi", corpus, *self.LSI, "-o", "long-serial.h5")
-        cluster.far(0.03)
+        cluster.far(delay)
         words = ("long.h5", *self.LSI, "-o", self.output, "--checkpoint-every", 0)
         self.job = cluster.submit("lsi.sbatch", *words, options=options, **settings)
         self.folder = WORK / f"{self.output}.checkpoint"
 
-    # Some 40 rounds; at 30 ms about 20 s.
+    # At 30 ms these rounds take about 20 s.
     LSI = ("-k", "80", "--block", "8", "--rounds", "40")
 
     def until_checkpoint(self):
         def something():
+            self.cluster.check(self.job)
             return self.folder.is_dir() and any(path.stat().st_size > 100_000 for path in self.folder.iterdir())
         bed.until(40, "a checkpoint", something)
 
     def finish(self, *said, starts=2):
         """The job ends well on start number `starts`, having said so much on the way, with the bytes of a serial run."""
         number = self.job
-        state = lambda: self.cluster.job(number)
+        state = lambda: self.cluster.check(number)
         bed.until(60, f"start {starts} of job {number}", lambda: int(state()["Restarts"]) >= starts - 1)
         self.cluster.far(0)
         self.cluster.finish(number, 90)
@@ -202,7 +205,8 @@ class Long:
 
 def the_time_limit(cluster):
     """USR1 before the time is up, a checkpoint, back into the queue, and on from there."""
-    run = Long(cluster, "limit", ["--time=1", "--signal=B:USR1@50"])
+    # Slurm looks at its clock every 30 s only.
+    run = Long(cluster, "limit", ["--time=1", "--signal=B:USR1@50"], delay=0.1)
     run.finish("time is nearly up", "goes back into the queue", "done: limit.h5")
 
 
@@ -212,6 +216,17 @@ def preemption(cluster):
     run.until_checkpoint()
     cluster.bed.slurm("sbatch", "--wait", "--partition=work", f"--nodes={NODES}", "--exclusive", "--output=/dev/null", "--wrap", "sleep 1")
     run.finish("done: preempted.h5")
+
+
+def a_worker_dies(cluster):
+    """A killed rank costs neither the job nor a start of it."""
+    if "--worker-timeout" not in bed.run(cluster.program, "lsi", "--help"):
+        return "this build ends with its first worker"
+    run = Long(cluster, "killed", ["--nodes=3"])
+    run.until_checkpoint()
+    host = cluster.bed.hosts[cluster.last_node(run.job)]
+    host.inside("sh", "-c", f"kill -KILL $(pgrep -x {Path(cluster.program).name})")
+    run.finish("was lost", "done: killed.h5", starts=1)
 
 
 def a_node_dies(cluster):
@@ -256,7 +271,7 @@ def scaling(cluster):
 
 
 TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, a_refused_command_is_not_tried_again,
-         scaling, the_time_limit, preemption, a_node_dies, a_node_is_cut_off]
+         scaling, the_time_limit, preemption, a_worker_dies, a_node_dies, a_node_is_cut_off]
 
 
 def main():

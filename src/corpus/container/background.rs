@@ -5,16 +5,16 @@ use std::thread::JoinHandle;
 
 use super::CorpusWriter;
 use crate::corpus::chunk::CsrChunk;
+use crate::corpus::count_rows::CountRows;
 use crate::error::{Error, Result};
 
 /// Chunks that may wait for the thread: the memory they take is bounded.
 const WAITING: usize = 2;
 
 /// What one call appends.
-struct Documents {
-    chunk: CsrChunk,
-    ids: Vec<String>,
-    labels: Option<Vec<String>>,
+enum Documents {
+    Chunk(CsrChunk, Vec<String>, Option<Vec<String>>),
+    Counts(CountRows, Option<Vec<String>>, Option<Vec<String>>),
 }
 
 /// A [`CorpusWriter`] at work in the background.
@@ -36,7 +36,20 @@ impl BackgroundWriter {
 
     /// As [`CorpusWriter::append`], except that an error may be told by a later call.
     pub fn append(&mut self, chunk: CsrChunk, ids: Vec<String>, labels: Option<Vec<String>>) -> Result<()> {
-        let documents = Documents { chunk, ids, labels };
+        self.send(Documents::Chunk(chunk, ids, labels))
+    }
+
+    /// As [`CorpusWriter::append_counts`], except that an error may be told by a later call.
+    pub fn append_counts(
+        &mut self,
+        rows: CountRows,
+        ids: Option<Vec<String>>,
+        labels: Option<Vec<String>>,
+    ) -> Result<()> {
+        self.send(Documents::Counts(rows, ids, labels))
+    }
+
+    fn send(&mut self, documents: Documents) -> Result<()> {
         let sent = self.sender.as_ref().is_some_and(|sender| sender.send(documents).is_ok());
         // Without its receiver the thread is gone: its result says why.
         if sent { Ok(()) } else { self.join().and(Err(Error::Aborted)) }
@@ -68,8 +81,11 @@ impl Drop for BackgroundWriter {
 }
 
 fn write(mut writer: CorpusWriter, documents: &Receiver<Documents>) -> Result<CorpusWriter> {
-    while let Ok(Documents { chunk, ids, labels }) = documents.recv() {
-        writer.append(&chunk, &ids, labels.as_deref())?;
+    while let Ok(documents) = documents.recv() {
+        match documents {
+            Documents::Chunk(chunk, ids, labels) => writer.append(&chunk, &ids, labels.as_deref())?,
+            Documents::Counts(rows, ids, labels) => writer.append_counts(&rows, ids.as_deref(), labels.as_deref())?,
+        }
     }
     Ok(writer)
 }

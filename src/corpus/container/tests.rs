@@ -1,5 +1,6 @@
 use super::*;
 use crate::corpus::chunk::CsrChunk;
+use crate::corpus::count_rows::CountRows;
 use crate::error::Result;
 use crate::store::atomic::Target;
 use serde_json::json;
@@ -176,4 +177,45 @@ fn damage_anywhere_is_noticed_or_harmless() {
         fs::write(&damaged, &bytes[..length]).unwrap();
         assert!(read_everything(&damaged).is_err(), "truncated to {length}");
     }
+}
+
+/// Counts as they arrive from a worker, through the thread that writes, against chunks.
+#[test]
+fn counts_from_messages_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["chunks", "counted", "known"].map(|name| folder.path().join(name));
+    let (documents, step, terms) = (9000, 1234, names("term", 0, 50));
+    let create =
+        |path: &Path| CorpusWriter::create(Target::create(path).unwrap(), &terms, Values::Counts, false).unwrap();
+    let pieces =
+        || (0..documents).step_by(step).map(|first| chunk(first, (documents - first).min(step as u64), 50, false));
+    let numbers =
+        |piece: &CsrChunk| (piece.first_document..).take(piece.documents()).map(|n| n.to_string()).collect::<Vec<_>>();
+    let mut writer = create(&paths[0]);
+    pieces().for_each(|piece| writer.append(&piece, &numbers(&piece), None).unwrap());
+    let expected = writer.finish(&json!({})).unwrap();
+
+    let reader = CorpusReader::open(&paths[0]).unwrap();
+    let known = (reader.document_frequency().unwrap(), reader.collection_frequency().unwrap());
+    for (path, frequencies) in [(&paths[1], None), (&paths[2], Some(known.clone()))] {
+        let mut writer = create(path);
+        if let Some((by_document, in_all)) = frequencies {
+            writer.know_frequencies(by_document, in_all);
+        }
+        let mut writer = BackgroundWriter::start(writer).unwrap();
+        for piece in pieces() {
+            let mut message = Vec::new();
+            CountRows::encode(&piece, &mut message);
+            let ids = (piece.first_document % 2 == 1).then(|| numbers(&piece));
+            writer.append_counts(CountRows::decode(message, 0).unwrap().0, ids, None).unwrap();
+        }
+        assert_eq!(writer.finish().unwrap().finish(&json!({})).unwrap(), expected);
+        assert!(fs::read(path).unwrap() == fs::read(&paths[0]).unwrap(), "{}", path.display());
+    }
+
+    let mut writer = create(&paths[1]);
+    writer.know_frequencies(known.0, known.1);
+    writer.append(&chunk(0, 100, 50, false), &names("id", 0, 100), None).unwrap();
+    let refused = writer.finish(&json!({})).unwrap_err().to_string();
+    assert!(refused.contains("not those that were counted"), "{refused}");
 }

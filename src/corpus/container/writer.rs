@@ -2,6 +2,7 @@
 
 use super::{CorpusHeader, MAX_COUNT, Values};
 use crate::corpus::chunk::CsrChunk;
+use crate::corpus::count_rows::CountRows;
 use crate::error::{Error, Result};
 use crate::store::atomic::Target;
 use crate::store::column::{BLOCK_ELEMENTS, BLOCK_STRINGS, NumberColumn, StringColumn};
@@ -39,6 +40,31 @@ pub struct CorpusWriter {
     nonzeros: u64,
     document_frequency: Vec<u64>,
     collection_frequency: Vec<u64>,
+    /// The frequencies have still to be counted.
+    counting: bool,
+}
+
+/// Documents on their way into the columns.
+struct Rows<'a> {
+    /// Where each begins; documents + 1 entries, the first 0.
+    offsets: &'a [u64],
+    terms: &'a [u32],
+    values: RowValues<'a>,
+    /// An identifier for each, or their numbers.
+    ids: Option<&'a [String]>,
+    labels: Option<&'a [String]>,
+}
+
+#[derive(Clone, Copy)]
+enum RowValues<'a> {
+    Counts(&'a [u32]),
+    Weights(&'a [f32]),
+}
+
+impl Rows<'_> {
+    fn documents(&self) -> usize {
+        self.offsets.len() - 1
+    }
 }
 
 impl CorpusWriter {
@@ -70,6 +96,7 @@ impl CorpusWriter {
             nonzeros: 0,
             document_frequency: zeros,
             collection_frequency,
+            counting: true,
         })
     }
 
@@ -99,18 +126,75 @@ impl CorpusWriter {
         self.documents
     }
 
+    /// The frequencies of a corpus of counts, where they are known beforehand: they need not be counted then.
+    pub fn know_frequencies(&mut self, document_frequency: Vec<u64>, collection_frequency: Vec<u64>) {
+        debug_assert_eq!([document_frequency.len(), collection_frequency.len()], [self.terms as usize; 2]);
+        (self.document_frequency, self.collection_frequency) = (document_frequency, collection_frequency);
+        self.counting = false;
+    }
+
     /// Appends the next documents with an id each, and a label each where the corpus is labelled.
     ///
     /// Errors: documents out of order, a chunk that is damaged or of another dictionary, counts that are not whole
     /// numbers from 1 to 2^24, a full disk.
     pub fn append(&mut self, chunk: &CsrChunk, ids: &[String], labels: Option<&[String]>) -> Result<()> {
-        self.check(chunk, ids, labels)?;
+        chunk.check()?;
+        let counts = match self.values {
+            Values::Counts => Some(self.counts_of(chunk)?),
+            Values::Weights(_) => None,
+        };
+        let values = counts.as_deref().map_or(RowValues::Weights(&chunk.data), RowValues::Counts);
+        let rows = Rows { offsets: &chunk.indptr, terms: &chunk.indices, values, ids: Some(ids), labels };
+        self.append_rows(chunk.first_document, chunk.terms, &rows)
+    }
+
+    /// Appends the next documents of a corpus of counts, named by their numbers where they have no ids.
+    ///
+    /// Errors: documents out of order or over another dictionary, a full disk.
+    pub fn append_counts(&mut self, rows: &CountRows, ids: Option<&[String]>, labels: Option<&[String]>) -> Result<()> {
+        let (offsets, terms, counts) = (rows.offsets(), rows.indices(), rows.counts());
+        let values = RowValues::Counts(&counts);
+        let documents = Rows { offsets: &offsets, terms: &terms, values, ids, labels };
+        self.append_rows(rows.first_document, rows.terms, &documents)
+    }
+
+    fn refuse<T>(&self, what: String) -> Result<T> {
+        Err(Error::failed(format!("{}: {what}", self.file.path().display())))
+    }
+
+    /// The values of a chunk as counts.
+    fn counts_of(&self, chunk: &CsrChunk) -> Result<Vec<u32>> {
+        if let Some(at) =
+            chunk.data.iter().position(|&v| !(1..=MAX_COUNT).contains(&(v as u32)) || v as u32 as f32 != v)
+        {
+            let row = chunk.indptr.partition_point(|&begin| begin <= at as u64) as u64 - 1;
+            return self.refuse(format!(
+                "{} in document {} is no count (a whole number from 1 to {MAX_COUNT})",
+                chunk.data[at],
+                chunk.first_document + row
+            ));
+        }
+        Ok(chunk.data.iter().map(|&count| count as i32 as u32).collect())
+    }
+
+    fn append_rows(&mut self, first_document: u64, terms: u32, rows: &Rows) -> Result<()> {
+        if first_document != self.documents || terms != self.terms {
+            return self.refuse(format!(
+                "documents from {first_document} on over {terms} terms do not continue a corpus of {} documents over {} terms",
+                self.documents, self.terms
+            ));
+        }
+        let documents = rows.documents();
+        if rows.labels.is_some() != self.columns.labels.is_some()
+            || [rows.ids, rows.labels].into_iter().flatten().any(|names| names.len() != documents)
+        {
+            return self.refuse(format!("not an id and a label for each of {documents} documents"));
+        }
         let mut row = 0;
-        while row < chunk.documents() {
-            let end = self.next_block(chunk, row);
-            let written = self.push_documents(chunk, row..end, &ids[row..end], labels.map(|labels| &labels[row..end]));
-            if let Err(e) = written {
-                return Err(Error::failed(format!("{}: {}", self.file.path().display(), cause(&e))));
+        while row < documents {
+            let end = self.next_block(rows.offsets, row);
+            if let Err(e) = self.push_documents(rows, row..end) {
+                return self.refuse(cause(&e));
             }
             row = end;
         }
@@ -119,80 +203,56 @@ impl CorpusWriter {
 
     /// The documents from `row` on up to and including the first that completes a block of some column. Blocks go to the
     /// file when they are full, so their order in it then does not depend on how the documents were cut into chunks.
-    fn next_block(&self, chunk: &CsrChunk, row: usize) -> usize {
+    fn next_block(&self, offsets: &[u64], row: usize) -> usize {
         let block = BLOCK_ELEMENTS as u64;
-        let nonzeros = chunk.indptr[row] + block - self.nonzeros % block;
-        let by_nonzeros = chunk.indptr.partition_point(|&end| end < nonzeros);
+        let nonzeros = offsets[row] + block - self.nonzeros % block;
+        let by_nonzeros = offsets.partition_point(|&end| end < nonzeros);
         let by_strings = row + BLOCK_STRINGS - (self.documents % BLOCK_STRINGS as u64) as usize;
         // One offset more than documents.
         let by_offsets = row + (block - (self.documents + 1) % block) as usize;
-        by_nonzeros.min(by_strings).min(by_offsets).min(chunk.documents())
-    }
-
-    fn check(&self, chunk: &CsrChunk, ids: &[String], labels: Option<&[String]>) -> Result<()> {
-        let refuse = |what: String| Err(Error::failed(format!("{}: {what}", self.file.path().display())));
-        chunk.check()?;
-        if chunk.first_document != self.documents || chunk.terms != self.terms {
-            return refuse(format!(
-                "documents from {} on over {} terms do not continue a corpus of {} documents over {} terms",
-                chunk.first_document, chunk.terms, self.documents, self.terms
-            ));
-        }
-        let labelled = self.columns.labels.is_some();
-        if ids.len() != chunk.documents()
-            || labels.is_some() != labelled
-            || labels.is_some_and(|labels| labels.len() != ids.len())
-        {
-            return refuse(format!("{} ids or labels for {} documents", ids.len(), chunk.documents()));
-        }
-        if self.values == Values::Counts
-            && let Some(at) =
-                chunk.data.iter().position(|&v| !(1..=MAX_COUNT).contains(&(v as u32)) || v as u32 as f32 != v)
-        {
-            let row = chunk.indptr.partition_point(|&begin| begin <= at as u64) as u64 - 1;
-            return refuse(format!(
-                "{} in document {} is no count (a whole number from 1 to {MAX_COUNT})",
-                chunk.data[at],
-                chunk.first_document + row
-            ));
-        }
-        Ok(())
+        by_nonzeros.min(by_strings).min(by_offsets).min(offsets.len() - 1)
     }
 
     /// Appends documents of which the last alone may complete a block.
-    fn push_documents(
-        &mut self,
-        chunk: &CsrChunk,
-        rows: Range<usize>,
-        ids: &[String],
-        labels: Option<&[String]>,
-    ) -> hdf5::Result<()> {
-        let first = chunk.indptr[rows.start];
-        let span = first as usize..chunk.indptr[rows.end] as usize;
-        let (terms, values) = (&chunk.indices[span.clone()], &chunk.data[span]);
+    fn push_documents(&mut self, all: &Rows, rows: Range<usize>) -> hdf5::Result<()> {
+        let first = all.offsets[rows.start];
+        let span = first as usize..all.offsets[rows.end] as usize;
+        let terms = &all.terms[span.clone()];
         // Below 2^31: `terms` was checked against the dictionary.
         self.columns.indices.push(bytemuck::cast_slice(terms))?;
-        match &mut self.columns.data {
-            Data::Counts(column) => {
-                let counts: Vec<u32> = values.iter().map(|&count| count as u32).collect();
-                column.push(&counts)?;
-                for (&term, &count) in terms.iter().zip(&counts) {
-                    self.collection_frequency[term as usize] += u64::from(count);
+        match (&mut self.columns.data, all.values) {
+            (Data::Counts(column), RowValues::Counts(counts)) => {
+                let counts = &counts[span];
+                column.push(counts)?;
+                if self.counting {
+                    for (&term, &count) in terms.iter().zip(counts) {
+                        self.collection_frequency[term as usize] += u64::from(count);
+                    }
                 }
             }
-            Data::Weights(column) => column.push(values)?,
+            (Data::Weights(column), RowValues::Weights(weights)) => column.push(&weights[span])?,
+            _ => return Err(hdf5::Error::Internal("counts and weights do not go into one corpus".into())),
         }
-        for &term in terms {
-            self.document_frequency[term as usize] += 1;
+        if self.counting {
+            for &term in terms {
+                self.document_frequency[term as usize] += 1;
+            }
         }
-        let offsets: Vec<i64> =
-            chunk.indptr[rows.start + 1..=rows.end].iter().map(|end| (self.nonzeros + end - first) as i64).collect();
+        let end = |end: &u64| (self.nonzeros + end - first) as i64;
+        let offsets: Vec<i64> = all.offsets[rows.start + 1..=rows.end].iter().map(end).collect();
         self.columns.indptr.push(&offsets)?;
+        match all.ids {
+            Some(ids) => ids[rows.clone()].iter().try_for_each(|id| self.columns.ids.push(id))?,
+            None => {
+                let mut number = itoa::Buffer::new();
+                let mut numbers = (self.documents..).take(rows.len());
+                numbers.try_for_each(|document| self.columns.ids.push(number.format(document)))?;
+            }
+        }
         self.documents += rows.len() as u64;
         self.nonzeros += terms.len() as u64;
-        ids.iter().try_for_each(|id| self.columns.ids.push(id))?;
-        if let (Some(column), Some(labels)) = (&mut self.columns.labels, labels) {
-            labels.iter().try_for_each(|label| column.push(label))?;
+        if let (Some(column), Some(labels)) = (&mut self.columns.labels, all.labels) {
+            labels[rows].iter().try_for_each(|label| column.push(label))?;
         }
         Ok(())
     }
@@ -208,6 +268,9 @@ impl CorpusWriter {
         let path = self.file.path().to_path_buf();
         if self.documents == 0 {
             return Err(Error::failed(format!("{}: a corpus without any document is not written", path.display())));
+        }
+        if !self.counting && self.document_frequency.iter().sum::<u64>() != self.nonzeros {
+            return self.refuse("the nonzeros are not those that were counted; please report it".into());
         }
         let labelled = self.columns.labels.is_some();
         let CorpusWriter { columns, file, values, terms, documents, nonzeros, .. } = self;

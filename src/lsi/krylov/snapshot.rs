@@ -62,13 +62,13 @@ impl<'a> Keeper<'a> {
             return Err(damaged());
         }
         let rows = operator.rows().len();
-        let (mut basis, mut block) = (Basis::new(rows, plan.capacity), Panel::zeros(rows, width));
+        let (mut basis, mut block) = (Basis::new(rows), Panel::zeros(rows, width));
         left.deal_out(job, operator.shares(), |columns| {
             let begin = keeper.columns;
             let old = columns.ncols().min(state.columns.saturating_sub(begin));
             basis.append(&Panel::of(columns.slice(s![.., ..old])), old);
             for column in old..columns.ncols() {
-                block.set_column(begin + column - state.columns, columns.column(column));
+                block.set_column(begin + column - state.columns, columns.column(column).into_iter().copied());
             }
             keeper.columns += columns.ncols();
             Ok(())
@@ -172,7 +172,7 @@ impl Worker {
         let inside = within.len();
         self.basis.copy_columns(within, result.slice_mut(s![.., ..inside]));
         for (mut to, column) in result.columns_mut().into_iter().zip(columns).skip(inside) {
-            to.assign(&self.block.column(column - old));
+            to.iter_mut().zip(self.block.column(column - old)).for_each(|(to, value)| *to = value);
         }
         result
     }

@@ -82,7 +82,7 @@ fn the_older_generation_is_used_when_the_newest_is_damaged() {
     let newest = [older.clone(), vec![(1, 1, vec![9; 1000])]].concat();
     for name in ["checkpoint-2", "journal-1"] {
         let length = fs::metadata(folder().path().join(name)).unwrap().len() as usize;
-        for at in (0..length).step_by(5) {
+        for at in (0..length).step_by(29) {
             let place = folder();
             let path = place.path().join(name);
             let mut bytes = fs::read(&path).unwrap();
