@@ -51,7 +51,9 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks, mends: bool) -> Result<
     while !tasks.finished() {
         let mut moved = false;
         for (worker, dealings) in workers.iter_mut().enumerate().filter(|(_, dealings)| !dealings.dead) {
-            match deal(job, worker, dealings, tasks) {
+            // Who has nothing to do dies unheard otherwise.
+            let dealt = if comm.is_lost(worker + 1) { Err(Error::Lost) } else { deal(job, worker, dealings, tasks) };
+            match dealt {
                 Ok(progress) => moved |= progress,
                 // One that lives has gone back to wait for an order: it died for everybody before this began.
                 Err(Error::Lost) if mends && comm.is_lost(worker + 1) => {
@@ -68,7 +70,7 @@ pub(super) fn hand_out(job: &Job, tasks: &mut dyn Tasks, mends: bool) -> Result<
         }
         if moved { idle.reset() } else { job.account.waiting(|| idle.sleep()) }
     }
-    if workers.iter().any(|worker| worker.dead) {
+    if mends && (1..=workers.len()).any(|worker| comm.is_lost(worker)) {
         // The order ends the work of those that live, too.
         return mend(comm).map(drop);
     }

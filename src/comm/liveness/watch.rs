@@ -21,6 +21,15 @@ pub(in crate::comm) enum Left {
     Nothing,
 }
 
+/// What the watch does about what it sees, in its own thread.
+pub(in crate::comm) struct Reactions {
+    /// After a loss, and after a worker has left when everything was done: end the job where it cannot go on, and where it
+    /// is done do not wait for MPI, which may wait for the dead.
+    pub(in crate::comm) loss: Box<dyn Fn(Loss, Left) + Send + Sync>,
+    /// When a worker has said that it is about to end the job.
+    pub(in crate::comm) failure: Box<dyn Fn() + Send + Sync>,
+}
+
 /// The dispatcher's end.
 pub(in crate::comm) struct Watch(Arc<Shared>);
 
@@ -38,27 +47,23 @@ struct Shared {
     ending: AtomicBool,
     /// It ends because everything is done.
     done: AtomicBool,
-    /// What else there is to do about a loss: end the job where it cannot go on, and where it is done do not wait for MPI,
-    /// which may wait for the dead.
-    on_loss: Box<dyn Fn(Loss, Left) + Send + Sync>,
-    /// What to do when a worker has said that it fails.
-    on_failure: Box<dyn Fn() + Send + Sync>,
+    /// The job can go on after a loss: then the living are told.
+    survives: bool,
+    reactions: Reactions,
     /// Which workers run on this host: these can be killed if they are only stopped.
     here: Vec<bool>,
 }
 
 impl Watch {
-    /// Listens for the workers of a roster at one address and watches them from then on, in a thread of its own. There
-    /// `on_loss` is called for each loss, and for each worker that has left when everything was done, and `on_failure`
-    /// when a worker has said that it is about to end the job.
+    /// Listens for the workers of a roster at one address and watches them from then on, in a thread of its own.
     pub(in crate::comm) fn begin(
         address: IpAddr,
         token: Token,
         timeout: Duration,
         roster: Arc<Roster>,
+        survives: bool,
         here: Vec<bool>,
-        on_loss: impl Fn(Loss, Left) + Send + Sync + 'static,
-        on_failure: impl Fn() + Send + Sync + 'static,
+        reactions: Reactions,
     ) -> std::io::Result<(Watch, SocketAddr)> {
         let listener = TcpListener::bind((address, 0))?;
         listener.set_nonblocking(true)?;
@@ -72,8 +77,8 @@ impl Watch {
             present: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             done: AtomicBool::new(false),
-            on_loss: Box::new(on_loss),
-            on_failure: Box::new(on_failure),
+            survives,
+            reactions,
             here,
         });
         let thread = Thread {
@@ -252,7 +257,7 @@ impl Thread {
                     Some(Word::Failing) => {
                         self.shared.ending.store(true, Ordering::Release);
                         tell(&self.shared.lines(), Word::Failing);
-                        (self.shared.on_failure)();
+                        (self.shared.reactions.failure)();
                     }
                     _ => cause = Some(Cause::Garbled),
                 }
@@ -284,16 +289,16 @@ impl Thread {
             lines[rank] = None;
             self.shared.present.fetch_sub(1, Ordering::AcqRel);
             let ending = self.shared.ending.load(Ordering::Acquire);
-            if !ending {
+            if !ending && self.shared.survives {
                 tell(&lines, Word::Lost(loss));
                 self.shared.roster.lose(loss);
             }
             (ending, lines.iter().flatten().count())
         };
         if self.shared.done.load(Ordering::Acquire) {
-            (self.shared.on_loss)(loss, Left::Nothing);
+            (self.shared.reactions.loss)(loss, Left::Nothing);
         } else if !ending {
-            (self.shared.on_loss)(loss, Left::Workers(left));
+            (self.shared.reactions.loss)(loss, Left::Workers(left));
         }
     }
 }
@@ -339,10 +344,11 @@ mod tests {
     fn watch(workers: usize, timeout: Duration) -> (Watch, Crew, SocketAddr, Receiver<(Loss, Left)>) {
         let roster = Arc::new(Roster::new(workers + 1));
         let (tell, losses) = channel();
-        let on_loss = move |loss, left| tell.send((loss, left)).expect("somebody listens");
+        let loss = move |loss, left| tell.send((loss, left)).expect("somebody listens");
+        let reactions = Reactions { loss: Box::new(loss), failure: Box::new(|| ()) };
         let here = vec![false; workers + 1];
         let localhost = Ipv4Addr::LOCALHOST.into();
-        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), here, on_loss, || ()).unwrap();
+        let (watch, at) = Watch::begin(localhost, TOKEN, timeout, roster.clone(), true, here, reactions).unwrap();
         (watch, Crew::new(0, workers + 1, roster), at, losses)
     }
 

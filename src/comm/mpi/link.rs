@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::request;
 use crate::comm::liveness::Token;
 use crate::comm::liveness::tie::{End, Tie};
-use crate::comm::liveness::watch::{Left, Watch};
+use crate::comm::liveness::watch::{Left, Reactions, Watch};
 use crate::comm::roster::{Crew, Loss, Order, Roster};
 use crate::comm::{Settings, process};
 use crate::error::{Error, Result};
@@ -98,7 +98,8 @@ pub(super) fn watch(
             process::leave(1);
         });
     };
-    let (watch, at) = Watch::begin(address, token, settings.worker_timeout, roster, here, on_loss, on_failure)?;
+    let reactions = Reactions { loss: Box::new(on_loss), failure: Box::new(on_failure) };
+    let (watch, at) = Watch::begin(address, token, settings.worker_timeout, roster, survives, here, reactions)?;
     Ok((OneEnd::Watch(watch, hosts), at))
 }
 
