@@ -21,7 +21,8 @@ use crate::store::checkpoint::{Folder, Record, Saved};
 /// Set by a signal: the job is to save what it has and stop.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// What a checkpoint may cost: the next one is not made before this many times the cost of the last has passed.
+/// What checkpoints may cost: the next one is not made before the job has run this many times as long as all of them, the
+/// next included if it costs as much as the mean of the others.
 const COST_RATIO: u32 = 50;
 
 /// From now on the job stops at its next checkpoint.
@@ -58,7 +59,10 @@ struct Open {
     saved: Option<Saved>,
     /// When the last checkpoint was made, or the job began.
     last: Instant,
-    /// What making it has cost beside writing.
+    /// When the job began.
+    begun: Instant,
+    /// Checkpoints made, and what making them has cost beside writing.
+    made: u32,
     made_in: Duration,
 }
 
@@ -104,7 +108,8 @@ impl Checkpoint {
             (None, false) => {}
         }
         self.unfinished.borrow().iter().try_for_each(|temporary| folder.note_unfinished(temporary))?;
-        *self.open.borrow_mut() = Some(Open { folder, saved, last: Instant::now(), made_in: Duration::ZERO });
+        *self.open.borrow_mut() =
+            Some(Open { folder, saved, last: Instant::now(), begun: Instant::now(), made: 0, made_in: Duration::ZERO });
         Ok(())
     }
 
@@ -134,7 +139,8 @@ impl Checkpoint {
         }
         let due = self.open.borrow().as_ref().is_some_and(|open| {
             let cost = open.folder.cost() + open.made_in;
-            self.spec.every.is_zero() || open.last.elapsed() >= self.spec.every.max(COST_RATIO * cost)
+            let affordable = open.begun.elapsed() >= COST_RATIO * (cost + cost / open.made.max(1));
+            self.spec.every.is_zero() || affordable && open.last.elapsed() >= self.spec.every
         });
         if due { Decision::Save } else { Decision::Nothing }
     }
@@ -189,7 +195,9 @@ impl<'a> Stage<'a> {
     pub fn commit(&self, begun: Instant) -> Result<()> {
         self.checkpoint.with(|open| {
             open.folder.commit()?;
-            (open.last, open.made_in) = (Instant::now(), begun.elapsed());
+            open.last = Instant::now();
+            open.made += 1;
+            open.made_in += begun.elapsed();
             Ok(())
         })
     }

@@ -111,7 +111,7 @@ pub struct Folder {
     _lock: File,
     sender: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<Result<()>>>,
-    /// Nanoseconds that the thread has worked for the last generation and since the one before.
+    /// Nanoseconds that the thread has worked, up to the last generation.
     cost: Arc<AtomicU64>,
 }
 
@@ -227,7 +227,7 @@ impl Folder {
         self.order(Order::Restart { stage })
     }
 
-    /// What the last generation cost the thread.
+    /// What all generations have cost the thread.
     pub fn cost(&self) -> Duration {
         Duration::from_nanos(self.cost.load(Ordering::Relaxed))
     }
@@ -521,7 +521,7 @@ impl Scribe {
                 Order::Commit => {
                     self.commit()?;
                     let cost = std::mem::take(&mut self.spent) + begun.elapsed();
-                    self.cost.store(cost.as_nanos() as u64, Ordering::Relaxed);
+                    self.cost.fetch_add(cost.as_nanos() as u64, Ordering::Relaxed);
                     let (number, bytes) = (self.generation, self.writer.bytes);
                     log::debug!("checkpoint {number}: {bytes} bytes of a journal, {:.3} s", cost.as_secs_f64());
                 }
