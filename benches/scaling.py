@@ -37,7 +37,9 @@ def main():
             for workers, taken in runs[name].items():
                 taken.append(corpuscle(workers, *arguments, output=output))
         one, two = (median(taken) for taken in runs[name].values())
-        print(f"{name}: one worker {one:.2f} s, two {two:.2f} s (medians of {given.repeat})")
+        inside = [median(taken, lambda run: run["totals"]["seconds"]) for taken in runs[name].values()]
+        print(f"{name}: one worker {one:.2f} s, two {two:.2f} s (medians of {given.repeat}); without the start and end of MPI "
+              f"{inside[0]:.2f} s and {inside[1]:.2f} s: {inside[0] / inside[1]:.2f}")
         bars.at_least(f"{name}: two workers over one", one / two, given.speed_up)
         # The phase in which the workers work and the dispatcher waits; in others it reads or writes files.
         phase = {"build": "count", "lsi": "krylov"}[name]
