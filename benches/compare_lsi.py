@@ -25,7 +25,7 @@ def main():
     options.add_argument("--python", required=True, help="interpreter with scikit-learn, scipy, numpy and h5py")
     options.add_argument("-k", type=int, default=200, help="singular triplets (default %(default)s)")
     options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each side (default %(default)s)")
-    options.add_argument("--speed-up", type=float, default=4.0, metavar="X", help="bar for ARPACK / corpuscle (default %(default)s)")
+    options.add_argument("--speed-up", type=float, default=6.0, metavar="X", help="bar for ARPACK / corpuscle (default %(default)s)")
     options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR",
                          help="where corpora and references are kept (default: target/bench)")
     given = options.parse_args()

@@ -64,9 +64,8 @@ pub fn add_squares(simd: Simd, w: Tall, squares: &mut [f64]) {
             let mut sums = *squares;
             for row in w.values.chunks_exact(w.width) {
                 let row: &[f32; LANES] = row[at * LANES..][..LANES].try_into().expect("a register");
-                for lane in 0..LANES {
-                    let value = f64::from(row[lane]);
-                    sums[lane] += value * value;
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(*value) * f64::from(*value);
                 }
             }
             *squares = sums;
@@ -255,10 +254,10 @@ unsafe fn cross_tile<V: Register, const Q: usize, const N: usize>(
             let q: &[f32; Q] = q[from..from + Q].try_into().expect("columns of Q");
             let w = &w[at..at + N * V::LANES];
             let w: [V; N] = std::array::from_fn(|n| V::load(&w[n * V::LANES..(n + 1) * V::LANES]));
-            for i in 0..Q {
-                let factor = V::splat(q[i]);
-                for n in 0..N {
-                    sums[i][n] = factor.times_plus(w[n], sums[i][n]);
+            for (sums, factor) in sums.iter_mut().zip(q) {
+                let factor = V::splat(*factor);
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = factor.times_plus(w, *sum);
                 }
             }
         }
@@ -324,10 +323,10 @@ unsafe fn add_tile<V: Register, const R: usize, const N: usize>(
         for (j, c) in c.chunks_exact(width).enumerate().take(q_width) {
             let c = &c[at..at + N * V::LANES];
             let c: [V; N] = std::array::from_fn(|n| V::load(&c[n * V::LANES..(n + 1) * V::LANES]));
-            for i in 0..R {
-                let factor = V::splat(rows[i][j]);
-                for n in 0..N {
-                    sums[i][n] = factor.times_plus(c[n], sums[i][n]);
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let factor = V::splat(row[j]);
+                for (sum, c) in sums.iter_mut().zip(c) {
+                    *sum = factor.times_plus(c, *sum);
                 }
             }
         }

@@ -231,13 +231,18 @@ impl Basis {
             let at = (first - start * GROUP + row) * width;
             factors[at..].iter_mut().zip(values).for_each(|(to, value)| *to = (sign * value) as f32);
         }
-        // A stretch of W stays in the cache while all groups go by.
+        // A stretch of the product stays in the cache while all groups go by. It is added to W at the end: what is
+        // subtracted is mostly small, and adding it up within W would round hundreds of times at the size of W.
+        let mut product = vec![0f32; STRETCH * width];
         for begin in (0..self.rows).step_by(STRETCH) {
             let range = begin..(begin + STRETCH).min(self.rows);
-            let w = &mut w[range.start * width..range.end * width];
+            let product = &mut product[..range.len() * width];
+            product.fill(0.0);
             for (group, factors) in (start..self.groups.len()).zip(factors.chunks_exact(GROUP * width)) {
-                add_product(simd, self.part(group, &range), factors, w, width);
+                add_product(simd, self.part(group, &range), factors, product, width);
             }
+            let w = &mut w[range.start * width..range.end * width];
+            w.iter_mut().zip(product.iter()).for_each(|(w, product)| *w += product);
         }
     }
 }
