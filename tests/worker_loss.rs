@@ -145,7 +145,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         "import counts.mm --format mm -o out",
         "export counts.h5 --format mm -o out",
         "split counts.h5 --test 0.1 --train-out out --test-out rest",
-        "tfidf counts.h5 --smart lec -o out",
+        "tfidf counts.h5 --scheme log-entropy -o out",
         "lsi weights.h5 -k 20 --tolerance 1e-6 -o out",
         "lsi weights.h5 -k 20 --one-pass --chunk-documents 500 -o out",
         "transform lsi.h5 weights.h5 -o out",

@@ -30,7 +30,7 @@ enum OutputFormat {
     Low,
 }
 
-/// Write a corpus in another program's format, for gensim, scipy, scikit-learn, MALLET and others
+/// Write a corpus in a format of gensim, scipy, scikit-learn, MALLET and others
 ///
 /// Counts are written as whole numbers, weights so that they read back exactly. A file whose name
 /// ends in .gz, .bz2 or .zst is compressed.

@@ -35,6 +35,7 @@ use clap::{Parser, Subcommand};
 use crate::comm::{Launch, end_launch};
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
+use crate::report::logging::let_launcher_read;
 
 pub use common::{Common, Outcome, Printing};
 
@@ -160,7 +161,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => {
             // Every rank has the same command line and finds the same mistake: one of them says it.
-            if Launch::from_environment().rank == 0 {
+            let launch = Launch::from_environment();
+            if launch.rank == 0 {
                 // A closed standard output is no reason for another message.
                 let _ = if message.kind() == ErrorKind::DisplayVersion && asks_for_more(std::env::args_os()) {
                     std::io::stdout().write_all(version::details().as_bytes())
@@ -171,7 +173,9 @@ pub fn main() -> ExitCode {
                     message.print()
                 };
             }
-            if message.exit_code() != 0 {
+            // The rank that has said it ends them all, once that was heard.
+            if message.exit_code() != 0 && launch.rank == 0 && launch.ranks.is_some() {
+                let_launcher_read();
                 end_launch();
             }
             return ExitCode::from(message.exit_code() as u8);

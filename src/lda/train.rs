@@ -6,6 +6,7 @@
 //!   2. each infers its documents and the expected counts of its terms ([`estep`](super::estep));
 //!   3. the expected counts are summed exactly ([`exchange`](super::exchange));
 //!   4. each takes them into its copy of the state ([`counts`](super::counts)): the work is small and the same everywhere.
+//!
 //! Cost of a pass: (burn-in + 1) 8 K flops a nonzero; two exchanges a minibatch, see there.
 //! Memory of a worker: the documents of its chunks, 8 bytes a nonzero, and for each minibatch as long as it lasts 20 bytes a
 //! nonzero; the state, 4 K bytes a term, and at most as much again each for the terms of a minibatch and their counts.

@@ -90,10 +90,10 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            fn strip<const W: usize, const FUSED: bool>(
+            fn strip<const W: usize, const FUSED: bool, O: Copy + Into<$float>>(
                 columns: &[u32],
                 values: &[f32],
-                dense: &[f32],
+                dense: &[O],
                 width: usize,
                 at: usize,
             ) -> [$float; W] {
@@ -102,7 +102,7 @@ macro_rules! kernels {
                     let value = value as $float;
                     let operand = &dense[column as usize * width + at..][..W];
                     for lane in 0..W {
-                        let operand = operand[lane] as $float;
+                        let operand: $float = operand[lane].into();
                         sum[lane] = if FUSED { operand.mul_add(value, sum[lane]) } else { operand * value + sum[lane] };
                     }
                 }
@@ -110,10 +110,10 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            fn product<const FUSED: bool, S: Sink<$float>>(
+            fn product<const FUSED: bool, O: Copy + Into<$float>, S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[f32],
+                dense: &[O],
                 width: usize,
                 most: usize,
                 sink: &mut S,
@@ -125,7 +125,7 @@ macro_rules! kernels {
                     while at < width {
                         macro_rules! step {
                             ($w:expr) => {
-                                sink.put(row, at, &strip::<$w, FUSED>(columns, values, dense, width, at))
+                                sink.put(row, at, &strip::<$w, FUSED, O>(columns, values, dense, width, at))
                             };
                         }
                         let wide = (width - at).min(most);
@@ -142,33 +142,33 @@ macro_rules! kernels {
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            fn product_avx512<S: Sink<$float>>(
+            fn product_avx512<O: Copy + Into<$float>, S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[f32],
+                dense: &[O],
                 width: usize,
                 sink: &mut S,
             ) {
-                product::<true, S>(rows, range, dense, width, $most_avx512, sink)
+                product::<true, O, S>(rows, range, dense, width, $most_avx512, sink)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn product_avx2<S: Sink<$float>>(
+            fn product_avx2<O: Copy + Into<$float>, S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[f32],
+                dense: &[O],
                 width: usize,
                 sink: &mut S,
             ) {
-                product::<true, S>(rows, range, dense, width, $most, sink)
+                product::<true, O, S>(rows, range, dense, width, $most, sink)
             }
 
-            fn run<S: Sink<$float>>(
+            fn run<O: Copy + Into<$float>, S: Sink<$float>>(
                 simd: Simd,
                 rows: &Rows,
                 range: Range<usize>,
-                dense: &[f32],
+                dense: &[O],
                 width: usize,
                 sink: &mut S,
             ) {
@@ -179,7 +179,7 @@ macro_rules! kernels {
                     // SAFETY: see the head of the file.
                     #[cfg(target_arch = "x86_64")]
                     Simd::Avx2 => unsafe { product_avx2(rows, range, dense, width, sink) },
-                    _ => product::<false, S>(rows, range, dense, width, $most, sink),
+                    _ => product::<false, O, S>(rows, range, dense, width, $most, sink),
                 }
             }
 
@@ -213,7 +213,7 @@ macro_rules! kernels {
                 simd: Simd,
                 pool: &rayon::ThreadPool,
                 chunk: &Prepared,
-                y: &[f32],
+                y: &[$float],
                 width: usize,
                 grid: Grid,
                 w: Sums,
@@ -228,7 +228,7 @@ macro_rules! kernels {
                 simd: Simd,
                 pool: &rayon::ThreadPool,
                 chunk: &Prepared,
-                y: &[f32],
+                y: &[$float],
                 width: usize,
                 grid: Grid,
                 w: &mut [i64],
@@ -401,14 +401,12 @@ mod tests {
                         let mut y64 = vec![0f64; y.len()];
                         documents_times_f64(simd, &pool, &prepared, &narrow, width, &mut y64);
                         let mut w64 = vec![0i64; w.len()];
-                        let y64_narrow: Vec<f32> = y64.iter().map(|&x| x as f32).collect();
-                        terms_times_f64(simd, &pool, &prepared, &y64_narrow, width, grid, Sums::Add(&mut w64));
+                        terms_times_f64(simd, &pool, &prepared, &y64, width, grid, Sums::Add(&mut w64));
                         // At most 37 f32 (f64) additions of numbers below 1 in each entry, then 90 of those.
                         assert!(y.iter().zip(&y32).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-5));
                         assert!(w.iter().zip(&w32).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-4));
                         assert!(y.iter().zip(&y64).all(|(a, b)| (a - b).abs() < 1e-13));
-                        // Only Y is rounded, to 2^-24 of numbers below 8.
-                        assert!(w.iter().zip(&w64).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-5));
+                        assert!(w.iter().zip(&w64).all(|(a, b)| (a - grid.float(*b)).abs() < 1e-12));
                         if simd > Simd::Portable {
                             assert_eq!(
                                 first.get_or_insert_with(|| w32.clone()),

@@ -173,9 +173,7 @@ impl<'d> Operator<'d> {
     /// what is computed from it is that of the vectors, not of the arithmetic. `squares` are the s^2 that residuals are taken
     /// with; left out, those that the vectors capture. Collective; goes in strips of columns to bound the memory.
     ///
-    /// The operands of both products are rows of f32, sums are in f64: of V that is exact, and Y rounded to f32 is off by
-    /// 2^-25 of its size, in directions that the second product does not favour. The f32 vectors themselves are off by as
-    /// much, so no residual can be smaller.
+    /// V stays rows of f32, which is what it is; everything computed from it is f64.
     pub fn verify(&self, own: ndarray::ArrayView2<f32>, columns: usize, squares: Option<&[f64]>) -> Result<Verified> {
         let job = self.job();
         let rows = self.rows().len();
@@ -185,7 +183,7 @@ impl<'d> Operator<'d> {
         let terms = self.shares.rows();
         let mut strip = Aligned::<f32>::default();
         let mut exact = Aligned::<f64>::default();
-        let Buffers { v, sums, y } = &mut *self.buffers.borrow_mut();
+        let Buffers { v, sums, .. } = &mut *self.buffers.borrow_mut();
         for first in (0..columns).step_by(STRIP) {
             let used = STRIP.min(columns - first);
             let width = used.next_multiple_of(LANES);
@@ -207,18 +205,14 @@ impl<'d> Operator<'d> {
             self.chunks.each(&mut |_, chunk| {
                 let size = chunk.documents() * width;
                 exact.resize(size.max(exact.len()));
-                y.resize(size.max(y.len()));
                 documents_times_f64(simd, job.pool, chunk, v, width, &mut exact[..size]);
                 let mut square = vec![0f64; width];
-                for (row, narrow) in exact[..size].chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-                    for ((sum, value), narrow) in square.iter_mut().zip(row).zip(narrow) {
-                        *sum += value * value;
-                        *narrow = *value as f32;
-                    }
+                for row in exact[..size].chunks_exact(width) {
+                    square.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
                 }
                 norms.chunks_exact_mut(2).zip(&square).for_each(|(pair, value)| wide::add(pair, self.unit * value));
                 let into = Sums::begin_or_add(&mut fresh, sums, terms * width);
-                terms_times_f64(simd, job.pool, chunk, &y[..size], width, self.grid, into);
+                terms_times_f64(simd, job.pool, chunk, &exact[..size], width, self.grid, into);
                 count(job, chunk, used);
                 Ok(())
             })?;

@@ -52,7 +52,7 @@ fn phases(totals: &Totals) -> Table {
 }
 
 /// The figures of a rank, in the order of the columns.
-fn figures(rank: &RankAccount) -> [f64; 11] {
+fn figures(rank: &RankAccount) -> [f64; 10] {
     let total: Phase = rank.total();
     [
         total.compute_seconds,
@@ -62,19 +62,18 @@ fn figures(rank: &RankAccount) -> [f64; 11] {
         total.seconds,
         percent(total.cpu_seconds, total.seconds),
         rank.peak_memory_bytes.map_or(f64::NAN, |bytes| bytes as f64),
-        rank.predicted_memory_bytes.map_or(f64::NAN, |bytes| bytes as f64),
         rank.counters.bytes_sent as f64,
         rank.counters.bytes_received as f64,
         rank.counters.documents as f64,
     ]
 }
 
-fn cells(figures: [f64; 11]) -> impl Iterator<Item = String> {
+fn cells(figures: [f64; 10]) -> impl Iterator<Item = String> {
     figures.into_iter().enumerate().map(|(column, figure)| match column {
         0..=4 => seconds(figure),
         5 => format!("{figure:.1}"),
         _ if figure.is_nan() => "-".into(),
-        6..=9 => bytes(figure as u64),
+        6..=8 => bytes(figure as u64),
         _ => (figure as u64).to_string(),
     })
 }
@@ -86,14 +85,14 @@ fn short_host(host: &str) -> String {
 }
 
 fn by_rank(ranks: &[RankAccount]) -> Table {
-    let heads = ["compute", "waiting", "I/O", "rest", "total", "CPU %", "peak", "plan", "sent", "got", "documents"];
+    let heads = ["compute", "waiting", "I/O", "rest", "total", "CPU %", "peak", "sent", "got", "documents"];
     let mut table = plain_table([("rank", false)].into_iter().chain(heads.map(|head| (head, true))));
     let shown = if ranks.len() > RANKS_SHOWN { 1 } else { ranks.len() };
     for rank in &ranks[..shown] {
         table.add_row([format!("{}@{}", rank.rank, short_host(&rank.host))].into_iter().chain(cells(figures(rank))));
     }
     if shown < ranks.len() {
-        let workers: Vec<[f64; 11]> = working(ranks).iter().map(figures).collect();
+        let workers: Vec<[f64; 10]> = working(ranks).iter().map(figures).collect();
         for (name, place) in [("least", 0), ("median", (workers.len() - 1) / 2), ("most", workers.len() - 1)] {
             let figure = |column: usize| {
                 let mut all: Vec<f64> = workers.iter().map(|figures| figures[column]).collect();
@@ -125,7 +124,8 @@ fn summary(totals: &Totals) -> String {
         ),
         ("documents worked on", count(counters.documents)),
         ("documents/s", count(totals.documents_per_second.round() as u64)),
-        ("peak memory of a rank", memory(totals)),
+        ("peak memory of a rank", memory(totals.peak_memory_bytes)),
+        ("as predicted, at most", memory(totals.predicted_memory_bytes)),
         ("CPU of rank 0", format!("{:.1} % of a core", totals.dispatcher_cpu_percent)),
         ("total", format!("{} s", seconds(totals.seconds))),
     ];
@@ -133,10 +133,8 @@ fn summary(totals: &Totals) -> String {
     rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
-/// The largest peak, and what was predicted.
-fn memory(totals: &Totals) -> String {
-    let peak = totals.peak_memory_bytes.map_or("unknown".into(), bytes);
-    totals.predicted_memory_bytes.map_or(peak.clone(), |predicted| format!("{peak} of {} predicted", bytes(predicted)))
+fn memory(peak: Option<u64>) -> String {
+    peak.map_or("unknown".into(), bytes)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub fn ranks<S: AsRef<OsStr>>(ranks: usize, arguments: impl IntoIterator<Item = 
     if ranks == 1 {
         return alone(arguments);
     }
-    run(launcher(ranks).arg(PROGRAM).args(arguments))
+    run_launcher(launcher(ranks).arg(PROGRAM).args(arguments))
 }
 
 /// False in a build that knows no MPI: there is nothing to launch then.
@@ -110,7 +110,7 @@ pub fn has_mpi() -> bool {
 #[track_caller]
 pub fn launch_self(ranks: usize, task: &str) -> Run {
     let program = std::env::current_exe().expect("the path of this test");
-    run(launcher(ranks).arg(program).args(["--as-rank", task]))
+    run_launcher(launcher(ranks).arg(program).args(["--as-rank", task]))
 }
 
 /// Runs the program alone with additions to its environment.
@@ -137,6 +137,33 @@ pub fn launcher(ranks: usize) -> Command {
 /// Runs a command to its end, which must come before [`DEADLINE`].
 #[track_caller]
 pub fn run(command: &mut Command) -> Run {
+    attempt(command, |_| false).expect("only launchers are given up")
+}
+
+/// As [`run`], for a launcher. Open MPI 4.1's has been seen to lock up in the end of its PMIx server (`PMIx_server_finalize`
+/// waits for a thread that waits for a lock) when all its ranks had gone: nothing of ours is left then, and it is started
+/// again.
+#[track_caller]
+fn run_launcher(command: &mut Command) -> Run {
+    for _ in 0..2 {
+        let mut childless: Option<Instant> = None;
+        let locked_up = |launcher: u32| {
+            if has_children(launcher) {
+                childless = None;
+            }
+            childless.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(20)
+        };
+        if let Some(run) = attempt(command, locked_up) {
+            return run;
+        }
+        eprintln!("{command:?} has locked up without any rank left: once more");
+    }
+    run(command)
+}
+
+/// Runs a command to its end; none if it was given up and killed.
+#[track_caller]
+fn attempt(command: &mut Command, mut give_up: impl FnMut(u32) -> bool) -> Option<Run> {
     // Through files: a pipe that nobody empties would stop a talkative program.
     let folder = tempfile::tempdir().unwrap();
     let (stdout, stderr) = (folder.path().join("stdout"), folder.path().join("stderr"));
@@ -144,6 +171,7 @@ pub fn run(command: &mut Command) -> Run {
     command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
     let begun = Instant::now();
     let mut child = start(command);
+    let mut looked = begun;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
@@ -151,12 +179,32 @@ pub fn run(command: &mut Command) -> Run {
         if begun.elapsed() > DEADLINE {
             // A launcher that is told to end, not killed, takes its ranks with it.
             Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+            let told = Instant::now();
+            while child.try_wait().unwrap().is_none() && told.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let _ = child.kill();
             child.wait().unwrap();
             panic!("{command:?} has not ended within {DEADLINE:?}: {}", read(&stderr));
         }
+        if looked.elapsed() > Duration::from_secs(1) {
+            looked = Instant::now();
+            if give_up(child.id()) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return None;
+            }
+        }
         std::thread::sleep(Duration::from_millis(5));
     };
-    Run { code: status.code(), stdout: read(&stdout), stderr: read(&stderr), elapsed: begun.elapsed() }
+    Some(Run { code: status.code(), stdout: read(&stdout), stderr: read(&stderr), elapsed: begun.elapsed() })
+}
+
+/// Whether a process has started others that are alive; true where that cannot be found out.
+fn has_children(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    let children = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children"));
+    threads.flatten().any(|thread| children(thread).map_or(true, |list| !list.trim().is_empty()))
 }
 
 fn read(path: &Path) -> String {
