@@ -70,13 +70,31 @@ fn figures(rank: &RankAccount) -> [f64; 11] {
 }
 
 fn cells(figures: [f64; 11]) -> impl Iterator<Item = String> {
-    figures.into_iter().enumerate().map(|(column, figure)| match column {
+    figures.into_iter().enumerate().filter(|(column, _)| *column != PREDICTED).map(move |(column, figure)| match column
+    {
         0..=4 => seconds(figure),
         5 => format!("{figure:.1}"),
         _ if figure.is_nan() => "-".into(),
-        6..=9 => bytes(figure as u64),
+        6 => of(figure, figures[PREDICTED]),
+        8..=9 => bytes(figure as u64),
         _ => (figure as u64).to_string(),
     })
+}
+
+/// Which of the figures is the predicted peak; it shares a cell with the real one.
+const PREDICTED: usize = 7;
+
+/// A peak and what was predicted, if it was, in the unit of the larger.
+fn of(peak: f64, predicted: f64) -> String {
+    if predicted.is_nan() {
+        return bytes(peak as u64);
+    }
+    let unit = if peak.max(predicted) < 1e3 * 1_048_576.0 { ("MiB", 20) } else { ("GiB", 30) };
+    let short = |bytes: f64| {
+        let size = bytes / f64::from(1u32 << unit.1);
+        format!("{size:.*}", usize::from(size < 9.95))
+    };
+    format!("{}/{} {}", short(peak), short(predicted), unit.0)
 }
 
 /// The name of a node without its domain, cut from the left.
@@ -86,7 +104,7 @@ fn short_host(host: &str) -> String {
 }
 
 fn by_rank(ranks: &[RankAccount]) -> Table {
-    let heads = ["compute", "waiting", "I/O", "rest", "total", "CPU %", "peak", "plan", "sent", "got", "documents"];
+    let heads = ["compute", "waiting", "I/O", "rest", "total", "CPU %", "peak/plan", "sent", "got", "documents"];
     let mut table = plain_table([("rank", false)].into_iter().chain(heads.map(|head| (head, true))));
     let shown = if ranks.len() > RANKS_SHOWN { 1 } else { ranks.len() };
     for rank in &ranks[..shown] {
@@ -135,8 +153,10 @@ fn summary(totals: &Totals) -> String {
 
 /// The largest peak, and what was predicted.
 fn memory(totals: &Totals) -> String {
-    let peak = totals.peak_memory_bytes.map_or("unknown".into(), bytes);
-    totals.predicted_memory_bytes.map_or(peak.clone(), |predicted| format!("{peak} of {} predicted", bytes(predicted)))
+    match (totals.peak_memory_bytes, totals.predicted_memory_bytes) {
+        (Some(peak), Some(predicted)) => format!("{} of {} predicted", bytes(peak), bytes(predicted)),
+        (peak, _) => peak.map_or("unknown".into(), bytes),
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +175,11 @@ mod tests {
         let text = render("lsi", &run(3));
         assert_eq!(line(&text, "lsi"), ["12.000", "9.500", "1.500", "0.000", "0.500", "5.0"]);
         assert_eq!(line(&text, "0@node00")[..6], ["0.500", "9.000", "2.000", "1.500", "13.000", "7.7"]);
-        assert_eq!(line(&text, "2@node00")[4..], ["15.000", "70.0", "102", "MiB", "1.0", "MiB", "2.0", "MiB", "2000"]);
+        assert_eq!(
+            line(&text, "2@node00")[4..],
+            ["15.000", "70.0", "102/122", "MiB", "1.0", "MiB", "2.0", "MiB", "2000"]
+        );
+        assert_eq!(line(&text, "peak memory of a rank"), ["102", "MiB", "of", "122", "MiB", "predicted"]);
         assert_eq!(line(&text, "passes over the corpus"), ["9"]);
         assert_eq!(line(&text, "matrix-vector products"), ["800"]);
         assert_eq!(line(&text, "rounds"), ["8"]);
