@@ -307,9 +307,8 @@ fn refuse_all(count: usize) {
         let before = names(folder.path());
         let run = ranks(count, arguments(&[input], &folder.path().join("corpus.h5"), options));
         if count == 1 {
-            // What was said of the memory before the input was read is no complaint.
-            let lines = run.stderr.lines().filter(|line| !line.contains("INFO  memory: "));
-            assert_eq!(lines.count(), 1, "{name}: {}", run.stderr);
+            let said = run.stderr.lines().filter(|line| !line.contains("memory: predicted peak"));
+            assert_eq!(said.count(), 1, "{name}: {}", run.stderr);
         }
         assert_refused(&run, code, says, folder.path(), &before);
     }

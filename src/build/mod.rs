@@ -345,20 +345,20 @@ fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
 /// much again.
 const TERMS_SHARE: u64 = 4;
 /// Bytes a worker takes for a piece of text, its bags of words and its documents, on their way.
-const PIECE: u64 = 28 << 20;
+const PIECE: u64 = 52 << 20;
 
 /// What building takes. How many terms the text has is not known: their tables get a share of the memory and go to a file
-/// where that is too small. A dictionary is known by its largest size only.
+/// where that is too small, and the dictionary, of which only the largest size is known, is no reason to refuse.
 fn forecast(job: &Job, checked: &Checked, keep_n: Option<usize>) -> Forecast {
     // Texts of less than 12 bytes a distinct term are rare.
     let text = text_bytes(job, &checked.plan);
     let terms = keep_n.map_or(0, |keep_n| text.map_or(keep_n as u64, |text| (keep_n as u64).min(text / 12)));
     let workers = job.workers() as u64;
     let share = text.map(|text| (text / workers + text / workers / 4).min(text) + checked.plan.piece_bytes);
-    let dispatcher = Need::fixed(FILES + memory::waiting(workers, checked.plan.piece_bytes / 2) + (8 << 20))
-        .with("dictionary", 320 * terms);
+    let dispatcher =
+        Need::fixed(FILES + memory::waiting(workers, checked.plan.piece_bytes / 2) + (8 << 20)).keeping(320 * terms);
     // Bags are smaller than their text; terms, their counts and both sorted may be twice as large.
-    let worker = Need::fixed(PIECE).with("dictionary", 160 * terms).keeping(share.map_or(u64::MAX, |share| 3 * share));
+    let worker = Need::fixed(PIECE).keeping(share.map_or(u64::MAX, |share| 3 * share + 160 * terms));
     Forecast { dispatcher, worker }
 }
 

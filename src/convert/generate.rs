@@ -64,7 +64,7 @@ fn forecast(job: &Job, spec: &GenerateSpec) -> Forecast {
         .with("dictionary", 160 * terms)
         .with("results", memory::waiting(workers, chunk) + chunk + names);
     // Vectors that grow may be twice as large as what is in them; then encoded, and encoded with the topics.
-    Forecast { dispatcher, worker: Need::fixed(0).with("tables", tables).with("a chunk at hand", 5 * chunk) }
+    Forecast { dispatcher, worker: Need::fixed(0).with("tables", tables).with("a chunk at hand", 8 * chunk) }
 }
 
 /// A chunk before it is generated: there is nothing to it but its number.

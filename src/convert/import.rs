@@ -120,7 +120,7 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
 /// Bytes a worker takes for a piece of the file, its entries and the rows of them, on their way.
 const PIECE: u64 = 24 << 20;
 /// Bytes the dispatcher takes for a piece and the chunk that is being put together.
-const ASSEMBLY: u64 = 24 << 20;
+const ASSEMBLY: u64 = 44 << 20;
 
 /// What importing takes: the dictionary, and entries that are not sorted as far as there is memory for them.
 fn forecast(job: &Job, inputs: Option<&Inputs>, matrix: &Matrix) -> Forecast {

@@ -92,7 +92,7 @@ fn forecast(reader: &CorpusReader) -> Forecast {
         .with("who goes where", 52 * sizes.documents)
         .with("dictionary and frequencies", 2 * sizes.dictionary() + 64 * sizes.terms)
         .with("a chunk at hand", 3 * sizes.chunk() + 2 * sizes.names());
-    Forecast { dispatcher: dispatcher.and(Need::fixed(FILES)), worker: Need::default() }
+    Forecast { dispatcher: dispatcher.and(Need::fixed(2 * FILES)), worker: Need::default() }
 }
 
 /// A class number for each document, by its label; labels are numbered as they come.

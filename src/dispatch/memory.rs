@@ -260,7 +260,8 @@ impl Sizes {
     /// beside the chunk itself.
     pub fn worker(&self, beside: u64) -> Need {
         let sent = 2 * self.chunk().max(super::fold::ROUND_BYTES.min(8 * self.nonzeros / self.workers));
-        self.open()
+        // Reading takes less than reading and writing.
+        Need { fixed: FILES / 2, ..self.open() }
             .with("a chunk at hand", self.chunk() + beside)
             .with("chunks on their way", if self.sent { sent } else { 0 })
     }

@@ -139,5 +139,5 @@ pub fn projecting(sizes: &Sizes, topics: usize) -> Forecast {
         .worker(sizes.prepared() + 4 * sizes.terms)
         .with("model", model + 4 * sizes.terms * width)
         .with("vectors of a chunk", 4 * result);
-    Forecast { dispatcher: dispatcher.and(Need::fixed(FILES)), worker }
+    Forecast { dispatcher: dispatcher.and(Need::fixed(FILES / 2)), worker }
 }

@@ -52,7 +52,7 @@ fn phases(totals: &Totals) -> Table {
 }
 
 /// The figures of a rank, in the order of the columns.
-fn figures(rank: &RankAccount) -> [f64; 10] {
+fn figures(rank: &RankAccount) -> [f64; 11] {
     let total: Phase = rank.total();
     [
         total.compute_seconds,
@@ -62,20 +62,39 @@ fn figures(rank: &RankAccount) -> [f64; 10] {
         total.seconds,
         percent(total.cpu_seconds, total.seconds),
         rank.peak_memory_bytes.map_or(f64::NAN, |bytes| bytes as f64),
+        rank.predicted_memory_bytes.map_or(f64::NAN, |bytes| bytes as f64),
         rank.counters.bytes_sent as f64,
         rank.counters.bytes_received as f64,
         rank.counters.documents as f64,
     ]
 }
 
-fn cells(figures: [f64; 10]) -> impl Iterator<Item = String> {
-    figures.into_iter().enumerate().map(|(column, figure)| match column {
+fn cells(figures: [f64; 11]) -> impl Iterator<Item = String> {
+    figures.into_iter().enumerate().filter(|(column, _)| *column != PREDICTED).map(move |(column, figure)| match column
+    {
         0..=4 => seconds(figure),
         5 => format!("{figure:.1}"),
         _ if figure.is_nan() => "-".into(),
-        6..=8 => bytes(figure as u64),
+        6 => of(figure, figures[PREDICTED]),
+        8..=9 => bytes(figure as u64),
         _ => (figure as u64).to_string(),
     })
+}
+
+/// Which of the figures is the predicted peak; it shares a cell with the real one.
+const PREDICTED: usize = 7;
+
+/// A peak and what was predicted, if it was, in the unit of the larger.
+fn of(peak: f64, predicted: f64) -> String {
+    if predicted.is_nan() {
+        return bytes(peak as u64);
+    }
+    let unit = if peak.max(predicted) < 1e3 * 1_048_576.0 { ("MiB", 20) } else { ("GiB", 30) };
+    let short = |bytes: f64| {
+        let size = bytes / f64::from(1u32 << unit.1);
+        format!("{size:.*}", usize::from(size < 9.95))
+    };
+    format!("{}/{} {}", short(peak), short(predicted), unit.0)
 }
 
 /// The name of a node without its domain, cut from the left.
@@ -85,14 +104,14 @@ fn short_host(host: &str) -> String {
 }
 
 fn by_rank(ranks: &[RankAccount]) -> Table {
-    let heads = ["compute", "waiting", "I/O", "rest", "total", "CPU %", "peak", "sent", "got", "documents"];
+    let heads = ["compute", "waiting", "I/O", "rest", "total", "CPU %", "peak/plan", "sent", "got", "documents"];
     let mut table = plain_table([("rank", false)].into_iter().chain(heads.map(|head| (head, true))));
     let shown = if ranks.len() > RANKS_SHOWN { 1 } else { ranks.len() };
     for rank in &ranks[..shown] {
         table.add_row([format!("{}@{}", rank.rank, short_host(&rank.host))].into_iter().chain(cells(figures(rank))));
     }
     if shown < ranks.len() {
-        let workers: Vec<[f64; 10]> = working(ranks).iter().map(figures).collect();
+        let workers: Vec<[f64; 11]> = working(ranks).iter().map(figures).collect();
         for (name, place) in [("least", 0), ("median", (workers.len() - 1) / 2), ("most", workers.len() - 1)] {
             let figure = |column: usize| {
                 let mut all: Vec<f64> = workers.iter().map(|figures| figures[column]).collect();
@@ -124,8 +143,7 @@ fn summary(totals: &Totals) -> String {
         ),
         ("documents worked on", count(counters.documents)),
         ("documents/s", count(totals.documents_per_second.round() as u64)),
-        ("peak memory of a rank", memory(totals.peak_memory_bytes)),
-        ("as predicted, at most", memory(totals.predicted_memory_bytes)),
+        ("peak memory of a rank", memory(totals)),
         ("CPU of rank 0", format!("{:.1} % of a core", totals.dispatcher_cpu_percent)),
         ("total", format!("{} s", seconds(totals.seconds))),
     ];
@@ -133,8 +151,12 @@ fn summary(totals: &Totals) -> String {
     rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
-fn memory(peak: Option<u64>) -> String {
-    peak.map_or("unknown".into(), bytes)
+/// The largest peak, and what was predicted.
+fn memory(totals: &Totals) -> String {
+    match (totals.peak_memory_bytes, totals.predicted_memory_bytes) {
+        (Some(peak), Some(predicted)) => format!("{} of {} predicted", bytes(peak), bytes(predicted)),
+        (peak, _) => peak.map_or("unknown".into(), bytes),
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +175,11 @@ mod tests {
         let text = render("lsi", &run(3));
         assert_eq!(line(&text, "lsi"), ["12.000", "9.500", "1.500", "0.000", "0.500", "5.0"]);
         assert_eq!(line(&text, "0@node00")[..6], ["0.500", "9.000", "2.000", "1.500", "13.000", "7.7"]);
-        assert_eq!(line(&text, "2@node00")[4..], ["15.000", "70.0", "102", "MiB", "1.0", "MiB", "2.0", "MiB", "2000"]);
+        assert_eq!(
+            line(&text, "2@node00")[4..],
+            ["15.000", "70.0", "102/122", "MiB", "1.0", "MiB", "2.0", "MiB", "2000"]
+        );
+        assert_eq!(line(&text, "peak memory of a rank"), ["102", "MiB", "of", "122", "MiB", "predicted"]);
         assert_eq!(line(&text, "passes over the corpus"), ["9"]);
         assert_eq!(line(&text, "matrix-vector products"), ["800"]);
         assert_eq!(line(&text, "rounds"), ["8"]);

@@ -126,7 +126,7 @@ fn forecast(sizes: &Sizes, twice: bool) -> Forecast {
         .dispatcher()
         .with("dictionary and frequencies", 2 * sizes.dictionary() + FREQUENCIES * sizes.terms)
         .with("results", sizes.results(chunk) + sizes.names());
-    let worker = sizes.worker(3 * chunk).with("weights of the terms", 2 * model + sums);
+    let worker = sizes.worker(5 * chunk).with("weights of the terms", 2 * model + sums);
     let keeps = if twice { sizes.all_chunks() } else { 0 };
     Forecast { dispatcher: dispatcher.and(Need::fixed(FILES)), worker: worker.keeping(keeps) }
 }
