@@ -345,7 +345,7 @@ fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
 /// much again.
 const TERMS_SHARE: u64 = 4;
 /// Bytes a worker takes for a piece of text, its bags of words and its documents, on their way.
-const PIECE: u64 = 52 << 20;
+const PIECE: u64 = 64 << 20;
 
 /// What building takes. How many terms the text has is not known: their tables get a share of the memory and go to a file
 /// where that is too small, and the dictionary, of which only the largest size is known, is no reason to refuse.

@@ -55,7 +55,8 @@ pub fn generate(job: &Job, spec: &GenerateSpec, output: &Path) -> Result<Option<
 /// nonzero.
 fn forecast(job: &Job, spec: &GenerateSpec) -> Forecast {
     let (documents, tokens) = spec.chunk_sizes();
-    let (chunk, workers) = (8 * (documents + tokens), job.workers() as u64);
+    // A fifth of the tokens and more are a term's second.
+    let (chunk, workers) = (8 * (documents + tokens / 5 * 4), job.workers() as u64);
     let (terms, topics) = (u64::from(spec.terms), u64::from(spec.topics));
     let tables = 32 * terms + 40 * topics * (terms / 20).clamp(5, 1000);
     let names = 256 * documents;
@@ -63,8 +64,9 @@ fn forecast(job: &Job, spec: &GenerateSpec) -> Forecast {
         .with("tables", tables)
         .with("dictionary", 160 * terms)
         .with("results", memory::waiting(workers, chunk) + chunk + names);
-    // Vectors that grow may be twice as large as what is in them; then encoded, and encoded with the topics.
-    Forecast { dispatcher, worker: Need::fixed(0).with("tables", tables).with("a chunk at hand", 8 * chunk) }
+    // Vectors that grow may be twice as large as what is in them; then encoded, and encoded with the topics. Some wait to be sent.
+    let copies = if job.distributed() { 8 } else { 4 };
+    Forecast { dispatcher, worker: Need::fixed(0).with("tables", tables).with("a chunk at hand", copies * chunk) }
 }
 
 /// A chunk before it is generated: there is nothing to it but its number.

@@ -94,7 +94,8 @@ fn of(peak: f64, predicted: f64) -> String {
         let size = bytes / f64::from(1u32 << unit.1);
         format!("{size:.*}", usize::from(size < 9.95))
     };
-    format!("{}/{} {}", short(peak), short(predicted), unit.0)
+    // No space: lines are to fit in a hundred columns.
+    format!("{}/{}{}", short(peak), short(predicted), unit.0)
 }
 
 /// The name of a node without its domain, cut from the left.
@@ -175,10 +176,7 @@ mod tests {
         let text = render("lsi", &run(3));
         assert_eq!(line(&text, "lsi"), ["12.000", "9.500", "1.500", "0.000", "0.500", "5.0"]);
         assert_eq!(line(&text, "0@node00")[..6], ["0.500", "9.000", "2.000", "1.500", "13.000", "7.7"]);
-        assert_eq!(
-            line(&text, "2@node00")[4..],
-            ["15.000", "70.0", "102/122", "MiB", "1.0", "MiB", "2.0", "MiB", "2000"]
-        );
+        assert_eq!(line(&text, "2@node00")[4..], ["15.000", "70.0", "102/122MiB", "1.0", "MiB", "2.0", "MiB", "2000"]);
         assert_eq!(line(&text, "peak memory of a rank"), ["102", "MiB", "of", "122", "MiB", "predicted"]);
         assert_eq!(line(&text, "passes over the corpus"), ["9"]);
         assert_eq!(line(&text, "matrix-vector products"), ["800"]);
