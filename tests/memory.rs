@@ -37,7 +37,8 @@ fn check_peaks(output: &Path, memory: u64) {
         most = (peak.max(most.0), predicted.max(most.1));
     }
     // A worker may have had nothing to do; the one that had most shows how good the prediction is.
-    assert!(most.1 <= 2 * most.0, "{}: {most:?}", run["command"]);
+    // Every prediction sets 16 MiB aside for what allocators and libraries take.
+    assert!(most.1 <= 2 * most.0 + 16 * MIB, "{}: {most:?}", run["command"]);
     let totals = run["totals"]["predicted_memory_bytes"].as_u64();
     assert_eq!(
         totals,

@@ -24,7 +24,7 @@ use crate::report::layout::bytes;
 pub const OVERHEAD: u64 = 128 << 20;
 
 /// Bytes that allocators, threads and libraries take on top of what is asked of them.
-const SLACK: u64 = 8 << 20;
+const SLACK: u64 = 16 << 20;
 
 /// What one kind of rank has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
