@@ -114,10 +114,9 @@ job_run() {
     # That of an earlier job must not pass for ours.
     ((started)) || rm -f "$output.run.json"
     local -a resume=()
-    # The others are repeated faster than gone on with, and refuse the options.
+    # The others begin again, and refuse the options.
     case $1 in
-        split | index | query | evaluate | report) ;;
-        *) resume=(--checkpoint "$checkpoint" --resume) ;;
+        build | import | export | generate | tfidf | lsi | transform) resume=(--checkpoint "$checkpoint" --resume) ;;
     esac
     job_command "$tasks" "$@" "${resume[@]}"
 
