@@ -285,11 +285,20 @@ impl Drop for Folder {
     }
 }
 
+/// How long the lock of an earlier job may outlast it: a process that was killed gives back its memory before its files.
+const LOCK_OUTLASTS: Duration = Duration::from_secs(3);
+
 /// Takes the folder for this process; the operating system lets go of it when the process ends in any way.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).at(&path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let begun = Instant::now();
+    let mut taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    while taken == Err(Errno::WOULDBLOCK) && begun.elapsed() < LOCK_OUTLASTS {
+        std::thread::sleep(Duration::from_millis(20));
+        taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    }
+    match taken {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => Err(Error::failed(format!(
             "{}: another job writes its checkpoints here; name another folder, or wait until it has ended",
