@@ -13,6 +13,8 @@ use crate::comm::{Settings, process};
 use crate::error::{Error, Result};
 use crate::report::logging;
 
+/// What the other ranks leave to the one that says that the dispatcher was lost.
+const HEARD: Duration = Duration::from_secs(1);
 /// Where a launcher ends the job when a rank dies, this rank gives it the time to: then nobody need say anything.
 const LAUNCHER: Duration = Duration::from_millis(500);
 /// How long a process that has nothing more to do may take to finalise MPI once another one has gone.
@@ -130,9 +132,13 @@ pub(super) fn tie(
                 if !survives {
                     std::thread::sleep(LAUNCHER);
                 }
-                // The first of those that live says it; the others only leave.
+                // The first of those that live says it and ends the launcher once that was heard. The others do so later, should
+                // the first have died meanwhile.
                 if (1..rank).all(|other| known.is_dead(other)) {
                     logging::say("corpuscle: error: the dispatcher was lost, and the job ends with it");
+                    logging::let_launcher_read();
+                } else {
+                    std::thread::sleep(HEARD);
                 }
                 crate::store::atomic::remove_unfinished();
                 crate::store::atomic::remove_orphans();
