@@ -10,6 +10,7 @@
 #   MPICC, CARGO_TARGET_DIR            which MPI is linked, and where that build lives
 #   CORPUSCLE_MPIRUN                   the launcher of that MPI with its options, separated by spaces
 #   CORPUSCLE_MPIRUN_RECOVERY          the options under which a job outlives a dead worker; empty where there are none
+#   UCX_LOG_FILE                       standard error, unless set
 #   PATH                               so that `corpuscle` is the release build
 
 corpuscle_env() {
@@ -84,6 +85,9 @@ corpuscle_env() {
         "$dir":*) ;;
         *) export PATH="$dir:$PATH" ;;
     esac
+
+    # MPICH's transport may have something to say when a job ends; standard output is for results.
+    export UCX_LOG_FILE=${UCX_LOG_FILE:-stderr}
 
     # More ranks than cores is the normal case here: the dispatcher sleeps. Unbound ranks may use --threads.
     # Under the name mpirun.openmpi, Open MPI 4 introduces itself as OpenRTE.
