@@ -13,6 +13,8 @@
 #   CORPUSCLE_START_TIMEOUT=300   seconds until corpuscle must have said something: a rank lost while MPI starts leaves
 #                                 the others waiting for ever; 0: wait for ever
 #   CORPUSCLE_BIND=yes            no: leave workers unbound
+#   CORPUSCLE_OUTLIVE=yes         no: a worker that dies ends the launch, and the job goes on from its checkpoint. For
+#                                 partitions whose jobs are preempted: there all daemons of the launcher are told to end
 #
 # --ntasks (or --nodes and --ntasks-per-node) is the number of workers, --cpus-per-task their threads. The dispatcher
 # comes on top: it sleeps, and shares the first node with the workers there.
@@ -35,7 +37,7 @@ job_begin() {
     tasks=${SLURM_NTASKS:-1} threads=${SLURM_CPUS_PER_TASK:-1}
     # A build that cannot go on without a worker must not be started as if it could: it would wait for ever.
     recovery=()
-    if [[ ${CORPUSCLE_LAUNCHER:-mpirun} == mpirun ]] && "$program" lsi --help | grep -q -- --worker-timeout; then
+    if [[ ${CORPUSCLE_OUTLIVE:-yes} == yes && ${CORPUSCLE_LAUNCHER:-mpirun} == mpirun ]] && "$program" lsi --help | grep -q -- --worker-timeout; then
         read -ra recovery <<<"$CORPUSCLE_MPIRUN_RECOVERY"
     fi
     # A message between hosts goes out whole instead of asking first, which would cost three times the latency.

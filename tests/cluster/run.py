@@ -212,7 +212,7 @@ def the_time_limit(cluster):
 
 def preemption(cluster):
     """A job of higher priority takes the nodes; Slurm itself requeues ours."""
-    run = Long(cluster, "preempted", ["--partition=spare"])
+    run = Long(cluster, "preempted", ["--partition=spare"], CORPUSCLE_OUTLIVE="no")
     run.until_checkpoint()
     cluster.bed.slurm("sbatch", "--wait", "--partition=work", f"--nodes={NODES}", "--exclusive", "--output=/dev/null", "--wrap", "sleep 1")
     run.finish("done: preempted.h5")
@@ -231,7 +231,7 @@ def a_worker_dies(cluster):
 
 def a_node_dies(cluster):
     """All processes of a node end at once: the launcher fails, the job goes back and runs on what is left."""
-    run = Long(cluster, "crash", ["--nodes=2"])
+    run = Long(cluster, "crash", ["--nodes=2"], CORPUSCLE_OUTLIVE="no")
     run.until_checkpoint()
     name = cluster.last_node(run.job)
     cluster.bed.hosts[name].crash()
