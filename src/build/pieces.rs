@@ -16,7 +16,7 @@ use crate::corpus::text::{InputFormat, TextPlan};
 use crate::corpus::tokenizer::Tokenizer;
 use crate::corpus::vocabulary::{Known, Numbering, Vocabulary};
 use crate::dispatch::{Job, Parcel, Source};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::progress::Task;
 
 use super::census::PieceFacts;
@@ -152,26 +152,15 @@ impl Counter<'_> {
     }
 }
 
-fn piece_of(parcel: &Parcel) -> Result<Piece> {
-    let place = parcel.place.as_slice().try_into();
-    Ok(Piece::decode(place.map_err(|_| Error::failed("damaged message: not the place of a piece of text"))?))
-}
-
 impl Source for Pieces<'_> {
     type Item = Bags;
     const KNOWN: bool = false;
 
     fn next(&mut self) -> Result<Option<Parcel>> {
         let piece = self.cutter.next()?;
-        Ok(piece.map(|mut piece| {
+        Ok(piece.map(|piece| {
             self.progress.advance(piece.length, 0);
-            Parcel {
-                number: piece.number,
-                weight: piece.length,
-                memory: piece.length,
-                body: piece.body.take(),
-                place: piece.encode().to_vec(),
-            }
+            piece.into()
         }))
     }
 
@@ -181,13 +170,13 @@ impl Source for Pieces<'_> {
     }
 
     fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
-        let (plan, piece) = (self.plan, piece_of(parcel)?);
+        let (plan, piece) = (self.plan, parcel.piece()?);
         let rereader = &mut *self.rereader.borrow_mut();
         self.job.pool.install(|| rereader.read(plan, &piece))
     }
 
     fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<Bags> {
-        let piece = piece_of(parcel)?;
+        let piece = parcel.piece()?;
         self.job.account.compute(|| self.count(&piece, &bytes))
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
-use crate::corpus::cutter::{Cutter, Piece};
+use crate::corpus::cutter::Cutter;
 use crate::corpus::name_list::NameList;
 use crate::corpus::readers;
 use crate::corpus::reread::Rereader;
@@ -219,23 +219,12 @@ impl<'a> Pieces<'a> {
     }
 }
 
-fn piece_of(parcel: &Parcel) -> Result<Piece> {
-    let place = parcel.place.as_slice().try_into();
-    Ok(Piece::decode(place.map_err(|_| Error::failed("damaged message: not the place of a piece of text"))?))
-}
-
 impl Source for Pieces<'_> {
     type Item = RowLines;
     const KNOWN: bool = false;
 
     fn next(&mut self) -> Result<Option<Parcel>> {
-        Ok(self.cutter.next()?.map(|mut piece| Parcel {
-            number: piece.number,
-            weight: piece.length,
-            memory: piece.length,
-            body: piece.body.take(),
-            place: piece.encode().to_vec(),
-        }))
+        Ok(self.cutter.next()?.map(Parcel::from))
     }
 
     /// Workers read a plain file themselves. A compressed one is decompressed once, by the dispatcher.
@@ -244,12 +233,12 @@ impl Source for Pieces<'_> {
     }
 
     fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
-        self.rereader.borrow_mut().read(self.plan, &piece_of(parcel)?)
+        self.rereader.borrow_mut().read(self.plan, &parcel.piece()?)
     }
 
     fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<RowLines> {
         RowLines::parse(&bytes, self.format).map_err(|Mistake { at, what }| {
-            piece_of(parcel).map_or_else(|e| e, |piece| readers::error_at(self.plan, &piece, &bytes, at, what))
+            parcel.piece().map_or_else(|e| e, |piece| readers::error_at(self.plan, &piece, &bytes, at, what))
         })
     }
 }

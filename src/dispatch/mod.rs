@@ -18,6 +18,7 @@ mod mend;
 mod merge;
 mod message;
 mod table;
+mod text;
 
 pub use crate::store::checkpoint::Record;
 pub use checkpoint::{Checkpoint, CheckpointSpec, Decision, Stage, ask_to_stop, once};
