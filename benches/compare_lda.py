@@ -7,7 +7,8 @@
 What counts is the time to a given quality. gensim makes three passes, tomotopy 200 iterations; corpuscle makes as many
 passes as it takes to reach the perplexity of each, by one evaluator, and its time is that of the whole command: start of
 MPI, reading, training, writing. corpuscle runs on one dispatcher and two workers, tomotopy on two workers, gensim with two
-threads for its BLAS; the peers' time is that of training alone.
+threads for its BLAS; the peers' time is that of training alone. Online variational Bayes has gensim's parameters and as many
+passes, and is compared by the seconds of training a pass.
 
 PEERS_PYTHON is an interpreter with gensim, tomotopy, numpy and h5py. Exit status 1 when a bar does not hold.
 """
@@ -42,38 +43,50 @@ def main():
     made(held_out, split)
     model = Path(f"{stem}.lda.h5")
 
-    def ours(passes, workers=2):
-        return corpuscle(workers, "lda", train, "-k", given.k, "--passes", passes, output=model)
+    def ours(passes, workers=2, *more):
+        return corpuscle(workers, "lda", train, "-k", given.k, "--passes", passes, *more, output=model)
 
-    def until(perplexity):
+    def perplexity():
+        return peer(given.python, "lda_peer.py", "corpuscle", model, held_out)["perplexity"]
+
+    def until(wanted):
         """The first number of passes that is as good."""
         for passes in PASSES:
             run = ours(passes)
-            run |= {"passes": passes, "perplexity": peer(given.python, "lda_peer.py", "corpuscle", model, held_out)["perplexity"]}
+            run |= {"passes": passes, "perplexity": perplexity()}
             print(f"corpuscle, {passes} passes: {run['seconds']:.2f} s, perplexity {run['perplexity']:.1f}", flush=True)
-            if run["perplexity"] <= perplexity:
+            if run["perplexity"] <= wanted:
                 break
         return run
-
-    gensim = peer(given.python, "lda_peer.py", "gensim", train, held_out, given.k, 3)
-    print(f"gensim, 3 passes: {gensim['seconds']:.2f} s, perplexity {gensim['perplexity']:.1f}", flush=True)
-    to_gensim = until(gensim["perplexity"])
-    tomotopy = peer(given.python, "lda_peer.py", "tomotopy", train, held_out, given.k, 200)
-    print(f"tomotopy, 200 iterations: {tomotopy['seconds']:.2f} s, perplexity {tomotopy['perplexity']:.1f}", flush=True)
-    to_tomotopy = until(1.01 * tomotopy["perplexity"])
-    one, two = ([ours(10, workers) for _ in range(given.repeat)] for workers in (1, 2))
 
     def training(run):
         return next(entry["mean"]["seconds"] for entry in run["totals"]["phases"] if entry["mean"]["name"] == "train")
 
+    gensim = peer(given.python, "lda_peer.py", "gensim", train, held_out, given.k, 3)
+    print(f"gensim, 3 passes: {gensim['seconds']:.2f} s, perplexity {gensim['perplexity']:.1f}", flush=True)
+    to_gensim = until(gensim["perplexity"])
+    online = ours(3, 2, "--method", "online", "--kappa", 0.7, "--tau0", 10, "--alpha", 0.01, "--eta", 0.01)
+    online |= {"passes": 3, "perplexity": perplexity()}
+    print(f"corpuscle, online, 3 passes: {training(online):.2f} s, perplexity {online['perplexity']:.1f}", flush=True)
+    tomotopy = peer(given.python, "lda_peer.py", "tomotopy", train, held_out, given.k, 200)
+    print(f"tomotopy, 200 iterations: {tomotopy['seconds']:.2f} s, perplexity {tomotopy['perplexity']:.1f}", flush=True)
+    to_tomotopy = until(1.01 * tomotopy["perplexity"])
+    default = ours(10) | {"passes": 10}
+    default["perplexity"] = perplexity()
+    one, two = ([ours(10, workers) for _ in range(given.repeat)] for workers in (1, 2))
+
     bars = Bars()
     bars.at_most("passes to gensim's perplexity", to_gensim["passes"], 1)
     bars.at_least("gensim's seconds over corpuscle's, same perplexity", gensim["seconds"] / to_gensim["seconds"], 10)
+    bars.at_most("online: perplexity over gensim's", online["perplexity"] / gensim["perplexity"], 1.01)
+    bars.at_least("online: gensim's seconds a pass over corpuscle's", gensim["seconds"] / training(online), 8)
+    bars.at_most("default passes: perplexity over tomotopy's", default["perplexity"] / tomotopy["perplexity"], 1.01)
     bars.at_most("perplexity over tomotopy's", to_tomotopy["perplexity"] / tomotopy["perplexity"], 1.01)
     bars.at_least("tomotopy's seconds over corpuscle's, same perplexity", tomotopy["seconds"] / to_tomotopy["seconds"], 3)
     bars.at_least("seconds of training, one worker over two", median(one, training) / median(two, training), 1.8)
-    keep("compare_lda", {"k": given.k, "gensim": gensim, "to_gensim": to_gensim, "tomotopy": tomotopy,
-                         "to_tomotopy": to_tomotopy, "one_worker": one, "two_workers": two, "bars": bars.lines})
+    keep("compare_lda", {"k": given.k, "gensim": gensim, "to_gensim": to_gensim, "online": online, "default": default,
+                         "tomotopy": tomotopy, "to_tomotopy": to_tomotopy, "one_worker": one, "two_workers": two,
+                         "bars": bars.lines})
     bars.finish()
 
 

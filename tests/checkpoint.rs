@@ -182,6 +182,20 @@ fn one_pass_survives_kills_of_the_whole_job() {
 }
 
 #[test]
+fn lda_survives_kills_of_the_whole_job() {
+    let bench = Bench::get();
+    let counts = bench.path("counts.h5");
+    let arguments = ["lda", &counts, "-k", "12", "--passes", "3", "--alpha", "learned", "--eta", "learned"];
+    Case::new(&[&arguments[..], &["--eval", &counts, "--stop-below", "0.0001"]].concat()).survives(&[1, 3, 2, 4], 12);
+    // Sums that are still to be taken in are saved, too.
+    let arguments = ["lda", &counts, "-k", "5", "--method", "online", "--minibatch", "1000", "--staleness", "2"];
+    Case::new(&[&arguments[..], &["--passes", "2", "--iterations", "10"]].concat()).survives(&[3, 1], 13);
+    let model = bench.path("lda.h5");
+    alone(["lda", "-q", &counts, "-k", "40", "--passes", "1", "-o", &model]).ok();
+    Case::new(&["transform", &model, &counts]).survives(&[2, 1], 14);
+}
+
+#[test]
 fn building_survives_kills_of_the_whole_job() {
     let bench = Bench::get();
     let lines = bench.path("lines.txt");

@@ -6,10 +6,18 @@ use common::corpora::{dictionary, documents, read_corpus, write_corpus};
 use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text};
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::Values;
-use corpuscle::lda::coherence::Pairs;
+use corpuscle::lda::bound::Bound;
+use corpuscle::lda::coherence::{NARROW_WINDOW, OTHER, Pairs, WIDE_WINDOW};
 use corpuscle::lda::completion::first_half;
 use corpuscle::lda::difference::{Distance, differences};
-use corpuscle::lda::model::{History, LdaModel};
+use corpuscle::lda::minibatch::{Held, deal};
+use corpuscle::lda::model::{History, LdaModel, Shared};
+use corpuscle::lda::params::Eta;
+use corpuscle::lda::topics::leading_terms;
+use corpuscle::linalg::Aligned;
+use corpuscle::linalg::fixed::wide;
+use corpuscle::linalg::special::{digamma, trigamma};
+use corpuscle::linalg::variational::Until;
 use corpuscle::random::Stream;
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;
@@ -119,6 +127,169 @@ fn any_ranks_and_threads_write_the_same_bytes() {
     }
     for (count, more) in [(2, &["--threads", "2"][..]), (3, &["--scatter"]), (5, &["--threads", "1"])] {
         assert_eq!(train(count, more, &format!("{count}")), expected, "{count} ranks {more:?}");
+    }
+}
+
+/// One file a method, for any ranks.
+#[test]
+fn every_method_and_prior_writes_the_same_bytes_for_any_ranks() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (corpus, etas) = (file("corpus.h5"), file("etas"));
+    write_corpus(&corpus, &documents(2600, 400, 1), Values::Counts, false);
+    std::fs::write(&etas, (0..400).map(|n| format!("{}\n", 0.01 * f64::from(1 + n % 7))).collect::<String>()).unwrap();
+    let cases = [
+        "--method online --minibatch 500 --update-every 2 --alpha learned --passes 2",
+        "--method online --minibatch 300 --staleness 2 --passes 2",
+        "--method batch --minibatch 700 --alpha learned --eta learned --passes 3",
+        "--staleness 1 --eta learned --alpha asymmetric --passes 2",
+        "--passes 1 --eta ETAS",
+    ];
+    let mut digests = Vec::new();
+    for case in cases {
+        let train = |count: usize, more: &[&str]| {
+            let model = file(&format!("{count}.h5"));
+            let case = case.replace("ETAS", text(&etas));
+            let arguments = ["lda", text(&corpus), "-k", "9", "-q", "-o", text(&model)];
+            ranks(count, arguments.into_iter().chain(case.split(' ')).chain(more.iter().copied())).ok();
+            (digest(&model), model)
+        };
+        let (expected, model) = train(1, &["--threads", "2"]);
+        assert_sound(&model);
+        digests.push(expected.clone());
+        if has_mpi() {
+            for (count, more) in [(2, &["--threads", "2"][..]), (3, &["--scatter"]), (5, &["--threads", "1"])] {
+                assert_eq!(train(count, more).0, expected, "{case}: {count} ranks {more:?}");
+            }
+        }
+    }
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), cases.len());
+}
+
+/// What variational Bayes trains, in f64 and without a thought of speed: expected counts (terms x topics) and alpha.
+struct Oracle<'a> {
+    chunk: &'a CsrChunk,
+    counts: Vec<Vec<f64>>,
+    alpha: Vec<f64>,
+    eta: f64,
+}
+
+impl Oracle<'_> {
+    /// exp(E[log beta]), terms x topics.
+    fn weights(&self) -> Vec<Vec<f64>> {
+        let topics = self.alpha.len();
+        let total = |k: usize| self.counts.iter().map(|row| row[k] + self.eta).sum::<f64>();
+        let totals: Vec<f64> = (0..topics).map(|k| digamma(total(k))).collect();
+        let weight = |row: &Vec<f64>| (0..topics).map(|k| (digamma(row[k] + self.eta) - totals[k]).exp()).collect();
+        self.counts.iter().map(weight).collect()
+    }
+
+    /// A step on these documents; `rate` and Newton's step if alpha is learned.
+    fn step(&mut self, documents: &[usize], iterations: usize, rate: f64, learn: bool) {
+        let topics = self.alpha.len();
+        let weights = self.weights();
+        let mut sums = vec![vec![0.0; topics]; self.counts.len()];
+        let mut logs = vec![0.0; topics];
+        let mut tokens = 0.0;
+        for &document in documents {
+            let (terms, counts) = self.chunk.document(document);
+            let length: f64 = counts.iter().map(|&count| f64::from(count)).sum();
+            let mut gamma: Vec<f64> = self.alpha.iter().map(|alpha| alpha + length / topics as f64).collect();
+            let shares = |gamma: &[f64]| gamma.iter().map(|&gamma| digamma(gamma).exp()).collect::<Vec<_>>();
+            let given = |u: &[f64], term: u32| {
+                let products: Vec<f64> = (0..topics).map(|k| u[k] * weights[term as usize][k]).collect();
+                let sum: f64 = products.iter().sum();
+                products.into_iter().map(|product| product / sum).collect::<Vec<_>>()
+            };
+            for _ in 0..iterations {
+                let u = shares(&gamma);
+                gamma.clone_from(&self.alpha);
+                for (&term, &count) in terms.iter().zip(counts) {
+                    gamma.iter_mut().zip(given(&u, term)).for_each(|(gamma, p)| *gamma += f64::from(count) * p);
+                }
+            }
+            let u = shares(&gamma);
+            for (&term, &count) in terms.iter().zip(counts) {
+                sums[term as usize].iter_mut().zip(given(&u, term)).for_each(|(sum, p)| *sum += f64::from(count) * p);
+            }
+            let all = digamma(gamma.iter().sum());
+            logs.iter_mut().zip(&gamma).for_each(|(log, &gamma)| *log += digamma(gamma) - all);
+            tokens += length;
+        }
+        let all: f64 = self.chunk.data.iter().map(|&count| f64::from(count)).sum();
+        for (counts, sums) in self.counts.iter_mut().zip(sums) {
+            for (count, sum) in counts.iter_mut().zip(sums) {
+                *count = (1.0 - rate) * *count + rate * all / tokens * sum;
+            }
+        }
+        if learn {
+            // Huang (2005), as in gensim's `update_dir_prior`.
+            let n = documents.len() as f64;
+            let sum: f64 = self.alpha.iter().sum();
+            let gradient: Vec<f64> =
+                (0..topics).map(|k| n * (digamma(sum) - digamma(self.alpha[k]) + logs[k] / n)).collect();
+            let q: Vec<f64> = self.alpha.iter().map(|&alpha| -n * trigamma(alpha)).collect();
+            let c = n * trigamma(sum);
+            let b = (0..topics).map(|k| gradient[k] / q[k]).sum::<f64>()
+                / (1.0 / c + q.iter().map(|q| 1.0 / q).sum::<f64>());
+            (0..topics).for_each(|k| self.alpha[k] -= rate * (gradient[k] - b) / q[k]);
+        }
+    }
+}
+
+#[test]
+fn variational_bayes_is_that_of_a_slow_oracle() {
+    let folder = tempdir().unwrap();
+    let [corpus, path] = ["corpus.h5", "model.h5"].map(|name| folder.path().join(name));
+    let (terms, topics, iterations) = (60, 5, 25);
+    let (chunk, _) = generated(400, terms, 40, &[0.2; 5], 3);
+    write_corpus(&corpus, &chunk, Values::Counts, false);
+    let held = [Held(std::rc::Rc::new(chunk.clone()))];
+    for (method, learn, minibatches, every) in
+        [("online", false, 4, 1), ("online", true, 5, 2), ("batch", false, 3, 3), ("batch", true, 1, 1)]
+    {
+        let documents = 400usize.div_ceil(minibatches).to_string();
+        let (every_, iterations_) = (every.to_string(), iterations.to_string());
+        let mut arguments = vec!["lda", text(&corpus), "-k", "5", "--passes", "3", "--method", method, "-q"];
+        arguments.extend(["--gamma-threshold", "0", "--iterations", &iterations_, "--minibatch", &documents]);
+        if method == "online" {
+            arguments.extend(["--update-every", &every_, "--tau0", "2", "--kappa", "0.7"]);
+        }
+        if learn {
+            arguments.extend(["--alpha", "learned"]);
+        }
+        alone(arguments.into_iter().chain(["-o", text(&path)])).ok();
+        let mut oracle = Oracle { chunk: &chunk, counts: Vec::new(), alpha: vec![0.2; topics], eta: 0.2 };
+        for term in 0..terms {
+            let mut stream = Stream::new(1, "topics", term as u64);
+            oracle.counts.push((0..topics).map(|_| f64::from((stream.gamma(100.0) / 100.0) as f32)).collect());
+        }
+        let steps = minibatches.div_ceil(every);
+        for pass in 0..3 {
+            let dealt = deal(&held, minibatches, 1, pass as u64);
+            for (step, group) in dealt.chunks(every).enumerate() {
+                let documents: Vec<usize> = group.concat().into_iter().map(|place| place.1 as usize).collect();
+                let seen = if pass == 0 { step * every } else { minibatches };
+                let rate = if method == "batch" { 1.0 } else { (2.0 + (pass + seen) as f64).powf(-0.7) };
+                let learn = learn && 2 * (pass * steps + step) >= steps;
+                oracle.step(&documents, iterations, rate, learn);
+            }
+        }
+        let model = assert_sound(&path);
+        for topic in 0..topics {
+            let total: f64 = oracle.counts.iter().map(|row| row[topic] + oracle.eta).sum();
+            for term in 0..terms {
+                let theirs = (oracle.counts[term][topic] + oracle.eta) / total;
+                let ours = f64::from(model.topic_word[[topic, term]]);
+                // Roundings of f32 and of expected counts to 2^-20, over three passes.
+                let close = (ours - theirs).abs() < 2e-6 + 1e-3 * theirs;
+                assert!(close, "{method}, topic {topic}, term {term}: {ours} is not {theirs}");
+            }
+            let (ours, theirs) = (model.alpha[topic], oracle.alpha[topic]);
+            assert!((ours / theirs - 1.0).abs() < 1e-3, "{method}: alpha {ours} is not {theirs}");
+        }
     }
 }
 
@@ -319,11 +490,141 @@ fn u_mass_is_that_of_gensim() {
         pairs.absorb(&chunk);
     }
     let expected = reference["u_mass"].as_array().expect("a list");
-    let found = pairs.u_mass(pairs.counts(), documents.len() as u64);
+    let found = pairs.u_mass(pairs.counts());
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
         let expected = expected.as_f64().expect("a number");
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn coherence_over_windows_is_that_of_gensim() {
+    let reference: Value = serde_json::from_str(include_str!("fixtures/coherence.json")).expect("JSON");
+    let lists = |name: &str| -> Vec<Vec<u32>> { serde_json::from_value(reference[name].clone()).expect("lists") };
+    let (texts, topics) = (lists("texts"), lists("known"));
+    let none = Pairs::new(&topics);
+    let (mut narrow, mut wide) = (none.clone(), none.clone());
+    // In two parts, as workers would count them.
+    for part in texts.chunks(20) {
+        let (mut of_narrow, mut of_wide) = (none.clone(), none.clone());
+        for text in part {
+            let tokens: Vec<u32> = text.iter().map(|&token| if none.has(token) { token } else { OTHER }).collect();
+            of_narrow.absorb_text(&tokens, NARROW_WINDOW);
+            of_wide.absorb_text(&tokens, WIDE_WINDOW);
+        }
+        narrow.add(&of_narrow);
+        wide.add(&of_wide);
+    }
+    for (name, found) in [
+        ("c_v", wide.c_v(wide.counts())),
+        ("c_npmi", narrow.c_npmi(narrow.counts())),
+        ("c_uci", narrow.c_uci(narrow.counts())),
+    ] {
+        let expected: Vec<f64> = serde_json::from_value(reference[name].clone()).expect("numbers");
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{name}: {found} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn texts_are_read_as_they_were_for_the_corpus() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let [lines, more, corpus, model] = ["lines.txt", "more.jsonl", "corpus.h5", "model.h5"].map(file);
+    let mut stream = Stream::new(4, "test text", 0);
+    let mut documents = Vec::new();
+    for document in 0..300usize {
+        let word = |stream: &mut Stream| match stream.below(30) as usize {
+            common @ 0..10 => format!("Common{common}"),
+            other => format!("of{}x{}", document % 3, other % 7),
+        };
+        documents.push((0..stream.below(60)).map(|_| word(&mut stream)).collect::<Vec<_>>().join(" "));
+    }
+    std::fs::write(&lines, documents.join("\n") + "\n").unwrap();
+    let record = |text: &String| serde_json::json!({ "body": text }).to_string();
+    std::fs::write(&more, documents.iter().map(record).collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    let build = ["build", text(&lines), "--token-pattern", "[a-z0-9]+", "-q", "-o", text(&corpus)];
+    alone(build.iter().chain(&["--no-below", "2", "--no-above", "1"])).ok();
+    alone(["lda", text(&corpus), "-k", "3", "-q", "-o", text(&model)]).ok();
+    let evaluate = |count: usize, more: &[&str]| {
+        let arguments = ["evaluate", text(&model), text(&corpus), "--words", "6", "--format", "json", "-q"];
+        ranks(count, arguments.iter().chain(more)).ok().stdout
+    };
+    let printed = evaluate(1, &["--texts", text(&lines)]);
+    let rows: Vec<Value> = serde_json::from_str(&printed).expect("JSON");
+    // By hand: the same tokens in windows, each one looked at.
+    let trained = LdaModel::load(&model).unwrap();
+    let leading: Vec<Vec<u32>> = (0..3).map(|topic| leading_terms(&trained, topic, 6)).collect();
+    let number: BTreeMap<&str, u32> = trained.terms.iter().map(String::as_str).zip(0..).collect();
+    let (mut narrow, mut wide) = (Pairs::new(&leading), Pairs::new(&leading));
+    for document in &documents {
+        let lower = document.to_lowercase();
+        let of = |token: &str| number.get(token).copied().filter(|&term| narrow.has(term)).unwrap_or(OTHER);
+        let tokens: Vec<u32> = lower.split_whitespace().map(of).collect();
+        narrow.absorb_text(&tokens, NARROW_WINDOW);
+        wide.absorb_text(&tokens, WIDE_WINDOW);
+    }
+    let (c_v, c_npmi, c_uci) = (wide.c_v(wide.counts()), narrow.c_npmi(narrow.counts()), narrow.c_uci(narrow.counts()));
+    for (topic, row) in rows.iter().enumerate() {
+        for (name, expected) in [("c_v", &c_v), ("c_npmi", &c_npmi), ("c_uci", &c_uci)] {
+            assert_eq!(row[name].as_f64().filter(|_| expected[topic].is_finite()), Some(expected[topic]), "{name}");
+        }
+    }
+    // Elsewhere than in plain lines, and in parts.
+    assert_eq!(evaluate(1, &["--texts", text(&more), "--text-field", "body", "--threads", "2"]), printed);
+    if has_mpi() {
+        assert_eq!(evaluate(3, &["--texts", text(&lines), "--scatter"]), printed);
+    }
+    assert!(evaluate(1, &[]).contains("\"c_v\":null"));
+    let missing = file("missing.txt");
+    alone(["evaluate", text(&model), text(&corpus), "--texts", text(&missing)]).failed(1, &["missing.txt"]);
+}
+
+#[test]
+fn the_bound_is_that_of_gensim() {
+    let reference: Value = serde_json::from_str(include_str!("fixtures/bound.json")).expect("JSON");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let numbers = |value: &Value| -> Vec<f64> { serde_json::from_value(value.clone()).expect("numbers") };
+    for about in reference["models"].as_array().expect("models") {
+        let lambda: Vec<Vec<f64>> = serde_json::from_value(about["lambda"].clone()).expect("a table");
+        let (alpha, eta) = (numbers(&about["alpha"]), numbers(&about["eta"]));
+        let (topics, terms) = (lambda.len(), lambda[0].len());
+        let mut phi = Aligned::zeros(terms * 16);
+        for (topic, row) in lambda.iter().enumerate() {
+            let sum: f64 = row.iter().sum();
+            row.iter().enumerate().for_each(|(term, value)| phi[term * 16 + topic] = (value / sum) as f32);
+        }
+        let mut prior = vec![0f32; 16];
+        prior.iter_mut().zip(&alpha).for_each(|(to, &alpha)| *to = alpha as f32);
+        let of_eta: f64 = eta.iter().sum();
+        let shared = Shared {
+            topics,
+            prior,
+            topic_tokens: lambda.iter().map(|row| row.iter().sum::<f64>() - of_eta).collect(),
+            alpha,
+            eta: Eta(eta),
+            phi,
+        };
+        let bound = Bound::new(&shared, Until { iterations: 2000, threshold: 1e-7 }, &pool);
+        for (name, expected) in ["train", "other"].iter().zip(numbers(&about["log_perplexity"])) {
+            let documents: Vec<Vec<(u32, f32)>> = serde_json::from_value(reference[*name].clone()).expect("documents");
+            let mut chunk = CsrChunk { terms: terms as u32, indptr: vec![0], ..CsrChunk::default() };
+            for document in documents {
+                chunk.indices.extend(document.iter().map(|entry| entry.0));
+                chunk.data.extend(document.iter().map(|entry| entry.1));
+                chunk.indptr.push(chunk.indices.len() as u64);
+            }
+            let tokens: f32 = chunk.data.iter().sum();
+            let mut parts = vec![bound.documents(&chunk, &pool)];
+            parts.extend((0..3).map(|worker| bound.topics(worker, 3, &pool)));
+            let sum: [i64; 2] = std::array::from_fn(|half| parts.iter().map(|part| part[half]).sum());
+            let found = wide::value(&sum) / f64::from(tokens);
+            // gensim begins elsewhere, and the optimum of a document is not always the same one.
+            assert!((found / expected - 1.0).abs() < 1e-4, "{name}: {found} is not {expected}");
+        }
     }
 }
 
@@ -336,7 +637,7 @@ fn distances_of_topics_are_those_of_gensim() {
         LdaModel {
             topic_word: ndarray::Array2::from_shape_fn((rows.len(), 50), |(topic, term)| rows[topic][term] as f32),
             alpha: vec![0.1; rows.len()],
-            eta: 0.01,
+            eta: Eta::symmetric(0.01),
             topic_tokens: vec![1.0; rows.len()],
             terms: dictionary(50),
             history: History::default(),
@@ -390,11 +691,50 @@ fn topics_are_printed_by_share() {
 }
 
 #[test]
+fn topics_are_put_in_order_by_how_they_stand_in_a_corpus() {
+    let folder = tempdir().unwrap();
+    let [corpus, path, vectors] = ["corpus.h5", "model.h5", "vectors.h5"].map(|name| folder.path().join(name));
+    write_corpus(&corpus, &documents(400, 60, 1), Values::Counts, false);
+    alone(["lda", text(&corpus), "-k", "5", "-q", "-o", text(&path)]).ok();
+    alone(["transform", text(&path), text(&corpus), "-q", "-o", text(&vectors)]).ok();
+    let print = |count: usize, by: &str| {
+        let arguments = ["topics", text(&path), "--corpus", text(&corpus), "--by", by, "--words", "4", "-q"];
+        ranks(count, arguments.iter().chain(&["--format", "json"])).ok().stdout
+    };
+    let shares = ModelReader::open(&vectors, Format::Vectors).unwrap().table::<f32>("vectors").unwrap();
+    let (_, chunk) = read_corpus(&corpus);
+    let model = LdaModel::load(&path).unwrap();
+    let mut pairs = Pairs::new(&(0..5).map(|topic| leading_terms(&model, topic, 4)).collect::<Vec<_>>());
+    pairs.absorb(&chunk);
+    let u_mass = pairs.u_mass(pairs.counts());
+    let filled: Vec<usize> = (0..400).filter(|&row| !chunk.document(row).0.is_empty()).collect();
+    for (by, column) in [("share", "share"), ("documents", "mean_share"), ("coherence", "u_mass")] {
+        let rows: Vec<Value> = serde_json::from_str(&print(1, by)).expect("JSON");
+        let firsts: Vec<&Value> = rows.iter().filter(|row| row["position"] == 0).collect();
+        assert_eq!((firsts.len(), rows.len()), (5, 20));
+        let values: Vec<f64> = firsts.iter().map(|row| row[column].as_f64().unwrap()).collect();
+        assert!(values.windows(2).all(|pair| pair[0] >= pair[1]), "{by}: {values:?}");
+        for row in firsts {
+            let topic = row["topic"].as_u64().unwrap() as usize;
+            assert_eq!(row["u_mass"], u_mass[topic]);
+            let mean = filled.iter().map(|&row| f64::from(shares[[row, topic]])).sum::<f64>() / filled.len() as f64;
+            let found = row["mean_share"].as_f64().unwrap();
+            assert!((found - mean).abs() < 1e-6, "{found} is not {mean}");
+        }
+        if has_mpi() {
+            assert_eq!(print(3, by), print(1, by));
+        }
+    }
+    alone(["topics", text(&path), "--by", "coherence"]).failed(2, &["--by coherence", "--corpus"]);
+    alone(["topics", text(&path), "--corpus", text(&corpus), "--words", "1"]).failed(2, &["--words 1"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let folder = tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let [counts, other, weights, empty, model, output, alphas] =
-        ["counts.h5", "other.h5", "weights.h5", "empty.h5", "model.h5", "output.h5", "alphas"].map(file);
+    let [counts, other, weights, empty, model, output, alphas, two] =
+        ["counts.h5", "other.h5", "weights.h5", "empty.h5", "model.h5", "output.h5", "alphas", "two"].map(file);
     write_corpus(&counts, &documents(60, 30, 1), Values::Counts, false);
     write_corpus(&other, &documents(60, 31, 1), Values::Counts, false);
     write_corpus(&weights, &documents(60, 30, 1), Values::Weights("nfc".into()), false);
@@ -402,6 +742,7 @@ fn what_makes_no_sense_is_refused() {
     (nothing.indptr, nothing.indices, nothing.data) = (vec![0; 4], Vec::new(), Vec::new());
     write_corpus(&empty, &nothing, Values::Counts, false);
     std::fs::write(&alphas, "0.1\n0.2\nmany\n").unwrap();
+    std::fs::write(&two, "0.1\n0.2\n").unwrap();
     alone(["lda", text(&counts), "-k", "4", "-q", "-o", text(&model)]).ok();
     let before = names(folder.path());
     let refused = |corpus: &Path, more: &[&str], code: i32, words: &[&str]| {
@@ -416,7 +757,9 @@ fn what_makes_no_sense_is_refused() {
     refused(&counts, &["--eval", text(&other)], 1, &["other.h5", "31 terms and not 30"]);
     refused(&counts, &["--alpha", text(&alphas)], 1, &["alphas:3"]);
     refused(&counts, &["--alpha", "nowhere"], 1, &["nowhere", "neither a number"]);
-    refused(&counts, &["--memory", "1K"], 1, &["counts.h5", "--memory"]);
+    refused(&counts, &["--memory", "1K"], 2, &["--memory", "lower -k"]);
+    refused(&counts, &["--eta", text(&alphas)], 1, &["alphas:3"]);
+    refused(&counts, &["--eta", text(&two)], 2, &["2 numbers for 30 terms"]);
     for bad in [
         &["-k", "0"][..],
         &["--passes", "0"],
@@ -428,6 +771,15 @@ fn what_makes_no_sense_is_refused() {
         &["--alpha", "nan"],
         &["--eta", "0"],
         &["--minibatch", "0"],
+        &["--staleness", "17"],
+        &["--iterations", "9"],
+        &["--gamma-threshold", "0.1"],
+        &["--update-every", "2"],
+        &["--method", "batch", "--kappa", "0.7"],
+        &["--method", "online", "--burn-in", "2"],
+        &["--method", "online", "--update-every", "0"],
+        &["--method", "online", "--gamma-threshold", "nan"],
+        &["--method", "batch", "--staleness", "1"],
         &["--eval", text(&counts), "--eval-every", "0"],
     ] {
         refused(&counts, bad, 2, &[bad[bad.len() - 2]]);

@@ -123,6 +123,9 @@ fn a_corpus_of_five_times_the_memory_is_worked_on_within_it() {
     bounded(folder.path(), "lsi IN/weights.h5 -k 8 --basis 48 -o OUT", "model.h5", memory);
     bounded(folder.path(), "transform IN/model.h5 IN/weights.h5 -o OUT", "vectors.h5", memory);
     bounded(folder.path(), "index IN/vectors.h5 -o OUT", "index.h5", memory);
+    // LDA keeps its documents in memory.
+    bounded(folder.path(), "lda IN/corpus.h5 -k 20 --passes 1 -o OUT", "lda.h5", 14 * memory);
+    bounded(folder.path(), "transform IN/lda.h5 IN/corpus.h5 -o OUT", "shares.h5", memory);
     bounded(folder.path(), "split IN/corpus.h5 --test 0.2 --train-out OUT --test-out IN/test.h5", "train.h5", memory);
 }
 

@@ -148,6 +148,8 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         "tfidf counts.h5 --scheme log-entropy -o out",
         "lsi weights.h5 -k 20 --tolerance 1e-6 -o out",
         "lsi weights.h5 -k 20 --one-pass --chunk-documents 500 -o out",
+        "lda counts.h5 -k 12 --passes 4 --alpha learned --eval counts.h5 -o out",
+        "lda counts.h5 -k 12 --passes 2 --method online --minibatch 500 --staleness 1 -o out",
         "transform lsi.h5 weights.h5 -o out",
         "index vectors.h5 -o out",
         "query index.h5 vectors.h5 --top 5 -o out",

@@ -8,14 +8,17 @@ use serde_json::json;
 use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{At, Error, Result};
-use crate::lda::model::{self, Earlier, History, Trained};
-use crate::lda::params::{Alpha, LdaParams};
-use crate::lda::train::{self, HeldOut, Watch};
+use crate::lda::held::HeldOut;
+use crate::lda::memory;
+use crate::lda::model::{self, Earlier};
+use crate::lda::params::{Alpha, Eta, LdaParams, LdaPlan, Method};
+use crate::lda::train::{self, Start, Watch};
 use crate::store::provenance::{self, Input};
 
 /// Latent Dirichlet allocation: topics as distributions over terms
 ///
-/// Trains by SCVB0, stochastic collapsed variational inference, on minibatches that mix the whole corpus.
+/// Trains by stochastic collapsed variational inference (SCVB0) or by variational Bayes, on minibatches that mix the whole
+/// corpus.
 ///
 /// Example: mpirun -n 3 corpuscle lda train.h5 -k 100 --eval test.h5 -o lda.h5
 #[derive(Debug, Args)]
@@ -28,28 +31,46 @@ pub struct Lda {
     /// Model to write
     #[arg(short, long, value_name = "MODEL")]
     output: PathBuf,
+    /// How to train
+    #[arg(long, value_enum, default_value_t = Method::Scvb0)]
+    method: Method,
     /// Times the corpus is gone through
     #[arg(long, default_value_t = PASSES)]
     passes: usize,
-    /// Documents of a minibatch, about [default: a 16th of the corpus, from 64 to 8192]
-    #[arg(long, value_name = "DOCUMENTS")]
+    /// Documents of a minibatch, about [default: a 16th of the corpus, from 64 to 8192; online and batch: 2000]
+    #[arg(long, visible_alias = "chunksize", value_name = "DOCUMENTS")]
     minibatch: Option<u64>,
-    /// Sweeps over a document before its expected counts are taken
-    #[arg(long, default_value_t = BURN_IN, value_name = "SWEEPS")]
-    burn_in: usize,
-    /// The t-th minibatch, from 0, replaces a share (tau0 + t)^-kappa of what is known
-    #[arg(long, default_value_t = KAPPA)]
-    kappa: f64,
-    /// See --kappa
-    #[arg(long, default_value_t = TAU0)]
-    tau0: f64,
+    /// Online: minibatches between two steps of the model [default: 1]
+    #[arg(long, value_name = "MINIBATCHES")]
+    update_every: Option<usize>,
+    /// SCVB0: sweeps over a document before its expected counts are taken [default: 3]
+    #[arg(long, value_name = "SWEEPS")]
+    burn_in: Option<usize>,
+    /// Online, batch: most iterations of a document [default: 50]
+    #[arg(long, value_name = "N")]
+    iterations: Option<usize>,
+    /// Online, batch: mean change of a document's parameters at which they are taken as found, in tokens [default: 0.001]
+    #[arg(long, value_name = "TOKENS")]
+    gamma_threshold: Option<f32>,
+    /// SCVB0: the t-th step of the model, from 0, replaces a share (tau0 + t)^-kappa of what is known; online: as in gensim,
+    /// t is the passes done and the minibatches seen for the first time [default: 0.6; online: 0.5]
+    #[arg(long, visible_alias = "decay")]
+    kappa: Option<f64>,
+    /// See --kappa [default: 1]
+    #[arg(long, visible_alias = "offset")]
+    tau0: Option<f64>,
+    /// Infer each minibatch with the model of so many steps before, so that workers need not wait for each other on slow
+    /// networks; changes the result, in the same way wherever it runs
+    #[arg(long, default_value_t = 0, value_name = "STEPS")]
+    staleness: usize,
     /// Prior of the topics' shares in a document: a number for all topics, `asymmetric` as in gensim, `learned`, or a file
-    /// with a number a line for each topic [default: 0.1, or that of the model to be updated]
+    /// with a number a line for each topic [default: 0.1; online and batch: 1 / topics; or that of the model to be updated]
     #[arg(long, value_name = "ALPHA")]
     alpha: Option<String>,
-    /// Prior of the terms' weights in a topic [default: 0.01, or that of the model to be updated]
-    #[arg(long)]
-    eta: Option<f64>,
+    /// Prior of the terms' weights in a topic: a number, `learned` (one number for all terms), or a file with a number a line
+    /// for each term [default: 0.01; online and batch: 1 / topics; or that of the model to be updated]
+    #[arg(long, value_name = "ETA")]
+    eta: Option<String>,
     /// Go on with this model and the documents of the corpus
     #[arg(long, value_name = "MODEL")]
     update: Option<PathBuf>,
@@ -68,12 +89,6 @@ pub struct Lda {
 const TOPICS: usize = 100;
 /// Passes: see the README for what they buy.
 const PASSES: usize = 10;
-/// Sweeps.
-const BURN_IN: usize = 3;
-/// Exponent of the rate.
-const KAPPA: f64 = 0.6;
-/// Offset of the rate.
-const TAU0: f64 = 1.0;
 /// Prior of shares.
 const ALPHA: f64 = 0.1;
 /// Prior of terms.
@@ -88,18 +103,25 @@ impl Lda {
             Some(path) => Some(job.account.phase("load model", || Earlier::load(job, path, &corpus))?),
             None => None,
         };
+        let (eta, learn_eta) = self.eta(job, earlier.as_ref())?;
         let params = LdaParams {
+            method: self.method,
             topics: self.topics(earlier.as_ref())?,
             passes: self.passes,
             minibatch: self.minibatch,
+            update_every: self.update_every,
             burn_in: self.burn_in,
+            iterations: self.iterations,
+            gamma_threshold: self.gamma_threshold,
             kappa: self.kappa,
             tau0: self.tau0,
-            alpha: self.prior(job, earlier.as_ref())?,
-            eta: self.eta.or(earlier.as_ref().map(|earlier| earlier.eta)).unwrap_or(ETA),
+            staleness: self.staleness,
+            alpha: self.alpha(job, earlier.as_ref())?,
+            eta,
+            learn_eta,
             seed: common.seed,
         };
-        let plan = params.check(corpus.header().documents)?;
+        let plan = params.check(corpus.header().documents, corpus.header().terms as usize)?;
         if self.eval_every == 0 {
             return Err(Error::usage("--eval-every 0: at least 1"));
         }
@@ -107,59 +129,50 @@ impl Lda {
             return Err(Error::usage(format!("--stop-below {share}: a share, such as 0.001")));
         }
         let watch = Watch { every: self.eval_every, stop_below: self.stop_below };
-        let open = |path: &PathBuf| {
-            let held_out = Corpus::open(job, path)?;
-            let documents = HeldOut::open(job, &held_out, &corpus)?;
-            Ok((held_out, documents))
-        };
-        let held_out = job.account.phase("open", || self.eval.as_ref().map(open).transpose())?;
-        if job.is_dispatcher() {
-            let (terms, topics) = (u64::from(corpus.header().terms), plan.topics as u64);
-            let model = terms * topics.next_multiple_of(16) * 4;
-            let documents = 8 * (corpus.header().nonzeros + corpus.header().documents) / job.workers() as u64;
-            log::info!(
-                "{} minibatches a pass; a worker needs up to {} MiB for topics and {} MiB for documents",
-                plan.minibatches,
-                (3 * model) >> 20,
-                documents >> 20
-            );
-        }
+        let held_out = self.eval.as_ref().map(|path| Corpus::open(job, path)).transpose()?;
+        let job = &self.within_memory(job, &corpus, held_out.as_ref(), &plan)?;
+        let documents = job
+            .account
+            .phase("open", || held_out.as_ref().map(|held_out| HeldOut::open(job, held_out, &corpus)).transpose())?;
         let updated = earlier.as_ref().map(|earlier| (earlier.checksum.clone(), earlier.history));
         let before = updated.as_ref().map(|(_, history)| *history).unwrap_or_default();
-        let documents = held_out.as_ref().map(|(_, documents)| documents);
-        let (training, counts, alpha) =
-            train::train(job, &corpus, &plan, before, earlier.and_then(|earlier| earlier.counts), documents, watch)?;
         let of_prior = match plan.alpha.first() {
             _ if plan.learn_alpha => json!("learned"),
             Some(first) if plan.alpha.iter().all(|alpha| alpha == first) => json!(first),
             _ => json!(plan.alpha),
         };
+        let of_eta = match plan.eta.0[..] {
+            _ if plan.learn_eta => json!("learned"),
+            [value] => json!(value),
+            _ => json!(plan.eta.0),
+        };
+        let scvb0 = plan.method == Method::Scvb0;
         let parameters = json!({
-            "method": "scvb0", "k": plan.topics, "passes": plan.passes, "minibatch": plan.minibatch,
-            "burn_in": plan.burn_in, "kappa": plan.kappa, "tau0": plan.tau0,
-            "alpha": of_prior, "eta": plan.eta, "seed": plan.seed,
+            "method": plan.method.name(), "k": plan.topics, "passes": plan.passes, "minibatch": plan.minibatch,
+            "update_every": (plan.method == Method::Online).then_some(plan.update_every),
+            "burn_in": scvb0.then_some(plan.burn_in), "iterations": (!scvb0).then_some(plan.until.iterations),
+            "gamma_threshold": (!scvb0).then_some(plan.until.threshold), "kappa": plan.kappa, "tau0": plan.tau0,
+            "staleness": plan.staleness, "alpha": of_prior, "eta": of_eta, "seed": plan.seed,
             "updated": updated.as_ref().map(|(checksum, _)| checksum),
             // Looking changes nothing unless it ends the training.
             "eval_every": self.stop_below.map(|_| self.eval_every), "stop_below": self.stop_below,
         });
-        let history = History {
-            documents: before.documents + corpus.header().documents,
-            tokens: before.tokens + training.tokens,
-            updates: before.updates + training.updates,
-        };
         let of = || {
             let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
             // Whether held-out documents stop the training depends on them.
-            if let Some((held_out, _)) = held_out.as_ref().filter(|_| self.stop_below.is_some()) {
+            if let Some(held_out) = held_out.as_ref().filter(|_| self.stop_below.is_some()) {
                 inputs.push(("eval", Input::result(held_out.reader()?.file())?));
             }
             Ok(provenance::of("lda", parameters.clone(), &inputs))
         };
-        let trained = Trained { counts, alpha, eta: plan.eta, history };
+        job.begin(of)?;
+        let counts = earlier.and_then(|earlier| earlier.counts);
+        let start = Start { before, counts, held_out: documents.as_ref(), watch };
+        let (training, trained) = train::train(job, &corpus, &plan, start)?;
         job.account.phase("write", || model::save(job, &trained, &corpus, target, of))?;
         let result = json!({
             "topics": plan.topics, "passes": training.passes, "minibatches": training.updates,
-            "tokens": training.tokens, "perplexity": training.perplexity,
+            "tokens": training.tokens, "perplexity": training.perplexity, "moved": training.moved,
         });
         Ok(Outcome { output: Some(self.output), parameters, result, accounted: true })
     }
@@ -173,10 +186,12 @@ impl Lda {
         }
     }
 
-    /// The prior asked for. Collective: a file is read on the dispatcher.
-    fn prior(&self, job: &Job, earlier: Option<&Earlier>) -> Result<Alpha> {
+    /// The prior of shares asked for. Collective: a file is read on the dispatcher.
+    fn alpha(&self, job: &Job, earlier: Option<&Earlier>) -> Result<Alpha> {
+        let topics = self.topics(earlier)?;
+        let usual = if self.method == Method::Scvb0 { ALPHA } else { 1.0 / topics.max(1) as f64 };
         let Some(word) = &self.alpha else {
-            return Ok(earlier.map_or(Alpha::Symmetric(ALPHA), |earlier| Alpha::Given(earlier.alpha.clone())));
+            return Ok(earlier.map_or(Alpha::Symmetric(usual), |earlier| Alpha::Given(earlier.alpha.clone())));
         };
         if let Ok(value) = word.parse() {
             return Ok(Alpha::Symmetric(value));
@@ -184,24 +199,59 @@ impl Lda {
         match word.as_str() {
             "asymmetric" => Ok(Alpha::Asymmetric),
             "learned" => {
-                let topics = self.topics(earlier)?;
-                Ok(Alpha::Learned(earlier.map_or_else(|| vec![ALPHA; topics], |earlier| earlier.alpha.clone())))
+                Ok(Alpha::Learned(earlier.map_or_else(|| vec![usual; topics], |earlier| earlier.alpha.clone())))
             }
-            file => {
-                let message = job.share(|| Ok(bytemuck::cast_slice(&numbers(Path::new(file))?).to_vec()))?;
-                Ok(Alpha::Given(bytemuck::pod_collect_to_vec(&message)))
-            }
+            file => Ok(Alpha::Given(shared_numbers(job, file, "--alpha", "a number, `asymmetric`, `learned`")?)),
         }
+    }
+
+    /// The prior of terms asked for, and whether it is learned. Collective: a file is read on the dispatcher.
+    fn eta(&self, job: &Job, earlier: Option<&Earlier>) -> Result<(Eta, bool)> {
+        let topics = self.topics(earlier)?;
+        let usual = if self.method == Method::Scvb0 { ETA } else { 1.0 / topics.max(1) as f64 };
+        let before = earlier.map_or(Eta::symmetric(usual), |earlier| earlier.eta.clone());
+        let Some(word) = &self.eta else { return Ok((before, false)) };
+        if let Ok(value) = word.parse() {
+            return Ok((Eta::symmetric(value), false));
+        }
+        match word.as_str() {
+            "learned" => Ok((Eta::symmetric(before.0.iter().sum::<f64>() / before.0.len() as f64), true)),
+            file => Ok((Eta(shared_numbers(job, file, "--eta", "a number, `learned`")?), false)),
+        }
+    }
+
+    /// Says what training takes. Collective.
+    fn within_memory<'a>(
+        &self,
+        job: &Job<'a>,
+        corpus: &Corpus,
+        held_out: Option<&Corpus>,
+        plan: &LdaPlan,
+    ) -> Result<Job<'a>> {
+        let sizes = corpus.sizes(job)?;
+        let held_out = held_out.map(|held_out| held_out.sizes(job)).transpose()?;
+        let (updating, checkpoints) = (self.update.is_some(), job.checkpoint.is_some());
+        let forecast = || Ok(memory::training(&sizes, plan, held_out.as_ref(), updating, checkpoints));
+        let job = job.within_memory("give more, use more ranks on more hosts, or lower -k or --minibatch", forecast)?;
+        if job.is_dispatcher() {
+            let (passes, steps) = (plan.passes, plan.steps());
+            log::info!("{passes} passes of {steps} steps over {} minibatches", plan.minibatches);
+        }
+        Ok(job)
     }
 }
 
+/// Numbers from a file, a line each, for all ranks. Collective.
+fn shared_numbers(job: &Job, file: &str, option: &str, words: &str) -> Result<Vec<f64>> {
+    let message = job.share(|| Ok(bytemuck::cast_slice(&numbers(Path::new(file), option, words)?).to_vec()))?;
+    Ok(bytemuck::pod_collect_to_vec(&message))
+}
+
 /// A number a line.
-fn numbers(path: &Path) -> Result<Vec<f64>> {
+fn numbers(path: &Path, option: &str, words: &str) -> Result<Vec<f64>> {
     let text = std::fs::read_to_string(path).map_err(|cause| {
         let path = path.display();
-        Error::failed(format!(
-            "--alpha {path}: neither a number, `asymmetric`, `learned` nor a file that can be read: {cause}"
-        ))
+        Error::failed(format!("{option} {path}: neither {words} nor a file that can be read: {cause}"))
     })?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(at, line)| line.trim().parse().at(format!("{}:{}", path.display(), at + 1))).collect()

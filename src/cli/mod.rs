@@ -111,6 +111,7 @@ impl Command {
             | Command::Generate(_)
             | Command::Tfidf(_)
             | Command::Lsi(_)
+            | Command::Lda(_)
             | Command::Transform(_) => true,
             Command::Split(_)
             | Command::Info(_)
@@ -118,7 +119,6 @@ impl Command {
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
-            | Command::Lda(_)
             | Command::Scale(_)
             | Command::Search(_)
             | Command::Predict(_)

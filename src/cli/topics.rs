@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::common::{Kind, kind_of};
 use super::{Common, Outcome, Printing};
-use crate::dispatch::Job;
+use crate::dispatch::{Corpus, Job};
 use crate::error::{At, Error, Result};
+use crate::lda::coherence::MOST_TERMS;
 use crate::lda::model::LdaModel;
+use crate::lda::standing::{self, Standing};
 use crate::lda::topics as lda;
 use crate::lsi::model::LsiModel;
 use crate::lsi::topics::leading_terms;
-use crate::report::output::{Column, Format, Table};
+use crate::report::output::{Cell, Column, Format, Table};
 use crate::store::file::{Format as FileFormat, OpenFile};
 use crate::store::model::ModelReader;
 use crate::store::provenance;
@@ -20,8 +23,9 @@ use crate::store::provenance;
 ///
 /// Of an LSI model: topics are numbered from 0 by falling singular value. Terms come by the size of their weight in the left
 /// singular vector; the sign tells the two ends of a topic apart. Of an LDA model: topics come by falling share of the
-/// tokens, under the numbers they have in the model; terms by their probability. JSON and CSV hold one row per topic and
-/// term.
+/// tokens, under the numbers they have in the model; terms by their probability. With --corpus there are two columns more, by
+/// which topics can be put in order: the mean share of a topic in a document, and u_mass coherence. JSON and CSV hold one row
+/// per topic and term.
 #[derive(Debug, Args)]
 pub struct Topics {
     /// LSI or LDA model
@@ -32,6 +36,13 @@ pub struct Topics {
     /// Terms per topic; all if there are fewer
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     words: u32,
+    /// LDA: a corpus in which it is looked up how well the terms of a topic go together and how much of the documents it makes
+    /// up
+    #[arg(long, value_name = "CORPUS", conflicts_with = "documents")]
+    corpus: Option<PathBuf>,
+    /// LDA: what topics are put in order by; the last two take --corpus
+    #[arg(long, value_enum, default_value_t = Order::Share)]
+    by: Order,
     /// LDA: print the documents with the largest shares of each topic instead of its terms; these are the vectors that
     /// `corpuscle transform` made with the model
     #[arg(long, value_name = "VECTORS")]
@@ -43,14 +54,32 @@ pub struct Topics {
     printing: Printing,
 }
 
+/// What topics of an LDA model are put in order by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Order {
+    /// Share of the tokens that the model was trained on
+    Share,
+    /// Mean share in the documents of --corpus
+    Documents,
+    /// u_mass coherence in --corpus
+    Coherence,
+}
+
 impl Topics {
-    /// Runs on every rank; the dispatcher does it all.
+    /// Runs on every rank; the dispatcher does it all unless there is a corpus.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
+        if self.by != Order::Share && self.corpus.is_none() {
+            return Err(Error::usage("--by documents and --by coherence go with --corpus"));
+        }
+        let standing = match &self.corpus {
+            Some(path) => Some(self.standing(job, path)?),
+            None => None,
+        };
         if job.is_dispatcher() {
             let table = match OpenFile::open(&self.model)?.format {
                 FileFormat::Lda => match &self.documents {
                     Some(vectors) => self.of_documents(vectors)?,
-                    None => self.of_lda(&LdaModel::load(&self.model)?),
+                    None => self.of_lda(&LdaModel::load(&self.model)?, standing.as_ref()),
                 },
                 FileFormat::Lsi if self.documents.is_some() => {
                     return Err(Error::usage("--documents goes with an LDA model"));
@@ -72,7 +101,19 @@ impl Topics {
             };
             table.print(self.printing.format)?;
         }
-        Ok(Outcome::default())
+        Ok(Outcome { accounted: standing.is_some(), ..Outcome::default() })
+    }
+
+    /// Looks the topics up in a corpus. Collective.
+    fn standing(&self, job: &Job, path: &Path) -> Result<Standing> {
+        if kind_of(job, &self.model)? != Kind::Lda {
+            return Err(Error::usage("--corpus goes with an LDA model"));
+        }
+        if self.words as usize > MOST_TERMS || self.words < 2 {
+            return Err(Error::usage(format!("--words {}: with --corpus from 2 to {MOST_TERMS}", self.words)));
+        }
+        let corpus = job.account.phase("open", || Corpus::open(job, path))?;
+        standing::standing(job, &self.model, &corpus, self.words as usize)
     }
 
     /// Numbers of the topics to print.
@@ -108,39 +149,50 @@ impl Topics {
         Ok(table)
     }
 
-    fn of_lda(&self, model: &LdaModel) -> Table {
+    fn of_lda(&self, model: &LdaModel, standing: Option<&Standing>) -> Table {
         let reading = self.printing.format == Format::Table;
-        let mut table = Table::new(if reading {
-            vec![
-                Column::integer("topic"),
-                Column::number("share %", 2),
-                Column::number("alpha", 4),
-                Column::text("terms"),
-            ]
+        let mut columns = vec![
+            Column::integer("topic"),
+            if reading { Column::number("share %", 2) } else { Column::number("share", 4) },
+        ];
+        if standing.is_some() {
+            columns.push(if reading { Column::number("documents %", 2) } else { Column::number("mean_share", 4) });
+            columns.push(Column::number("u_mass", 3));
+        }
+        columns.push(Column::number("alpha", 4));
+        if reading {
+            columns.push(Column::text("terms"));
         } else {
-            vec![
-                Column::integer("topic"),
-                Column::number("share", 4),
-                Column::number("alpha", 4),
-                Column::integer("position"),
-                Column::text("term"),
-                Column::number("weight", 4),
-            ]
-        });
+            columns.extend([Column::integer("position"), Column::text("term"), Column::number("weight", 4)]);
+        }
+        let mut table = Table::new(columns);
         let shares = model.shares();
-        for topic in lda::by_share(model).into_iter().take(self.topics as usize) {
-            let (share, alpha) = (shares[topic], model.alpha[topic]);
+        let order = match (self.by, standing) {
+            (Order::Coherence, Some(standing)) => standing.by_coherence(),
+            (Order::Documents, Some(standing)) => standing.by_documents(),
+            _ => lda::by_share(model),
+        };
+        let scale = if reading { 100.0 } else { 1.0 };
+        for topic in order.into_iter().take(self.topics as usize) {
+            let mut row: Vec<Cell> = vec![topic.into(), (scale * shares[topic]).into()];
+            if let Some(standing) = standing {
+                row.push((scale * standing.mean_share[topic]).into());
+                row.push(Some(standing.u_mass[topic]).filter(|value| value.is_finite()).into());
+            }
+            row.push(model.alpha[topic].into());
             let terms = lda::leading_terms(model, topic, self.words as usize);
             let terms = terms.into_iter().map(|term| term as usize);
             let terms = terms.map(|term| (model.terms[term].as_str(), model.topic_word[[topic, term]]));
             if reading {
                 let terms: Vec<String> = terms.map(|(term, weight)| format!("{weight:.3}*\"{term}\"")).collect();
-                table.push(vec![topic.into(), (100.0 * share).into(), alpha.into(), terms.join(" + ").into()]);
+                row.push(terms.join(" + ").into());
+                table.push(row);
                 continue;
             }
             for (position, (term, weight)) in terms.enumerate() {
-                let place = [topic.into(), share.into(), alpha.into(), position.into()];
-                table.push(place.into_iter().chain([term.into(), weight.into()]).collect());
+                let mut row = row.clone();
+                row.extend([position.into(), term.into(), weight.into()]);
+                table.push(row);
             }
         }
         table

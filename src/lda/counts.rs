@@ -8,8 +8,12 @@
 
 use rayon::prelude::*;
 
-use super::exchange::{Layout, Row, WIDE_SHIFT};
+use super::exchange::{FINEST_SHIFT, Layout, Row};
+use super::params::Eta;
+use crate::error::Result;
+use crate::linalg::digamma::{DIGAMMA_SHIFT, sum_occurrences, variational_weights};
 use crate::linalg::kernels::LANES;
+use crate::linalg::special::digamma;
 use crate::linalg::topics::{absorb_narrow, absorb_wide, term_weights};
 use crate::linalg::{Aligned, Simd};
 use crate::random::Stream;
@@ -32,40 +36,118 @@ pub struct Counts {
 impl Counts {
     /// Counts that say nothing yet but break the symmetry of the topics: `tokens` in all, each count uniform between 0 and
     /// twice the mean.
-    pub fn random(terms: usize, topics: usize, tokens: f64, seed: u64, pool: &rayon::ThreadPool) -> Counts {
-        let width = topics.next_multiple_of(LANES);
+    pub fn uniform(terms: usize, topics: usize, tokens: f64, seed: u64, pool: &rayon::ThreadPool) -> Counts {
         let mean = tokens / terms as f64 / topics as f64;
-        let mut values = Aligned::zeros(terms * width);
+        Self::random(terms, topics, seed, pool, |stream| 2.0 * mean * stream.uniform())
+    }
+
+    /// The same as gensim begins with: each count from the gamma distribution of shape 100 and mean 1. Where digammas of
+    /// counts are taken, even ones are needed: those of small counts are worlds apart.
+    pub fn even(terms: usize, topics: usize, seed: u64, pool: &rayon::ThreadPool) -> Counts {
+        Self::random(terms, topics, seed, pool, |stream| stream.gamma(100.0) / 100.0)
+    }
+
+    fn random(
+        terms: usize,
+        topics: usize,
+        seed: u64,
+        pool: &rayon::ThreadPool,
+        draw: impl Fn(&mut Stream) -> f64 + Sync,
+    ) -> Counts {
+        let mut counts = Self::zeros(terms, topics);
+        let width = counts.width;
         pool.install(|| {
-            values.par_chunks_mut(width).enumerate().for_each(|(term, row)| {
+            counts.values.par_chunks_mut(width).enumerate().for_each(|(term, row)| {
                 let mut stream = Stream::new(seed, "topics", term as u64);
-                row[..topics].iter_mut().for_each(|count| *count = (2.0 * mean * stream.uniform()) as f32);
+                row[..topics].iter_mut().for_each(|count| *count = draw(&mut stream) as f32);
             });
         });
-        let mut counts = Counts { width, simd: Simd::detect(), values, scale: 1.0, totals: vec![0.0; topics] };
-        for term in 0..terms {
-            let row = &counts.values[term * width..][..topics];
+        for row in counts.values.chunks_exact(width) {
+            let row = &row[..topics];
             counts.totals.iter_mut().zip(row).for_each(|(total, &count)| *total += f64::from(count));
         }
         counts
     }
 
-    /// Counts by term, (terms x topics) without padding, from a model.
-    pub fn from_rows(topics: usize, rows: &[f32]) -> Counts {
+    /// No counts.
+    pub fn zeros(terms: usize, topics: usize) -> Counts {
         let width = topics.next_multiple_of(LANES);
-        let terms = rows.len() / topics;
-        let mut counts = Counts {
-            width,
-            simd: Simd::detect(),
-            values: Aligned::zeros(terms * width),
-            scale: 1.0,
-            totals: vec![0.0; topics],
-        };
-        for (row, from) in counts.values.chunks_exact_mut(width).zip(rows.chunks_exact(topics)) {
-            row[..topics].copy_from_slice(from);
-            counts.totals.iter_mut().zip(from).for_each(|(total, &count)| *total += f64::from(count));
+        let values = Aligned::zeros(terms * width);
+        Counts { width, simd: Simd::detect(), values, scale: 1.0, totals: vec![0.0; topics] }
+    }
+
+    /// With the count of each term in each topic.
+    pub fn of(terms: usize, topics: usize, count: impl Fn(usize, usize) -> f32) -> Counts {
+        let mut counts = Self::zeros(terms, topics);
+        for (term, row) in counts.values.chunks_exact_mut(counts.width).enumerate() {
+            for (topic, (to, total)) in row[..topics].iter_mut().zip(&mut counts.totals).enumerate() {
+                *to = count(term, topic);
+                *total += f64::from(*to);
+            }
         }
         counts
+    }
+
+    /// As they were saved: rows of [`rows`](Self::rows), the scale and the totals.
+    pub fn restored(rows: &[f32], scale: f64, totals: Vec<f64>) -> Counts {
+        let topics = totals.len();
+        let mut counts = Self::zeros(rows.len() / topics, topics);
+        for (row, from) in counts.values.chunks_exact_mut(counts.width).zip(rows.chunks_exact(topics)) {
+            row[..topics].copy_from_slice(from);
+        }
+        Counts { scale, totals, ..counts }
+    }
+
+    /// All rows, without padding and before they are scaled, about `numbers` at a time.
+    pub fn rows(&self, numbers: usize, sink: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        let topics = self.totals.len();
+        for rows in self.values.chunks(self.width * (numbers / topics).max(1)) {
+            let rows: Vec<f32> = rows.chunks_exact(self.width).flat_map(|row| &row[..topics]).copied().collect();
+            sink(&rows)?;
+        }
+        Ok(())
+    }
+
+    /// What all rows are to be multiplied with.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The counts of every n-th term, of about `most` terms in all (terms x width).
+    pub fn sample(&self, most: usize) -> Vec<f32> {
+        let scale = self.scale as f32;
+        self.sampled(most).flatten().map(|&value| value * scale).collect()
+    }
+
+    fn sampled(&self, most: usize) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width).step_by(self.terms().div_ceil(most).max(1))
+    }
+
+    /// Share of the tokens of these terms that were in another topic then; NaN without a sample.
+    pub fn moved_since(&self, sample: &[f32], most: usize) -> f64 {
+        if sample.is_empty() {
+            return f64::NAN;
+        }
+        let (mut moved, mut all) = (0.0, 0.0);
+        for (now, then) in self.sampled(most).zip(sample.chunks_exact(self.width)) {
+            let now: Vec<f64> = now.iter().map(|&value| f64::from(value) * self.scale).collect();
+            let (sum, before) = (now.iter().sum::<f64>(), then.iter().map(|&value| f64::from(value)).sum::<f64>());
+            if sum > 0.0 && before > 0.0 {
+                let apart = now.iter().zip(then).map(|(now, &then)| (now / sum - f64::from(then) / before).abs());
+                moved += 0.5 * sum * apart.sum::<f64>();
+                all += sum;
+            }
+        }
+        if all > 0.0 { moved / all } else { 0.0 }
+    }
+
+    /// The sum of psi(N + eta) - psi(eta) over all counts: see [`sum_occurrences`].
+    pub fn occurrences(&self, eta: f64, pool: &rayon::ThreadPool) -> f64 {
+        let (scale, eta) = (self.scale as f32, eta as f32);
+        let of = |row: &[f32]| sum_occurrences(self.simd, row, scale, eta);
+        // Whole numbers: exact in any order.
+        let sum: i64 = pool.install(|| self.values.par_chunks(self.width).map(of).sum());
+        sum as f64 * f64::from(-DIGAMMA_SHIFT).exp2()
     }
 
     /// Topics with padding.
@@ -88,17 +170,37 @@ impl Counts {
         f64::from(self.values[term * self.width + topic]) * self.scale
     }
 
-    /// phi of these terms (terms x width): (count + eta) / (total + eta x all terms), in this order.
-    pub fn weights(&self, terms: &[u32], eta: f64, pool: &rayon::ThreadPool, out: &mut Aligned<f32>) {
+    /// phi of these terms (terms x width): (count + eta) / (total + the sum of all eta), in this order.
+    pub fn weights(&self, terms: &[u32], eta: &Eta, pool: &rayon::ThreadPool, out: &mut Aligned<f32>) {
         let width = self.width;
         out.resize(terms.len() * width);
-        let all = self.terms() as f64 * eta;
+        let all = eta.sum(self.terms());
         let mut factors = vec![0f32; width];
         factors.iter_mut().zip(&self.totals).for_each(|(factor, total)| *factor = (1.0 / (total + all)) as f32);
-        let (scale, eta) = (self.scale as f32, eta as f32);
+        let scale = self.scale as f32;
         let fill = |(terms, out): (&[u32], &mut [f32])| {
             for (&term, out) in terms.iter().zip(out.chunks_exact_mut(width)) {
-                term_weights(self.simd, &self.values[term as usize * width..][..width], scale, eta, &factors, out);
+                let (term, eta) = (term as usize, eta.of(term as usize) as f32);
+                term_weights(self.simd, &self.values[term * width..][..width], scale, eta, &factors, out);
+            }
+        };
+        spread(pool, terms.par_chunks(ROWS).zip(out.par_chunks_mut(ROWS * width)), fill);
+    }
+
+    /// exp(E[log beta]) of these terms, each row divided by a number (terms x width): digammas of count + eta, less those of
+    /// the topics' totals.
+    pub fn variational_weights(&self, terms: &[u32], eta: &Eta, pool: &rayon::ThreadPool, out: &mut Aligned<f32>) {
+        let (width, topics) = (self.width, self.totals.len());
+        out.resize(terms.len() * width);
+        let all = eta.sum(self.terms());
+        let mut offsets = vec![f32::NEG_INFINITY; width];
+        offsets.iter_mut().zip(&self.totals).for_each(|(offset, total)| *offset = -digamma(total + all) as f32);
+        let scale = self.scale as f32;
+        let fill = |(terms, out): (&[u32], &mut [f32])| {
+            for (&term, out) in terms.iter().zip(out.chunks_exact_mut(width)) {
+                let (term, eta) = (term as usize, eta.of(term as usize) as f32);
+                let counts = &self.values[term * width..][..width];
+                variational_weights(self.simd, counts, scale, eta, &offsets, topics, out);
             }
         };
         spread(pool, terms.par_chunks(ROWS).zip(out.par_chunks_mut(ROWS * width)), fill);
@@ -110,7 +212,7 @@ impl Counts {
         self.scale *= 1.0 - rate;
         if self.scale < SMALLEST_SCALE {
             let scale = self.scale as f32;
-            self.values.iter_mut().for_each(|value| *value *= scale);
+            pool.install(|| self.values.par_iter_mut().for_each(|value| *value *= scale));
             self.scale = 1.0;
         }
         let weight = rate * grow / self.scale;
@@ -133,7 +235,7 @@ impl Counts {
                 let counts = &mut stretch[(row.term as usize - first) * width..][..width];
                 let words = &words[row.words(width)];
                 let weight = (weight * f64::from(-row.shift).exp2()) as f32;
-                let onto = (WIDE_SHIFT - row.shift) as u32;
+                let onto = (FINEST_SHIFT - row.shift) as u32;
                 if row.wide {
                     let sums: &[u32] = bytemuck::cast_slice(words);
                     absorb_wide(simd, sums, weight, counts);
@@ -154,7 +256,7 @@ impl Counts {
         // Whole numbers on one grid: exact in any order.
         for (topic, total) in self.totals.iter_mut().enumerate() {
             let sum: i64 = parts.iter().map(|part| part[topic]).sum();
-            let sum = sum as f64 * f64::from(-WIDE_SHIFT).exp2();
+            let sum = sum as f64 * f64::from(-FINEST_SHIFT).exp2();
             *total = (1.0 - rate) * *total + rate * grow * sum;
         }
     }

@@ -2,16 +2,22 @@
 //!
 //! Problem: phi (terms of the part x width), the part's documents -> the rows of expected counts of its terms, in the
 //! layout that all workers share.
-//! Algorithm: first the documents, several sweeps each from even shares, by threads that take documents; then the terms,
-//! by threads that take rows, so that no two write the same. What a document gets depends on nothing but phi.
-//! Cost: (sweeps + 1) x 8 flops a nonzero and topic. Memory: a row of 4 bytes a topic for each document and term.
+//! Algorithm: first the documents, each from even shares, by threads that take documents: several sweeps of SCVB0, or the
+//! iteration of variational inference until it is at rest. Then the terms, by threads that take rows, so that no two write
+//! the same. What a document gets depends on nothing but phi.
+//! Cost: (sweeps + 1) x 8 flops a nonzero and topic, or (iterations + 1) x 4. Memory: a row of 4 bytes a topic for each
+//! document and term; twice that for documents in variational inference.
 
 use rayon::prelude::*;
 
 use super::counts::spread;
 use super::exchange::Layout;
 use super::minibatch::Batch;
-use crate::linalg::topics::{ABREAST, DITHERS, add_presence, expected_counts, sum_digammas, sweep};
+use super::params::{LdaPlan, Method};
+use crate::linalg::digamma::{DIGAMMA_SHIFT, add_log_shares, add_presence, sum_digammas};
+use crate::linalg::kernels::LANES;
+use crate::linalg::topics::{ABREAST, DITHERS, expected_counts, sweep};
+use crate::linalg::variational::{Until, variational};
 use crate::linalg::{Aligned, Simd};
 use crate::random::Stream;
 
@@ -20,15 +26,33 @@ const DOCUMENTS: usize = 8 * ABREAST;
 /// Nonzeros a thread takes at a time, about.
 const NONZEROS: usize = 4096;
 
+/// Documents between two looks at messages under way.
+const BLOCK: usize = 16 * DOCUMENTS;
+
+/// How a document is inferred.
+#[derive(Debug, Clone, Copy)]
+enum Inference {
+    /// So many sweeps of SCVB0.
+    Sweeps(usize),
+    /// Variational inference.
+    Variational(Until),
+}
+
 /// What does not change from minibatch to minibatch, and buffers.
 pub struct Estep {
     simd: Simd,
-    sweeps: usize,
+    inference: Inference,
+    topics: usize,
     /// What each step within a document leaves of its present shares.
     keep: Vec<f32>,
     dithers: Vec<f32>,
-    /// Shares of the documents (documents x width), prior included.
-    pub shares: Aligned<f32>,
+    /// Shares of the documents (documents x width): SCVB0's with the prior, of variational inference exp E[log theta] up
+    /// to a factor.
+    shares: Aligned<f32>,
+    /// Variational inference: gamma of the documents (documents x width).
+    gamma: Aligned<f32>,
+    /// Grid of sums of logarithms of shares: a power of two.
+    scale: f64,
 }
 
 /// Foulds et al.: the step size of the t-th update within a document is 1 / (10 + t)^0.9.
@@ -36,79 +60,139 @@ fn keep(step: usize) -> f32 {
     (1.0 - (10.0 + (step + 1) as f64).powf(-0.9)) as f32
 }
 
+/// A document with even shares of the topics, prior included.
+pub fn even(tokens: f32, topics: usize, prior: &[f32], shares: &mut [f32]) {
+    let even = tokens / topics as f32;
+    shares.iter_mut().zip(prior).for_each(|(share, &prior)| *share = if prior > 0.0 { prior + even } else { 0.0 });
+}
+
 impl Estep {
-    /// For rows of `width` topics.
-    pub fn new(width: usize, sweeps: usize, seed: u64) -> Estep {
-        let mut stream = Stream::new(seed, "dithers", 0);
+    /// For a plan; no sum is over more than `documents`.
+    pub fn new(plan: &LdaPlan, documents: u64) -> Estep {
+        let width = plan.topics.next_multiple_of(LANES);
+        let mut stream = Stream::new(plan.seed, "dithers", 0);
         let dithers = (0..DITHERS + width).map(|_| ((stream.bits() >> 40) as f32) * 2f32.powi(-24)).collect();
-        Estep { simd: Simd::detect(), sweeps, keep: Vec::new(), dithers, shares: Aligned::zeros(0) }
-    }
-
-    /// Infers the documents' shares of the topics.
-    pub fn documents(&mut self, batch: &Batch, phi: &[f32], prior: &[f32], topics: usize, pool: &rayon::ThreadPool) {
-        let width = prior.len();
-        let steps = batch.longest() * self.sweeps;
-        self.keep.extend((self.keep.len()..steps).map(keep));
-        self.shares.resize(batch.documents() * width);
-        let (simd, keep, sweeps) = (self.simd, &self.keep, self.sweeps);
-        let work = |(run, shares): (usize, &mut [f32])| {
-            let bags: Vec<_> =
-                (0..shares.len() / width).map(|document| batch.bag(run * DOCUMENTS + document)).collect();
-            for (bag, shares) in bags.iter().zip(shares.chunks_exact_mut(width)) {
-                let even = bag.tokens / topics as f32;
-                shares
-                    .iter_mut()
-                    .zip(prior)
-                    .for_each(|(share, &prior)| *share = if prior > 0.0 { prior + even } else { 0.0 });
-            }
-            sweep(simd, phi, prior, &bags, keep, sweeps, shares);
+        let inference = match plan.method {
+            Method::Scvb0 => Inference::Sweeps(plan.burn_in),
+            Method::Online | Method::Batch => Inference::Variational(plan.until),
         };
-        spread(pool, self.shares.par_chunks_mut(DOCUMENTS * width).enumerate(), work);
+        // No logarithm of a share is below -1.1 / the smallest prior, about -2^20.1.
+        let shift = DIGAMMA_SHIFT.min(40 - (64 - documents.leading_zeros() as i32));
+        Estep {
+            simd: Simd::detect(),
+            inference,
+            topics: plan.topics,
+            keep: Vec::new(),
+            dithers,
+            shares: Aligned::zeros(0),
+            gamma: Aligned::zeros(0),
+            scale: f64::from(shift).exp2(),
+        }
     }
 
-    /// What a prior of the documents is learned from: for each topic and then for the lengths the sum of psi(N + alpha) -
-    /// psi(alpha) over the documents, under the shares found last, on a grid of whole numbers.
-    pub fn statistics(
-        &self,
+    /// Infers the documents; `between` is called now and then while that goes on.
+    pub fn documents(
+        &mut self,
         batch: &Batch,
         phi: &[f32],
         prior: &[f32],
-        topics: usize,
         pool: &rayon::ThreadPool,
-    ) -> Vec<i64> {
-        let width = prior.len();
-        let of = |(run, shares): (usize, &[f32])| {
-            let mut sums = vec![0i64; topics];
-            for (at, shares) in shares.chunks_exact(width).enumerate() {
-                add_presence(self.simd, phi, prior, batch.bag(run * DOCUMENTS + at), shares, &mut sums);
-            }
-            sums
+        mut between: impl FnMut(),
+    ) {
+        let (width, topics, simd) = (prior.len(), self.topics, self.simd);
+        self.shares.resize(batch.documents() * width);
+        let bags = |run: usize, count: usize| -> Vec<_> {
+            (0..count).map(|document| batch.bag(run * DOCUMENTS + document)).collect()
         };
+        match self.inference {
+            Inference::Sweeps(sweeps) => {
+                let steps = batch.longest() * sweeps;
+                self.keep.extend((self.keep.len()..steps).map(keep));
+                let keep = &self.keep;
+                for (block, shares) in self.shares.chunks_mut(BLOCK * width).enumerate() {
+                    let work = |(run, shares): (usize, &mut [f32])| {
+                        let bags = bags(block * BLOCK / DOCUMENTS + run, shares.len() / width);
+                        for (bag, shares) in bags.iter().zip(shares.chunks_exact_mut(width)) {
+                            even(bag.tokens, topics, prior, shares);
+                        }
+                        sweep(simd, phi, prior, &bags, keep, sweeps, shares);
+                    };
+                    spread(pool, shares.par_chunks_mut(DOCUMENTS * width).enumerate(), work);
+                    between();
+                }
+            }
+            Inference::Variational(until) => {
+                self.gamma.resize(batch.documents() * width);
+                let blocks = self.shares.chunks_mut(BLOCK * width).zip(self.gamma.chunks_mut(BLOCK * width));
+                for (block, (shares, gamma)) in blocks.enumerate() {
+                    let work = |(run, (shares, gamma)): (usize, (&mut [f32], &mut [f32]))| {
+                        let bags = bags(block * BLOCK / DOCUMENTS + run, shares.len() / width);
+                        let rows = shares.chunks_exact_mut(width).zip(gamma.chunks_exact_mut(width));
+                        for (bag, (shares, gamma)) in bags.into_iter().zip(rows) {
+                            even(bag.tokens, topics, prior, gamma);
+                            variational(simd, phi, prior, topics, bag, until, gamma, shares);
+                        }
+                    };
+                    let runs = shares.par_chunks_mut(DOCUMENTS * width).zip(gamma.par_chunks_mut(DOCUMENTS * width));
+                    spread(pool, runs.enumerate(), work);
+                    between();
+                }
+            }
+        }
+    }
+
+    /// What a prior of the documents is learned from, under the shares found last, as whole numbers: for each topic a sum
+    /// over the documents, and one number more. SCVB0: of psi(N + alpha) - psi(alpha), and the same of the lengths.
+    /// Variational inference: of E[log share], and the number of documents.
+    pub fn statistics(&self, batch: &Batch, phi: &[f32], prior: &[f32], pool: &rayon::ThreadPool) -> Vec<i64> {
+        let (width, topics) = (prior.len(), self.topics);
         let add = |mut a: Vec<i64>, b: Vec<i64>| {
             a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
             a
         };
-        let runs = self.shares.par_chunks(DOCUMENTS * width).enumerate();
-        let mut sums = pool.install(|| runs.map(of).reduce(|| vec![0; topics], add));
-        let lengths: Vec<f32> = (0..batch.documents()).map(|document| batch.bag(document).tokens).collect();
-        let all: f64 = prior.iter().map(|&alpha| f64::from(alpha)).sum();
-        sums.push(sum_digammas(self.simd, &lengths, all as f32));
-        sums
+        match self.inference {
+            Inference::Sweeps(_) => {
+                let of = |(run, shares): (usize, &[f32])| {
+                    let mut sums = vec![0i64; topics];
+                    for (at, shares) in shares.chunks_exact(width).enumerate() {
+                        add_presence(self.simd, phi, prior, batch.bag(run * DOCUMENTS + at), shares, &mut sums);
+                    }
+                    sums
+                };
+                let runs = self.shares.par_chunks(DOCUMENTS * width).enumerate();
+                let mut sums = pool.install(|| runs.map(of).reduce(|| vec![0; topics], add));
+                let lengths: Vec<f32> = (0..batch.documents()).map(|document| batch.bag(document).tokens).collect();
+                let all: f64 = prior.iter().map(|&alpha| f64::from(alpha)).sum();
+                sums.push(sum_digammas(self.simd, &lengths, all as f32));
+                sums
+            }
+            Inference::Variational(_) => {
+                let of = |gamma: &[f32]| {
+                    let mut sums = vec![0i64; topics];
+                    for gamma in gamma.chunks_exact(width) {
+                        add_log_shares(self.simd, gamma, topics, self.scale, &mut sums);
+                    }
+                    sums
+                };
+                let runs = self.gamma.par_chunks(DOCUMENTS * width);
+                let mut sums = pool.install(|| runs.map(of).reduce(|| vec![0; topics], add));
+                sums.push(batch.documents() as i64);
+                sums
+            }
+        }
     }
 
-    /// The expected counts of the terms, under the shares found last.
-    pub fn terms(
-        &self,
-        batch: &Batch,
-        phi: &[f32],
-        layout: &Layout,
-        width: usize,
-        pool: &rayon::ThreadPool,
-    ) -> Vec<i64> {
+    /// A sum of logarithms of shares as a number.
+    pub fn of_grid(&self, sum: i64) -> f64 {
+        sum as f64 / self.scale
+    }
+
+    /// Adds the expected counts of the terms, under the shares found last, to what the words of the layout hold.
+    pub fn terms(&self, batch: &Batch, phi: &[f32], layout: &Layout, words: &mut [i64], pool: &rayon::ThreadPool) {
+        let width = self.topics.next_multiple_of(LANES);
         let positions = layout.positions(&batch.terms);
-        let mut words = vec![0i64; layout.words];
         let mut tasks = Vec::new();
-        let (mut rest, mut done, mut first) = (words.as_mut_slice(), 0, 0);
+        let (mut rest, mut done, mut first) = (words, 0, 0);
         while first < batch.terms.len() {
             let mut end = first + 1;
             while end < batch.terms.len()
@@ -146,13 +230,12 @@ impl Estep {
                 let words = &mut stretch[words.start - from..words.end - from];
                 if row.wide {
                     let lanes: &mut [u32] = bytemuck::cast_slice_mut(words);
-                    lanes.iter_mut().zip(&sums).for_each(|(lane, &sum)| *lane = sum as u32);
+                    lanes.iter_mut().zip(&sums).for_each(|(lane, &sum)| *lane += sum as u32);
                 } else {
                     let lanes: &mut [u16] = bytemuck::cast_slice_mut(words);
-                    lanes.iter_mut().zip(&sums).for_each(|(lane, &sum)| *lane = sum as u16);
+                    lanes.iter_mut().zip(&sums).for_each(|(lane, &sum)| *lane += sum as u16);
                 }
             }
         });
-        words
     }
 }

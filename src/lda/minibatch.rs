@@ -86,6 +86,19 @@ impl Scratch {
     }
 }
 
+/// The terms of these documents, ascending, and their tokens.
+pub fn tally<'a>(chunks: &[Held], places: impl Iterator<Item = &'a Place>, terms: usize) -> (Vec<u32>, Vec<u64>) {
+    let mut all = vec![0u64; terms];
+    for &(chunk, row) in places {
+        let (terms, counts) = chunks[chunk as usize].0.document(row as usize);
+        for (&term, &count) in terms.iter().zip(counts) {
+            all[term as usize] += count as u64;
+        }
+    }
+    let present = |(term, tokens): (usize, u64)| (tokens > 0).then_some((term as u32, tokens));
+    all.into_iter().enumerate().filter_map(present).unzip()
+}
+
 impl Batch {
     /// Prepares these documents.
     pub fn new(chunks: &[Held], mut places: Vec<Place>, seed: u64, pass: u64, scratch: &mut Scratch) -> Batch {

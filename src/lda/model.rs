@@ -1,9 +1,9 @@
 //! A saved LDA model.
 //!
-//! Datasets: `topic_word` (topics x terms, f32, rows sum to 1), `alpha` (topics, f64), `eta` (1, f64), `topic_tokens` (topics,
+//! Datasets: `topic_word` (topics x terms, f32, rows sum to 1), `alpha` (topics, f64), `eta` (1 or terms, f64), `topic_tokens` (topics,
 //! f64: tokens of each topic), `terms` (strings); attributes `documents`, `tokens` (what it was trained on, all updates
 //! together), `updates` (minibatches). What `--update` continues from follows: a term's tokens in a topic are its weight x
-//! (tokens of the topic + eta x terms) - eta.
+//! (tokens of the topic + the sum of all eta) - eta.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
 use super::counts::Counts;
+use super::params::Eta;
 use crate::comm::Tag;
 use crate::corpus::kinship::{same_terms, same_values};
 use crate::dispatch::{Corpus, Job};
@@ -29,7 +30,7 @@ pub struct LdaModel {
     /// Prior of the documents' shares.
     pub alpha: Vec<f64>,
     /// Prior of the topics' terms.
-    pub eta: f64,
+    pub eta: Eta,
     /// Tokens of each topic, in the corpora it was trained on.
     pub topic_tokens: Vec<f64>,
     /// The dictionary.
@@ -51,11 +52,11 @@ pub struct History {
 
 /// One topic of the state of training: its tokens, then the weights of all terms. Their sum in f64 divides them, so that it
 /// is 1 but for rounding.
-fn topic(counts: &Counts, topic: usize, eta: f64) -> (f64, Vec<f32>) {
+fn topic(counts: &Counts, topic: usize, eta: &Eta) -> (f64, Vec<f32>) {
     let terms = counts.terms();
-    let sum: f64 = (0..terms).map(|term| counts.count(term, topic) + eta).sum();
-    let weights = (0..terms).map(|term| ((counts.count(term, topic) + eta) / sum) as f32).collect();
-    ((sum - eta * terms as f64).max(0.0), weights)
+    let sum: f64 = (0..terms).map(|term| counts.count(term, topic) + eta.of(term)).sum();
+    let weights = (0..terms).map(|term| ((counts.count(term, topic) + eta.of(term)) / sum) as f32).collect();
+    ((sum - eta.sum(terms)).max(0.0), weights)
 }
 
 /// What training leaves on a rank.
@@ -64,8 +65,8 @@ pub struct Trained {
     pub counts: Option<Counts>,
     /// Prior of the documents' shares, on ranks that work.
     pub alpha: Vec<f64>,
-    /// Prior of the topics' terms.
-    pub eta: f64,
+    /// Prior of the topics' terms, on ranks that work.
+    pub eta: Eta,
     /// What it was trained on.
     pub history: History,
 }
@@ -80,12 +81,13 @@ pub fn save(
     provenance: impl FnOnce() -> Result<Value>,
 ) -> Result<()> {
     let Trained { counts, alpha, eta, history } = trained;
-    let (counts, eta) = (counts.as_ref(), *eta);
+    let counts = counts.as_ref();
     let first = if job.distributed() { 1 } else { 0 };
     if job.distributed() && job.comm.rank() == first {
         let counts = counts.ok_or_else(|| Error::failed("a worker without a model"))?;
         let topics = counts.totals().len();
         job.wait(job.comm.send(0, Tag::Rows, bytemuck::cast_slice(alpha).to_vec()))?;
+        job.wait(job.comm.send(0, Tag::Rows, bytemuck::cast_slice(&eta.0).to_vec()))?;
         for number in 0..topics {
             let (tokens, weights) = job.account.compute(|| topic(counts, number, eta));
             let message = [&tokens.to_le_bytes(), bytemuck::cast_slice::<f32, u8>(&weights)].concat();
@@ -93,11 +95,9 @@ pub fn save(
         }
     }
     let Some(target) = target else { return Ok(()) };
-    let alpha = if job.distributed() {
-        bytemuck::pod_collect_to_vec(&job.wait(job.comm.receive(first, Tag::Rows))?)
-    } else {
-        alpha.clone()
-    };
+    let receive = || Ok(bytemuck::pod_collect_to_vec(&job.wait(job.comm.receive(first, Tag::Rows))?));
+    let alpha: Vec<f64> = if job.distributed() { receive()? } else { alpha.clone() };
+    let eta = if job.distributed() { Eta(receive()?) } else { eta.clone() };
     let terms = job.account.io(|| corpus.reader()?.terms())?;
     let mut file = ModelWriter::create(target, Format::Lda)?;
     let mut slabs = file.slabs("topic_word", terms.len())?;
@@ -110,7 +110,7 @@ pub fn save(
             (f64::from_le_bytes(*head), bytemuck::pod_collect_to_vec::<u8, f32>(rest))
         } else {
             let counts = counts.ok_or_else(|| Error::failed("a worker without a model"))?;
-            job.account.compute(|| topic(counts, number, eta))
+            job.account.compute(|| topic(counts, number, &eta))
         };
         let row = ArrayView2::from_shape((1, weights.len()), &weights)
             .map_err(|cause| Error::failed(format!("damaged message: a topic: {cause}")))?;
@@ -119,7 +119,7 @@ pub fn save(
     }
     file.finish_slabs(slabs)?;
     file.list("alpha", &alpha)?;
-    file.list("eta", &[eta])?;
+    file.list("eta", &eta.0)?;
     file.list("topic_tokens", &topic_tokens)?;
     file.strings("terms", &terms)?;
     file.attribute("documents", history.documents)?;
@@ -149,11 +149,10 @@ impl LdaModel {
     /// Reads a model from its opened file.
     pub fn read(reader: &ModelReader) -> Result<LdaModel> {
         let file = reader.file();
-        let eta = reader.list::<f64>("eta")?;
         let model = LdaModel {
             topic_word: reader.table("topic_word")?,
             alpha: reader.list("alpha")?,
-            eta: eta.first().copied().unwrap_or_default(),
+            eta: Eta(reader.list("eta")?),
             topic_tokens: reader.list("topic_tokens")?,
             terms: reader.all_strings("terms")?,
             history: History {
@@ -164,7 +163,8 @@ impl LdaModel {
         };
         let (topics, terms) = model.topic_word.dim();
         let fits = terms == model.terms.len() && topics == model.alpha.len() && topics == model.topic_tokens.len();
-        if !fits || eta.len() != 1 {
+        let eta = model.eta.0.len();
+        if !fits || topics == 0 || eta != 1 && eta != terms {
             let path = file.path.display();
             return Err(Error::failed(format!("{path}: damaged model (its parts do not fit); make it again")));
         }
@@ -183,14 +183,12 @@ impl LdaModel {
     /// The state that training can go on from.
     fn counts(&self) -> Counts {
         let (topics, terms) = self.topic_word.dim();
-        let mut rows = vec![0f32; topics * terms];
-        for (topic, weights) in self.topic_word.rows().into_iter().enumerate() {
-            let all = self.topic_tokens[topic] + self.eta * terms as f64;
-            for (term, &weight) in weights.iter().enumerate() {
-                rows[term * topics + topic] = (f64::from(weight) * all - self.eta).max(0.0) as f32;
-            }
-        }
-        Counts::from_rows(topics, &rows)
+        let prior = self.eta.sum(terms);
+        let all: Vec<f64> = self.topic_tokens.iter().map(|tokens| tokens + prior).collect();
+        Counts::of(terms, topics, |term, topic| {
+            let weight = f64::from(self.topic_word[[topic, term]]);
+            (weight * all[topic] - self.eta.of(term)).max(0.0) as f32
+        })
     }
 }
 
@@ -202,15 +200,21 @@ pub struct Shared {
     pub alpha: Vec<f64>,
     /// The same, padded to the width with zeros.
     pub prior: Vec<f32>,
+    /// Prior of the topics' terms.
+    pub eta: Eta,
+    /// Tokens of each topic.
+    pub topic_tokens: Vec<f64>,
     /// Terms x width.
     pub phi: Aligned<f32>,
 }
 
 impl Shared {
-    /// As a message: topics, alpha, and the weights by term without padding.
+    /// As a message: topics, numbers of eta; alpha, tokens, eta; and the weights by term without padding.
     fn message(model: &LdaModel) -> Vec<u8> {
-        let mut message = (model.topics() as u64).to_le_bytes().to_vec();
-        message.extend_from_slice(bytemuck::cast_slice(&model.alpha));
+        let mut message = [model.topics() as u64, model.eta.0.len() as u64].map(u64::to_le_bytes).concat();
+        for numbers in [&model.alpha, &model.topic_tokens, &model.eta.0] {
+            message.extend_from_slice(bytemuck::cast_slice(numbers));
+        }
         for term in model.topic_word.columns() {
             message.extend(term.iter().flat_map(|weight| weight.to_le_bytes()));
         }
@@ -221,9 +225,12 @@ impl Shared {
     pub fn share(job: &Job, load: impl FnOnce() -> Result<LdaModel>) -> Result<Shared> {
         let message = job.share(|| Ok(Self::message(&load()?)))?;
         let damaged = || Error::failed("damaged message: a model");
-        let (topics, rest) = message.split_first_chunk::<8>().ok_or_else(damaged)?;
-        let topics = u64::from_le_bytes(*topics) as usize;
+        let (head, rest) = message.split_first_chunk::<16>().ok_or_else(damaged)?;
+        let [topics, etas] = bytemuck::pod_read_unaligned::<[u64; 2]>(head).map(|number| number as usize);
         let (alpha, rest) = rest.split_at_checked(8 * topics).ok_or_else(damaged)?;
+        let (topic_tokens, rest) = rest.split_at_checked(8 * topics).ok_or_else(damaged)?;
+        let (eta, rest) = rest.split_at_checked(8 * etas).ok_or_else(damaged)?;
+        let (topic_tokens, eta) = (bytemuck::pod_collect_to_vec(topic_tokens), Eta(bytemuck::pod_collect_to_vec(eta)));
         let width = topics.next_multiple_of(LANES);
         let alpha: Vec<f64> = bytemuck::pod_collect_to_vec(alpha);
         let mut prior = vec![0f32; width];
@@ -232,7 +239,7 @@ impl Shared {
         for (row, from) in phi.chunks_exact_mut(width).zip(rest.chunks_exact(4 * topics)) {
             row[..topics].iter_mut().zip(from.as_chunks().0).for_each(|(to, from)| *to = f32::from_le_bytes(*from));
         }
-        Ok(Shared { topics, alpha, prior, phi })
+        Ok(Shared { topics, alpha, prior, eta, topic_tokens, phi })
     }
 }
 
@@ -245,7 +252,7 @@ pub struct Earlier {
     /// Its priors.
     pub alpha: Vec<f64>,
     /// Its prior of terms.
-    pub eta: f64,
+    pub eta: Eta,
     /// Its checksum.
     pub checksum: String,
     /// The state, on ranks that work.
@@ -261,8 +268,10 @@ impl Earlier {
             let model = job.account.io(|| LdaModel::read_for(&reader, corpus))?;
             checksum.clone_from(&reader.file().checksum);
             let History { documents, tokens, updates } = model.history;
-            let mut message =
-                [model.topics() as u64, documents, tokens, updates, model.eta.to_bits()].map(u64::to_le_bytes).concat();
+            let mut message = [model.topics() as u64, documents, tokens, updates, model.eta.0.len() as u64]
+                .map(u64::to_le_bytes)
+                .concat();
+            message.extend_from_slice(bytemuck::cast_slice(&model.eta.0));
             message.extend_from_slice(bytemuck::cast_slice(&model.alpha));
             message.extend_from_slice(bytemuck::cast_slice(&model.topic_tokens));
             message.extend(model.topic_word.iter().flat_map(|weight| weight.to_le_bytes()));
@@ -272,6 +281,7 @@ impl Earlier {
         let (head, rest) = message.split_at_checked(40).ok_or_else(damaged)?;
         let head: Vec<u64> = bytemuck::pod_collect_to_vec(head);
         let topics = head[0] as usize;
+        let (eta, rest) = rest.split_at_checked(8 * head[4] as usize).ok_or_else(damaged)?;
         let (alpha, rest) = rest.split_at_checked(8 * topics).ok_or_else(damaged)?;
         let (topic_tokens, rest) = rest.split_at_checked(8 * topics).ok_or_else(damaged)?;
         let weights: Vec<f32> = bytemuck::pod_collect_to_vec(rest);
@@ -279,7 +289,7 @@ impl Earlier {
         let model = LdaModel {
             topic_word: Array2::from_shape_vec((topics, terms), weights).map_err(|_| damaged())?,
             alpha: bytemuck::pod_collect_to_vec(alpha),
-            eta: f64::from_bits(head[4]),
+            eta: Eta(bytemuck::pod_collect_to_vec(eta)),
             topic_tokens: bytemuck::pod_collect_to_vec(topic_tokens),
             terms: Vec::new(),
             history: History { documents: head[1], tokens: head[2], updates: head[3] },

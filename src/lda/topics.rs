@@ -68,6 +68,7 @@ pub fn diversity(leading: &[Vec<u32>]) -> f64 {
 mod tests {
     use super::*;
     use crate::lda::model::History;
+    use crate::lda::params::Eta;
     use ndarray::arr2;
 
     #[test]
@@ -75,7 +76,7 @@ mod tests {
         let model = LdaModel {
             topic_word: arr2(&[[0.1, 0.3, 0.3, 0.3], [0.7, 0.1, 0.2, 0.0], [0.25; 4]]),
             alpha: vec![0.1; 3],
-            eta: 0.01,
+            eta: Eta::symmetric(0.01),
             topic_tokens: vec![30.0, 90.0, 30.0],
             terms: ["a", "b", "c", "d"].map(String::from).into(),
             history: History::default(),

@@ -1,120 +1,36 @@
-//! Training by SCVB0, stochastic collapsed variational inference.
+//! Training: SCVB0, stochastic collapsed variational inference, or variational Bayes, online and in batches.
 //!
 //! Problem: documents x terms counts, spread over workers by chunks -> counts of terms in topics.
-//! Algorithm, for each minibatch of each pass (minibatches are defined on the corpus: see [`minibatch`](super::minibatch)):
-//!   1. the workers tell each other the terms of their parts, while they are still at the minibatch before;
+//! Algorithm, for each step of each pass; a step has one minibatch or several, which are defined on the corpus (see
+//! [`minibatch`](super::minibatch)):
+//!   1. the workers tell each other the terms of their parts, while they are still at the step before;
 //!   2. each infers its documents and the expected counts of its terms ([`estep`](super::estep));
-//!   3. the expected counts are summed exactly ([`exchange`](super::exchange));
+//!   3. the expected counts are summed exactly ([`exchange`](super::exchange)), with `--staleness` while the next steps are
+//!      worked on;
 //!   4. each takes them into its copy of the state ([`counts`](super::counts)): the work is small and the same everywhere.
 //!
-//! Cost of a pass: (burn-in + 1) 8 K flops a nonzero; two exchanges a minibatch, see there.
-//! Memory of a worker: the documents of its chunks, 8 bytes a nonzero, and for each minibatch as long as it lasts 20 bytes a
-//! nonzero; the state, 4 K bytes a term, and at most as much again each for the terms of a minibatch and their counts.
-//! Reference: Foulds, Boyles, DuBois, Smyth, Welling, KDD 2013.
+//! Cost of a pass: flops of the inference, see there; two exchanges a step.
+//! Memory of a worker: see [`memory`](super::memory).
+//! References: Foulds, Boyles, DuBois, Smyth, Welling, KDD 2013; Hoffman, Blei, Bach, NIPS 2010.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use super::completion::{self, Score, Topics};
+use super::completion::Topics;
 use super::counts::Counts;
 use super::estep::Estep;
-use super::exchange;
-use super::minibatch::{Batch, Held, Scratch, deal};
-use super::model::History;
-use super::params::{LARGEST_PRIOR, LdaPlan, SMALLEST_PRIOR};
-use crate::comm::{Route, Started, Tag};
-use crate::corpus::container::Values;
-use crate::corpus::kinship::same_terms;
-use crate::dispatch::{Corpus, Dataset, Documents, Job};
+use super::exchange::{self, Grain, Layout};
+use super::held::{HeldOut, hold};
+use super::lane::{Lane, Reply};
+use super::minibatch::{Batch, Held, Place, Scratch, deal, tally};
+use super::model::{History, Trained};
+use super::params::{Eta, LdaPlan, Method};
+use super::priors;
+use super::progress::{Line, Training, Word};
+use super::snapshot::{Keeper, Reached};
+use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Aligned;
 use crate::linalg::kernels::LANES;
-use crate::report::progress::Unit;
-
-/// What training found out.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Training {
-    /// Tokens of the corpus.
-    pub tokens: u64,
-    /// Passes made.
-    pub passes: usize,
-    /// Minibatches worked on.
-    pub updates: u64,
-    /// Perplexity of the held-out documents at the end, where there are any.
-    pub perplexity: Option<f64>,
-}
-
-/// Held-out documents to judge the model by while it is trained.
-pub struct HeldOut {
-    chunks: Vec<Held>,
-    tokens: u64,
-}
-
-/// Brings the documents of a corpus to the workers, who hold on to them. Collective. Returns the chunks of this rank and
-/// the tokens of all.
-pub fn hold(job: &Job, corpus: &Corpus) -> Result<(Vec<Held>, u64)> {
-    if let Values::Weights(code) = &corpus.header().values {
-        let path = corpus.path().display();
-        return Err(Error::failed(format!(
-            "{path}: holds {code} weights, and LDA is a model of counts; use the corpus they were made from"
-        )));
-    }
-    let bytes = 8 * (corpus.header().nonzeros + corpus.header().documents) / job.workers() as u64;
-    if bytes > job.memory {
-        let path = corpus.path().display();
-        let (needed, given) = (bytes.div_ceil(1 << 20), job.memory >> 20);
-        return Err(Error::failed(format!(
-            "{path}: each worker has to hold {needed} MiB of documents and may hold {given}: give more --memory, or more ranks on more hosts"
-        )));
-    }
-    let dataset = Dataset::new(job, Documents::of(corpus, |chunk| Ok(Held(std::rc::Rc::new(chunk)))))?;
-    let chunks = RefCell::new(Vec::new());
-    dataset.fold(|_, held| {
-        chunks.borrow_mut().push(held.clone());
-        Ok(())
-    })?;
-    let mut chunks = chunks.into_inner();
-    chunks.sort_by_key(|held: &Held| held.0.first_document);
-    let tokens: f64 = chunks.iter().flat_map(|held| &held.0.data).map(|&count| f64::from(count)).sum();
-    let tokens = job.wait(job.comm.sum(Route::World, vec![tokens as i64]))?[0] as u64;
-    Ok((chunks, tokens))
-}
-
-impl HeldOut {
-    /// Brings held-out documents to the workers. Collective.
-    pub fn open(job: &Job, held_out: &Corpus, corpus: &Corpus) -> Result<HeldOut> {
-        job.share(|| {
-            same_terms(corpus.path(), &corpus.reader()?.terms()?, held_out.path(), &held_out.reader()?.terms()?)?;
-            Ok(Vec::new())
-        })?;
-        let (chunks, tokens) = hold(job, held_out)?;
-        Ok(HeldOut { chunks, tokens })
-    }
-}
-
-/// A worker's word to the dispatcher after a minibatch.
-struct Word {
-    documents: u64,
-    perplexity: f64,
-    last: bool,
-}
-
-impl Word {
-    fn encode(&self) -> Vec<u8> {
-        [self.documents, self.perplexity.to_bits(), u64::from(self.last)].map(u64::to_le_bytes).concat()
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Word> {
-        match bytes.as_chunks::<8>() {
-            ([documents, perplexity, last], []) => Ok(Word {
-                documents: u64::from_le_bytes(*documents),
-                perplexity: f64::from_bits(u64::from_le_bytes(*perplexity)),
-                last: u64::from_le_bytes(*last) != 0,
-            }),
-            _ => Err(Error::failed("damaged message: word of a worker")),
-        }
-    }
-}
 
 /// When to look at the held-out documents, and when to stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,17 +41,24 @@ pub struct Watch {
     pub stop_below: Option<f64>,
 }
 
-/// Trains, from a random state or going on from one. Collective. Workers get the state and the prior of the documents,
-/// a dispatcher that does not work gets neither.
-pub fn train(
-    job: &Job,
-    corpus: &Corpus,
-    plan: &LdaPlan,
-    before: History,
-    start: Option<Counts>,
-    held_out: Option<&HeldOut>,
-    watch: Watch,
-) -> Result<(Training, Option<Counts>, Vec<f64>)> {
+/// Where training begins.
+pub struct Start<'a> {
+    /// Earlier training.
+    pub before: History,
+    /// The state it has left, on ranks that work.
+    pub counts: Option<Counts>,
+    /// Held-out documents to look at.
+    pub held_out: Option<&'a HeldOut>,
+    /// When.
+    pub watch: Watch,
+}
+
+/// Trains, from a random state or going on from one. Collective. Workers get the state and the priors, a dispatcher that
+/// does not work gets neither.
+///
+/// # Errors
+/// No document has a term; `Stopped` at a checkpoint.
+pub fn train(job: &Job, corpus: &Corpus, plan: &LdaPlan, start: Start) -> Result<(Training, Trained)> {
     let phase = job.account.enter_phase("read");
     let (chunks, tokens) = hold(job, corpus)?;
     drop(phase);
@@ -144,101 +67,130 @@ pub fn train(
         return Err(Error::failed(format!("{path}: no document has a term: there is nothing to learn")));
     }
     let _phase = job.account.enter_phase("train");
-    if job.works() {
-        let mut worker = Worker::new(job, corpus, plan, &chunks, before, tokens, start);
-        let training = worker.run(held_out, watch)?;
-        Ok((Training { tokens, ..training }, Some(worker.counts), worker.alpha))
+    let (mut keeper, reached) = Keeper::open(job, corpus.header().terms as usize, plan)?;
+    let before = start.before;
+    let done = reached.as_ref().map_or(0, |reached| reached.state.step as u64);
+    let mut line = Line::new(job, corpus, plan, done);
+    let (counts, alpha, eta) = if job.works() {
+        let mut worker = Worker::new(job, corpus, plan, &chunks, tokens, start, reached);
+        worker.run(&mut line, keeper.as_mut())?;
+        (Some(worker.counts), worker.alpha, worker.eta)
     } else {
-        let training = follow(job, corpus, plan)?;
-        Ok((Training { tokens, ..training }, None, Vec::new()))
-    }
-}
-
-/// The dispatcher's part: it tells how far the first of the workers is.
-fn follow(job: &Job, corpus: &Corpus, plan: &LdaPlan) -> Result<Training> {
-    let teller = Teller::new(job, corpus, plan);
-    let mut training = Training::default();
-    loop {
-        let word = Word::decode(&job.wait(job.comm.receive(1, Tag::Progress))?)?;
-        teller.tell(&mut training, &word);
-        if word.last {
-            return Ok(training);
+        // It tells how far the first of the workers is, and keeps what that one has.
+        while !line.hear()?.last {
+            if let Some(keeper) = &mut keeper {
+                keeper.after_step(job, None)?;
+            }
         }
-    }
+        (None, Vec::new(), Eta(Vec::new()))
+    };
+    let training = Training { tokens, ..line.training };
+    let history = History {
+        documents: before.documents + corpus.header().documents,
+        tokens: before.tokens + tokens,
+        updates: before.updates + training.updates,
+    };
+    Ok((training, Trained { counts, alpha, eta, history }))
 }
 
-/// Shows progress and keeps account of it.
-struct Teller {
-    task: crate::report::progress::Task,
-    minibatches: u64,
+/// A worker's part of a step.
+struct Part {
+    /// Documents of each minibatch.
+    minibatches: VecDeque<Vec<Place>>,
+    /// The first of them, if it is the only one.
+    ready: Option<Batch>,
+    /// Terms of all of them, ascending, and their tokens.
+    terms: Vec<u32>,
+    tokens: Vec<u64>,
 }
 
-impl Teller {
-    fn new(job: &Job, corpus: &Corpus, plan: &LdaPlan) -> Teller {
-        let documents = corpus.header().documents * plan.passes as u64;
-        let task = job.progress.task("lda", Unit::Documents, Some(documents));
-        Teller { task, minibatches: plan.minibatches as u64 }
-    }
-
-    fn tell(&self, training: &mut Training, word: &Word) {
-        training.updates += 1;
-        training.passes = training.updates.div_ceil(self.minibatches) as usize;
-        self.task.advance(word.documents, word.documents);
-        if !word.perplexity.is_nan() {
-            training.perplexity = Some(word.perplexity);
-            log::info!("pass {}: perplexity {:.1}", training.passes, word.perplexity);
-        }
-    }
+/// A step whose sums have not been taken in.
+pub(super) struct Open {
+    /// Its number.
+    pub step: usize,
+    /// Where its expected counts lie.
+    pub layout: Layout,
 }
 
-struct Worker<'a, 'c> {
-    job: &'a Job<'c>,
+pub(super) struct Worker<'a> {
+    job: &'a Job<'a>,
     plan: &'a LdaPlan,
     chunks: &'a [Held],
+    held_out: Option<&'a HeldOut>,
+    watch: Watch,
     /// Documents of the corpus.
     documents: u64,
     /// Tokens that the state stands for.
     tokens: u64,
-    counts: Counts,
-    alpha: Vec<f64>,
-    /// Minibatches of earlier training.
-    earlier: u64,
+    /// Earlier training.
+    before: History,
+    pub(super) counts: Counts,
+    pub(super) alpha: Vec<f64>,
+    pub(super) eta: Eta,
+    /// Perplexity at the last look.
+    pub(super) last_perplexity: f64,
+    /// The next step.
+    pub(super) step: usize,
     estep: Estep,
     scratch: Scratch,
     phi: Aligned<f32>,
-    teller: Option<Teller>,
-    words: VecDeque<Started<'a, ()>>,
+    dealt: Vec<Vec<Place>>,
+    pub(super) lane: Lane<'a>,
+    /// Steps on the lane, the oldest first.
+    pub(super) open: VecDeque<Open>,
+    /// What the topics of some terms were when the pass began.
+    sample: Vec<f32>,
 }
 
-impl<'a, 'c> Worker<'a, 'c> {
+/// Terms whose topics tell how much has moved in a pass.
+const SAMPLE: usize = 4096;
+
+impl<'a> Worker<'a> {
     fn new(
-        job: &'a Job<'c>,
+        job: &'a Job<'a>,
         corpus: &Corpus,
         plan: &'a LdaPlan,
         chunks: &'a [Held],
-        before: History,
         tokens: u64,
-        start: Option<Counts>,
+        start: Start<'a>,
+        reached: Option<Reached>,
     ) -> Self {
         let terms = corpus.header().terms as usize;
+        let Start { before, counts, held_out, watch } = start;
         let tokens = before.tokens + tokens;
-        let random = || Counts::random(terms, plan.topics, tokens as f64, plan.seed, job.pool);
-        let counts = start.unwrap_or_else(random);
-        Worker {
+        let random = || match plan.method {
+            Method::Scvb0 => Counts::uniform(terms, plan.topics, tokens as f64, plan.seed, job.pool),
+            Method::Online | Method::Batch => Counts::even(terms, plan.topics, plan.seed, job.pool),
+        };
+        let mut worker = Worker {
             job,
             plan,
             chunks,
+            held_out,
+            watch,
             documents: corpus.header().documents,
             tokens,
+            before,
             alpha: plan.alpha.clone(),
-            earlier: before.updates,
-            estep: Estep::new(counts.width(), plan.burn_in, plan.seed),
+            eta: plan.eta.clone(),
+            last_perplexity: f64::INFINITY,
+            step: 0,
+            estep: Estep::new(plan, corpus.header().documents),
             scratch: Scratch::new(terms),
             phi: Aligned::zeros(0),
-            teller: job.is_dispatcher().then(|| Teller::new(job, corpus, plan)),
-            counts,
-            words: VecDeque::new(),
+            dealt: Vec::new(),
+            lane: Lane::default(),
+            open: VecDeque::new(),
+            sample: Vec::new(),
+            counts: match reached {
+                Some(_) => Counts::zeros(0, plan.topics),
+                None => counts.unwrap_or_else(random),
+            },
+        };
+        if let Some(reached) = reached {
+            worker.go_on(reached);
         }
+        worker
     }
 
     fn prior(&self) -> Vec<f32> {
@@ -247,137 +199,196 @@ impl<'a, 'c> Worker<'a, 'c> {
         prior
     }
 
-    fn run(&mut self, held_out: Option<&HeldOut>, watch: Watch) -> Result<Training> {
-        let (plan, job) = (self.plan, self.job);
-        let width = self.counts.width();
-        let terms = self.counts.terms();
-        let mut training = Training::default();
-        let all = plan.passes * plan.minibatches;
-        let mut dealt = Vec::new();
-        let mut prepare = |worker: &mut Self, step: usize| {
-            let (pass, at) = (step / plan.minibatches, step % plan.minibatches);
-            if at == 0 {
-                dealt = deal(worker.chunks, plan.minibatches, plan.seed, pass as u64);
-            }
-            let places = std::mem::take(&mut dealt[at]);
-            Batch::new(worker.chunks, places, plan.seed, pass as u64, &mut worker.scratch)
-        };
-        let mut next = job.account.compute(|| prepare(self, 0));
-        let mut announced = Started::new(exchange::announce(job.comm, &next.terms, &next.tokens));
-        let mut last_perplexity = f64::INFINITY;
-        for step in 0..all {
-            let parts = job.finish(announced)?;
-            let layout = job.account.compute(|| exchange::together(&parts, terms, width))?;
-            let batch = next;
-            next = if step + 1 < all { job.account.compute(|| prepare(self, step + 1)) } else { Batch::default() };
-            announced = Started::new(exchange::announce(job.comm, &next.terms, &next.tokens));
-            let prior = self.prior();
-            let own = job.account.compute(|| {
-                self.counts.weights(&batch.terms, plan.eta, job.pool, &mut self.phi);
-                self.estep.documents(&batch, &self.phi, &prior, plan.topics, job.pool);
-                announced.test();
-                self.estep.terms(&batch, &self.phi, &layout, width, job.pool)
-            });
-            let own = self.with_statistics(own, &batch, &prior);
-            // One collective at a time on a route.
-            let parts = job.finish(announced)?;
-            announced = Started::new(Box::pin(async move { Ok(parts) }));
-            let sums = exchange::sum(job, own)?;
-            let (words, statistics) = sums.words().split_at(layout.words);
-            let rate = plan.rate(self.earlier + step as u64);
-            if layout.tokens > 0 {
-                let grow = self.tokens as f64 / layout.tokens as f64;
-                job.account.compute(|| self.counts.absorb(&layout, words, rate, grow, job.pool));
-                // In the first minibatches topics are still all alike, which says nothing of the documents.
-                if 2 * step >= plan.minibatches {
-                    self.learn(statistics, rate);
-                }
-            }
-            job.account.count(|counters| {
-                counters.documents += batch.documents() as u64;
-                counters.flops += (8 * (plan.burn_in + 1) * batch.nonzeros() * width) as u64;
-                counters.rounds += 1;
-            });
-            let pass_done = (step + 1).is_multiple_of(plan.minibatches);
-            let share = |step: usize| self.documents * step as u64 / plan.minibatches as u64;
-            let mut word =
-                Word { documents: share(step + 1) - share(step), perplexity: f64::NAN, last: step + 1 == all };
-            if pass_done {
-                job.account.count(|counters| counters.passes += 1);
-                let pass = (step + 1) / plan.minibatches;
-                if let Some(held_out) = held_out.filter(|_| pass.is_multiple_of(watch.every) || word.last) {
-                    word.perplexity = self.look(held_out)?;
-                    let gain = 1.0 - word.perplexity / last_perplexity;
-                    last_perplexity = word.perplexity;
-                    word.last |= watch.stop_below.is_some_and(|least| gain < least);
-                }
-            }
-            self.say(&mut training, &word)?;
-            if word.last {
-                break;
-            }
+    /// The part of a step; steps are prepared in their order.
+    fn prepare(&mut self, step: usize) -> Part {
+        let plan = self.plan;
+        let (pass, at) = (step / plan.steps(), step % plan.steps());
+        if at == 0 || self.dealt.is_empty() {
+            self.dealt = deal(self.chunks, plan.minibatches, plan.seed, pass as u64);
         }
-        self.words.drain(..).try_for_each(|word| job.finish(word))?;
-        Ok(training)
+        let all = at * plan.update_every..plan.minibatches.min((at + 1) * plan.update_every);
+        let mut minibatches: VecDeque<Vec<Place>> = self.dealt[all].iter_mut().map(std::mem::take).collect();
+        if minibatches.len() == 1 {
+            let places = minibatches.pop_front().unwrap_or_default();
+            let batch = Batch::new(self.chunks, places, plan.seed, pass as u64, &mut self.scratch);
+            let (terms, tokens) = (batch.terms.clone(), batch.tokens.clone());
+            return Part { minibatches, ready: Some(batch), terms, tokens };
+        }
+        let (terms, tokens) = tally(self.chunks, minibatches.iter().flatten(), self.counts.terms());
+        Part { minibatches, ready: None, terms, tokens }
     }
 
-    /// Puts what alpha is learned from behind the expected counts: for each topic the sum of psi(N + alpha) - psi(alpha)
-    /// over the documents, and the same of their lengths.
-    fn with_statistics(&self, mut words: Vec<i64>, batch: &Batch, prior: &[f32]) -> Vec<i64> {
-        if self.plan.learn_alpha {
-            let job = self.job;
-            let sums =
-                job.account.compute(|| self.estep.statistics(batch, &self.phi, prior, self.alpha.len(), job.pool));
-            words.extend(sums);
+    /// Puts the terms of a part on the lane, if there is such a step.
+    fn announce(&mut self, step: usize, parts: &mut VecDeque<Part>) {
+        let (job, plan) = (self.job, self.plan);
+        if step < plan.passes * plan.steps() {
+            let part = job.account.compute(|| self.prepare(step));
+            let terms = exchange::announce(job.comm, &part.terms, &part.tokens);
+            self.lane.push(Box::pin(async move { Ok(Reply::Terms(terms.await?)) }));
+            parts.push_back(part);
+        }
+    }
+
+    fn run(&mut self, line: &mut Line, mut keeper: Option<&mut Keeper>) -> Result<()> {
+        let (plan, job) = (self.plan, self.job);
+        let (width, terms) = (self.counts.width(), self.counts.terms());
+        let all = plan.passes * plan.steps();
+        let grain = if plan.method == Method::Scvb0 { Grain::Coarse } else { Grain::Fine };
+        let mut parts = VecDeque::new();
+        for step in self.step..=self.step + plan.staleness {
+            self.announce(step, &mut parts);
+        }
+        for step in self.step..all {
+            let (at, pass) = (step % plan.steps(), step / plan.steps());
+            if at == 0 {
+                self.sample = self.counts.sample(SAMPLE);
+            }
+            let announced = self.lane.terms(job)?;
+            let layout = job.account.compute(|| exchange::together(&announced, terms, width, grain))?;
+            let part = parts.pop_front().ok_or_else(|| Error::failed("a step without documents; please report it"))?;
+            self.announce(step + 1 + plan.staleness, &mut parts);
+            let words = job.account.compute(|| self.infer(part, pass, &layout));
+            let sums = exchange::sum(job.comm, words);
+            self.lane.push(Box::pin(async move { Ok(Reply::Sums(sums.await?)) }));
+            self.open.push_back(Open { step, layout });
+            self.step = step + 1;
+            let last = self.step == all;
+            let behind = if last { 0 } else { plan.staleness };
+            while self.open.len() > behind {
+                self.take_in()?;
+            }
+            if at + 1 == plan.steps() && plan.learn_eta {
+                job.account.compute(|| self.learn_eta());
+            }
+            let word = self.after_step(step)?;
+            line.say(&word)?;
+            if word.last {
+                // What is still on its way is taken in: the state is the same as that of the last step.
+                while !self.open.is_empty() {
+                    self.take_in()?;
+                }
+                self.lane.settle(job)?;
+                break;
+            }
+            if let Some(keeper) = &mut keeper {
+                self.lane.settle(job)?;
+                keeper.after_step(job, Some(self))?;
+            }
+        }
+        line.close()
+    }
+
+    /// Infers a part; the words of the layout, and behind them what alpha is learned from.
+    fn infer(&mut self, part: Part, pass: usize, layout: &Layout) -> Vec<i64> {
+        let (plan, pool) = (self.plan, self.job.pool);
+        let prior = self.prior();
+        let mut words = vec![0i64; layout.words + if plan.learn_alpha { plan.topics + 1 } else { 0 }];
+        let batches = part.ready.into_iter().map(Err).chain(part.minibatches.into_iter().map(Ok));
+        let sweeps = if plan.method == Method::Scvb0 { plan.burn_in + 1 } else { 1 };
+        for batch in batches {
+            let batch = match batch {
+                Err(ready) => ready,
+                Ok(places) => Batch::new(self.chunks, places, plan.seed, pass as u64, &mut self.scratch),
+            };
+            match plan.method {
+                Method::Scvb0 => self.counts.weights(&batch.terms, &self.eta, pool, &mut self.phi),
+                Method::Online | Method::Batch => {
+                    self.counts.variational_weights(&batch.terms, &self.eta, pool, &mut self.phi);
+                }
+            }
+            let lane = &mut self.lane;
+            self.estep.documents(&batch, &self.phi, &prior, pool, || lane.test());
+            let (expected, statistics) = words.split_at_mut(layout.words);
+            self.estep.terms(&batch, &self.phi, layout, expected, pool);
+            self.lane.test();
+            if plan.learn_alpha {
+                let sums = self.estep.statistics(&batch, &self.phi, &prior, pool);
+                statistics.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+            }
+            self.job.account.count(|counters| {
+                counters.documents += batch.documents() as u64;
+                counters.flops += (8 * sweeps * batch.nonzeros() * prior.len()) as u64;
+            });
         }
         words
     }
 
-    /// A step of Minka's fixed point, "Estimating a Dirichlet distribution" (2000), equation 55, on the documents of one
-    /// minibatch: alpha[k] x sum(psi(N[k] + alpha[k]) - psi(alpha[k])) / sum(psi(n + sum alpha) - psi(sum alpha)).
-    fn learn(&mut self, statistics: &[i64], rate: f64) {
-        let Some((&all, topics)) = statistics.split_last().filter(|(all, _)| **all > 0) else { return };
-        let rate = rate.sqrt();
-        for (alpha, &sum) in self.alpha.iter_mut().zip(topics) {
-            let next = *alpha * sum as f64 / all as f64;
-            *alpha = ((1.0 - rate) * *alpha + rate * next).clamp(SMALLEST_PRIOR, LARGEST_PRIOR);
+    /// Takes the sums of the oldest open step into the state.
+    fn take_in(&mut self) -> Result<()> {
+        let (plan, job) = (self.plan, self.job);
+        let words = self.lane.sums(job)?;
+        let Some(Open { step, layout }) = self.open.pop_front() else { return Ok(()) };
+        let Some((words, statistics)) = words.split_at_checked(layout.words) else {
+            return Err(Error::failed("damaged message: sums of a step"));
+        };
+        let rate = plan.rate(step, self.before);
+        if layout.tokens > 0 {
+            let grow = self.tokens as f64 / layout.tokens as f64;
+            job.account.compute(|| self.counts.absorb(&layout, words, rate, grow, job.pool));
+            // In the first minibatches topics are still all alike, which says nothing of the documents.
+            if 2 * step >= plan.steps() && plan.learn_alpha {
+                self.learn_alpha(statistics, rate);
+            }
         }
+        job.account.count(|counters| counters.rounds += 1);
+        Ok(())
+    }
+
+    fn learn_alpha(&mut self, statistics: &[i64], rate: f64) {
+        if self.plan.method == Method::Scvb0 {
+            return priors::fixed_point(&mut self.alpha, statistics, rate.sqrt());
+        }
+        let Some((&documents, logs)) = statistics.split_last().filter(|(documents, _)| **documents > 0) else { return };
+        let documents = documents as f64;
+        let mean: Vec<f64> = logs.iter().map(|&sum| self.estep.of_grid(sum) / documents).collect();
+        priors::newton(&mut self.alpha, &mean, documents, rate);
+    }
+
+    fn learn_eta(&mut self) {
+        let terms = self.counts.terms();
+        let eta = self.eta.of(0);
+        let occurrences = self.counts.occurrences(eta, self.job.pool);
+        self.eta = Eta::symmetric(priors::eta(eta, occurrences, self.counts.totals(), terms));
+    }
+
+    /// What there is to say after a step. Collective over the workers.
+    fn after_step(&mut self, step: usize) -> Result<Word> {
+        let plan = self.plan;
+        let steps = plan.steps() as u64;
+        let share = |step: u64| self.documents * step / steps;
+        let done = (step as u64) % steps + 1;
+        let mut word = Word {
+            documents: share(done) - share(done - 1),
+            perplexity: f64::NAN,
+            moved: f64::NAN,
+            pass_done: done == steps,
+            last: self.step == plan.passes * plan.steps(),
+        };
+        if word.pass_done {
+            self.job.account.count(|counters| counters.passes += 1);
+            word.moved = self.counts.moved_since(&self.sample, SAMPLE);
+            let pass = self.step / plan.steps();
+            let due = pass.is_multiple_of(self.watch.every) || word.last;
+            if let Some(held_out) = self.held_out.filter(|_| due) {
+                word.perplexity = self.look(held_out)?;
+                let gain = 1.0 - word.perplexity / self.last_perplexity;
+                self.last_perplexity = word.perplexity;
+                word.last |= self.watch.stop_below.is_some_and(|least| gain < least);
+            }
+        }
+        Ok(word)
     }
 
     /// Perplexity of the held-out documents. Collective over the workers.
     fn look(&mut self, held_out: &HeldOut) -> Result<f64> {
         let job = self.job;
-        let grid = completion::grid(held_out.tokens)?;
+        self.lane.settle(job)?;
         let prior = self.prior();
-        let score = job.account.compute(|| {
+        job.account.compute(|| {
             let terms: Vec<u32> = (0..self.counts.terms() as u32).collect();
-            self.counts.weights(&terms, self.plan.eta, job.pool, &mut self.phi);
-            let topics = Topics { phi: &self.phi, prior: &prior, topics: self.plan.topics };
-            held_out.chunks.iter().fold(Score::default(), |sum, held| {
-                let score = completion::score(&topics, &held.0, grid, self.plan.seed, job.pool);
-                Score { log_likelihood: sum.log_likelihood + score.log_likelihood, tokens: sum.tokens + score.tokens }
-            })
+            self.counts.weights(&terms, &self.eta, job.pool, &mut self.phi);
         });
-        let sums = job.wait(job.comm.sum(Route::Workers, vec![score.log_likelihood, score.tokens as i64]))?;
-        let score = Score { log_likelihood: sums[0], tokens: sums[1] as u64 };
-        Ok(completion::perplexity(score, grid).unwrap_or(f64::NAN))
-    }
-
-    /// Tells the dispatcher; the first of the workers does.
-    fn say(&mut self, training: &mut Training, word: &Word) -> Result<()> {
-        match &self.teller {
-            Some(teller) => teller.tell(training, word),
-            None if self.job.comm.rank() == 1 => {
-                let send = Started::new(self.job.comm.send(0, Tag::Progress, word.encode()));
-                self.words.push_back(send);
-                while self.words.front_mut().is_some_and(Started::test) {
-                    if let Some(sent) = self.words.pop_front() {
-                        self.job.finish(sent)?;
-                    }
-                }
-            }
-            None => {}
-        }
-        Ok(())
+        let topics = Topics { phi: &self.phi, prior: &prior, topics: self.plan.topics };
+        held_out.perplexity(job, &topics, self.plan.seed)
     }
 }

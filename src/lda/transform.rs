@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::completion::Topics;
+use super::memory;
 use super::model::{LdaModel, Shared};
 use crate::corpus::chunk::CsrChunk;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
@@ -27,6 +28,10 @@ use crate::store::provenance::{self, Input};
 /// Infers a corpus; shares below `minimum` are written as 0. Collective; `target` is given on the dispatcher. Returns the
 /// number of topics.
 pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target: Option<Target>) -> Result<usize> {
+    let sizes = corpus.sizes(job)?;
+    let topics = || Ok(ModelReader::open(model, Format::Lda)?.shape("topic_word")?.first().copied().unwrap_or(0));
+    // Gone through once: nothing is kept.
+    let job = &Job { memory: 0, ..job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?, true)))? };
     let phase = job.account.enter_phase("load model");
     let mut input = None;
     let shared = Shared::share(job, || {
@@ -35,10 +40,16 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target:
         job.account.io(|| LdaModel::read_for(&reader, corpus))
     })?;
     drop(phase);
+    let provenance = || {
+        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
+        inputs.extend(input.clone().map(|model| ("model", model)));
+        Ok(provenance::of("transform", json!({ "minimum_probability": minimum }), &inputs))
+    };
+    job.begin(provenance)?;
     let topics = shared.topics;
     let mut output = target.map(|target| Output::create(target, topics)).transpose()?;
     let phase = job.account.enter_phase("infer");
-    let dataset = Dataset::new(job, Documents::of(corpus, Ok::<CsrChunk, Error>))?;
+    let dataset = Dataset::new(job, Documents::of(corpus, Ok::<CsrChunk, Error>))?.enduring();
     let progress = job.progress.task("transform", Unit::Documents, Some(corpus.header().documents));
     let kernel = Topics { phi: &shared.phi, prior: &shared.prior, topics };
     let simd = Simd::detect();
@@ -71,9 +82,7 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target:
     )?;
     drop((phase, progress));
     if let Some(output) = output {
-        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
-        inputs.extend(input.map(|model| ("model", model)));
-        let provenance = provenance::of("transform", json!({ "minimum_probability": minimum }), &inputs);
+        let provenance = provenance()?;
         job.account.phase("write", || job.account.io(|| output.finish(corpus, &provenance)))?;
     }
     Ok(topics)

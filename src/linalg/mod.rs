@@ -3,13 +3,17 @@
 mod aligned;
 mod blas;
 pub mod dense;
+pub mod digamma;
 pub mod fixed;
 pub mod kernels;
+mod lanes;
 mod prepared;
 pub mod rows;
 mod simd;
+pub mod special;
 pub mod tall;
 pub mod topics;
+pub mod variational;
 
 pub use aligned::Aligned;
 pub use blas::{BackEnd, back_end, make_blas_reproducible};

@@ -25,9 +25,9 @@
 
 use super::Simd;
 use super::kernels::LANES;
+use super::lanes::{Strip, dispatch, dot, fused, products, total, totals};
+use super::variational::add_document;
 
-/// Values of one register.
-type Strip = [f32; LANES];
 /// Documents gone through side by side.
 pub const ABREAST: usize = 4;
 /// Random numbers from which dithers are taken.
@@ -42,26 +42,6 @@ pub struct Bag<'a> {
     pub counts: &'a [f32],
     /// Their sum.
     pub tokens: f32,
-}
-
-#[inline(always)]
-fn fused<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// The sum of a register, always in the same tree. Not inlined: the compiler would otherwise tear the registers it is the
-/// sum of into the pairs that are added here.
-#[inline(never)]
-fn total(strip: &Strip) -> f32 {
-    let mut eight = [0f32; 8];
-    for lane in 0..8 {
-        eight[lane] = strip[lane] + strip[lane + 8];
-    }
-    let mut four = [0f32; 4];
-    for lane in 0..4 {
-        four[lane] = eight[lane] + eight[lane + 4];
-    }
-    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// base^exponent for a whole exponent > 0.
@@ -79,30 +59,6 @@ fn power(base: f32, exponent: f32) -> f32 {
         rest >>= 1;
     }
     result
-}
-
-/// The products row[k] shares[k], added strip by strip.
-#[inline(always)]
-fn products<const FUSED: bool>(row: &[Strip], shares: &[Strip]) -> Strip {
-    let mut sum = [0f32; LANES];
-    for (row, share) in row.iter().zip(shares) {
-        for lane in 0..LANES {
-            sum[lane] = fused::<FUSED>(row[lane], share[lane], sum[lane]);
-        }
-    }
-    sum
-}
-
-/// sum_k row[k] shares[k].
-#[inline(always)]
-fn dot<const FUSED: bool>(row: &[Strip], shares: &[Strip]) -> f32 {
-    total(&products::<FUSED>(row, shares))
-}
-
-/// [`total`] of several.
-#[inline(never)]
-fn totals<const N: usize>(strips: &[Strip; N]) -> [f32; N] {
-    std::array::from_fn(|n| total(&strips[n]))
 }
 
 /// One update each of so many documents, whose rows in `u` follow each other: their `at`-th terms; `keep` is what the step
@@ -167,19 +123,6 @@ fn sweep_body<const FUSED: bool>(phi: &[f32], prior: &[f32], bags: &[Bag], keep:
     }
 }
 
-/// u += weight x probabilities of a term with row `row`, under `shares`; returns the sum that was divided by.
-#[inline(always)]
-fn add_probabilities<const FUSED: bool>(row: &[Strip], shares: &[Strip], count: f32, sums: &mut [Strip]) -> f32 {
-    let sum = dot::<FUSED>(row, shares);
-    let weight = count / sum;
-    for (row, sums) in row.iter().zip(sums) {
-        for lane in 0..LANES {
-            sums[lane] = fused::<FUSED>(row[lane], weight, sums[lane]);
-        }
-    }
-    sum
-}
-
 #[inline(always)]
 fn fold_in_body<const FUSED: bool>(
     phi: &[f32],
@@ -195,9 +138,7 @@ fn fold_in_body<const FUSED: bool>(
     let mut sums = vec![[0f32; LANES]; strips];
     for iteration in 0..iterations {
         sums.fill([0f32; LANES]);
-        for (&row, &count) in bag.rows.iter().zip(bag.counts) {
-            add_probabilities::<FUSED>(&phi[row as usize * strips..][..strips], u, count, &mut sums);
-        }
+        add_document::<FUSED>(phi, bag, u, &mut sums);
         let mut moved = [0f32; LANES];
         for strip in 0..strips {
             for lane in 0..LANES {
@@ -254,115 +195,6 @@ fn absorb_body<const FUSED: bool, T: Copy + Into<u32>>(sums: &[T], weight: f32, 
     }
 }
 
-/// ln x for normal x > 0, to 2^-22 (the polynomial of Cephes' logf).
-#[inline(always)]
-fn ln<const FUSED: bool>(x: f32) -> f32 {
-    let bits = x.to_bits() as i32;
-    let exponent = (bits - 0x3f35_04f3) >> 23;
-    let m = f32::from_bits((bits - (exponent << 23)) as u32) - 1.0;
-    let z = m * m;
-    let mut p = 7.037_683_6e-2f32;
-    for c in [
-        -1.151_461e-1f32,
-        1.167_699_9e-1,
-        -1.242_014_1e-1,
-        1.424_932_3e-1,
-        -1.666_805_8e-1,
-        2.000_071_5e-1,
-        -2.499_999_4e-1,
-        3.333_333e-1,
-    ] {
-        p = fused::<FUSED>(p, m, c);
-    }
-    let exponent = exponent as f32;
-    let y = fused::<FUSED>(exponent, -2.121_944_4e-4, p * m * z);
-    let y = fused::<FUSED>(z, -0.5, y);
-    fused::<FUSED>(exponent, 0.693_359_4, m + y)
-}
-
-/// The digamma function for x from 1e-6 to 1e12: six steps of psi(x) = psi(x + 1) - 1 / x, their sum as one fraction, then
-/// the asymptotic series.
-#[inline(always)]
-fn digamma<const FUSED: bool>(x: f32) -> f32 {
-    let shifted = x + 6.0;
-    let (a, b, c) = (x * (x + 5.0), (x + 1.0) * (x + 4.0), (x + 2.0) * (x + 3.0));
-    // 1/x + 1/(x+5) = (2x + 5) / a, and so on: divided one by one, products of all three would overflow.
-    let steps = (2.0 * x + 5.0) * (1.0 / a + 1.0 / b + 1.0 / c);
-    let i = 1.0 / shifted;
-    let i2 = i * i;
-    let tail = i2 * (1.0 / 12.0 - i2 * (1.0 / 120.0 - i2 * (1.0 / 252.0)));
-    ln::<FUSED>(shifted) - 0.5 * i - tail - steps
-}
-
-/// Bits behind the point of sums of digammas.
-pub const DIGAMMA_SHIFT: i32 = 20;
-
-/// A digamma on the grid of the sums.
-fn on_grid(value: f32) -> i64 {
-    (f64::from(value) * f64::from(DIGAMMA_SHIFT).exp2()).round_ties_even() as i64
-}
-
-#[inline(always)]
-fn presence_body<const FUSED: bool>(phi: &[f32], prior: &[f32], bag: Bag, u: &[f32], sums: &mut [i64]) {
-    let (phi, shares) = (phi.as_chunks::<LANES>().0, u.as_chunks::<LANES>().0);
-    let strips = shares.len();
-    // For each topic the logarithm of the probability that no token belongs to it.
-    let mut absent = vec![[0f32; LANES]; strips];
-    for (&row, &count) in bag.rows.iter().zip(bag.counts) {
-        let row = &phi[row as usize * strips..][..strips];
-        let weight = 1.0 / dot::<FUSED>(row, shares);
-        for ((absent, row), share) in absent.iter_mut().zip(row).zip(shares) {
-            for lane in 0..LANES {
-                let other = (1.0 - row[lane] * share[lane] * weight).max(1e-7);
-                absent[lane] = fused::<FUSED>(count, ln::<FUSED>(other), absent[lane]);
-            }
-        }
-    }
-    let absent = absent.as_flattened();
-    for (topic, (sum, &prior)) in sums.iter_mut().zip(prior).enumerate() {
-        let tokens = (u[topic] - prior).max(0.0);
-        let present = if tokens < 1e-3 { tokens } else { (-absent[topic].exp_m1()).min(tokens) };
-        // Below that both factors are as good as proportional to the tokens, and a sum of them is nothing.
-        if present > 1e-6 {
-            *sum += on_grid(present * (digamma::<FUSED>(prior + tokens / present) - digamma::<FUSED>(prior)));
-        }
-    }
-}
-
-#[inline(always)]
-fn digamma_body<const FUSED: bool>(values: &[f32], least: f32) -> i64 {
-    let start = digamma::<FUSED>(least);
-    values.iter().map(|&value| on_grid(digamma::<FUSED>(least + value) - start)).sum()
-}
-
-/// The three versions of a kernel behind one name.
-macro_rules! dispatch {
-    ($(#[$about:meta])* $name:ident, $body:ident $(::<$kind:ty>)?, ($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {
-        $(#[$about])*
-        pub fn $name(simd: Simd, $($argument: $type),*) $(-> $result)? {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            fn avx512($($argument: $type),*) $(-> $result)? {
-                $body::<true $(, $kind)?>($($argument),*)
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2($($argument: $type),*) $(-> $result)? {
-                $body::<true $(, $kind)?>($($argument),*)
-            }
-            match simd {
-                // SAFETY: see the head of the file.
-                #[cfg(target_arch = "x86_64")]
-                Simd::Avx512 => unsafe { avx512($($argument),*) },
-                // SAFETY: see the head of the file.
-                #[cfg(target_arch = "x86_64")]
-                Simd::Avx2 => unsafe { avx2($($argument),*) },
-                _ => $body::<false $(, $kind)?>($($argument),*),
-            }
-        }
-    };
-}
-
 dispatch!(
     /// Goes so many times through documents, each with its row in `u` (documents x width). `keep[s]` is what the s-th step
     /// within a document leaves of its present shares, for as many steps as the longest document has terms, times sweeps.
@@ -395,46 +227,9 @@ dispatch!(
     /// counts += weight x sums; sums below 2^31.
     absorb_wide, absorb_body::<u32>, (sums: &[u32], weight: f32, counts: &mut [f32])
 );
-dispatch!(
-    /// sums[k] += E[psi(N + prior[k]) - psi(prior[k])] for the number N of tokens of a document in topic k, rounded to
-    /// 2^-[`DIGAMMA_SHIFT`]; `sums` has an entry for each topic, without padding.
-    ///
-    /// The expectation is P(N > 0) times the same at E[N | N > 0] (Teh, Kurihara, Welling, "Collapsed variational inference
-    /// for HDP", NIPS 2007). Taken at E[N] it would be far too large: a thousandth of a token in each topic would count like
-    /// several tokens.
-    add_presence, presence_body, (phi: &[f32], prior: &[f32], bag: Bag, u: &[f32], sums: &mut [i64])
-);
-dispatch!(
-    /// The sum of psi(least + value) - psi(least) over the values, each rounded to 2^-[`DIGAMMA_SHIFT`].
-    sum_digammas, digamma_body, (values: &[f32], least: f32) -> i64
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Digamma in f64: recurrence up to 20, then the asymptotic series.
-    fn digamma_oracle(mut x: f64) -> f64 {
-        let mut sum = 0.0;
-        while x < 20.0 {
-            sum -= 1.0 / x;
-            x += 1.0;
-        }
-        let f = 1.0 / (x * x);
-        sum + x.ln() - 0.5 / x - f * (1.0 / 12.0 - f * (1.0 / 120.0 - f * (1.0 / 252.0 - f / 240.0)))
-    }
-
-    #[test]
-    fn digamma_is_digamma() {
-        // Euler's constant, to check the oracle itself.
-        assert!((digamma_oracle(1.0) + 0.577_215_664_901_532_9).abs() < 1e-13);
-        for exponent in -60..120 {
-            let x = 10f32.powf(exponent as f32 / 10.0);
-            let (ours, theirs) = (f64::from(digamma::<false>(x)), digamma_oracle(f64::from(x)));
-            // A few roundings of the largest part: near the zero at 1.46 parts of size 2 cancel.
-            assert!((ours - theirs).abs() <= 5e-7 * theirs.abs().max(4.0), "{x}: {ours} is not {theirs}");
-        }
-    }
 
     const TOPICS: usize = 37;
     const WIDTH: usize = 48;
@@ -515,31 +310,6 @@ mod tests {
                 let theirs: Vec<f64> = counts.iter().zip(&prior).map(|(n, &p)| n + f64::from(p)).collect();
                 assert_close(u, &theirs, 2e-4);
             }
-        }
-    }
-
-    #[test]
-    fn the_number_of_tokens_in_a_topic_is_taken_for_what_it_is() {
-        // Three terms, each of one topic alone or nearly so: N is 5, 1 and next to nothing.
-        let mut phi = vec![0f32; 2 * LANES];
-        (phi[0], phi[1], phi[2]) = (1.0, 1e-9, 1e-9);
-        (phi[LANES], phi[LANES + 1], phi[LANES + 2]) = (1e-9, 1.0, 1e-9);
-        let mut prior = vec![0f32; LANES];
-        prior[..3].fill(0.1);
-        let bag = Bag { rows: &[0, 1], counts: &[5.0, 1.0], tokens: 6.0 };
-        let mut u = prior.clone();
-        (u[0], u[1], u[2]) = (5.1, 1.1, 0.1);
-        for simd in Simd::available() {
-            let mut sums = [0i64; 3];
-            add_presence(simd, &phi, &prior, bag, &u, &mut sums);
-            let found = sums.map(|sum| sum as f64 * f64::from(-DIGAMMA_SHIFT).exp2());
-            for (found, tokens) in found.into_iter().zip([5.0, 1.0, 0.0]) {
-                let expected = digamma_oracle(0.1 + tokens) - digamma_oracle(0.1);
-                assert!((found - expected).abs() < 1e-3, "{simd:?}: {found} is not {expected}");
-            }
-            let sum = sum_digammas(simd, &[5.0, 1.0], 0.3) as f64 * f64::from(-DIGAMMA_SHIFT).exp2();
-            let expected = digamma_oracle(5.3) + digamma_oracle(1.3) - 2.0 * digamma_oracle(0.3);
-            assert!((sum - expected).abs() < 1e-5, "{sum} is not {expected}");
         }
     }
 

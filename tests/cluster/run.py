@@ -126,6 +126,7 @@ def whole_pipeline(cluster):
         ("corpuscle.sbatch", "tfidf", ("{corpus}",), "tfidf"),
         ("lsi.sbatch", "lsi", ("{tfidf}", "-k", "6"), "lsi"),
         ("corpuscle.sbatch", "transform", ("{lsi}", "{tfidf}"), "vectors"),
+        ("lda.sbatch", "lda", ("{corpus}", "-k", "6"), "lda"),
     ]
     jobs = []
     for script, command, arguments, name in steps:

@@ -1,0 +1,75 @@
+//! What training and using a model takes, from the numbers in the header of the corpus and the parameters.
+//!
+//! A worker holds its documents (8 bytes a nonzero), the counts (4 bytes a term and topic, K padded to 16), and for a
+//! minibatch the weights of its terms and their expected counts, at most as much again each: three times the model. On top
+//! come the shares of the documents of a minibatch and 20 bytes for each of its nonzeros.
+
+use super::params::{LdaPlan, Method};
+use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
+use crate::linalg::kernels::LANES;
+
+/// Words that are on their way at a time, with what the other workers have sent of them.
+const EXCHANGE: u64 = 4 * (8 << 22);
+/// A record of a checkpoint, as it is and as it is sent.
+const RECORD: u64 = 2 * (4 << 24);
+
+/// Bytes of so many rows of topics.
+fn rows(count: u64, topics: usize) -> u64 {
+    4 * count * topics.next_multiple_of(LANES) as u64
+}
+
+/// Training, with held-out documents in memory or not; `updating` a model, or not; with checkpoints or not.
+pub fn training(
+    sizes: &Sizes,
+    plan: &LdaPlan,
+    held_out: Option<&Sizes>,
+    updating: bool,
+    checkpoints: bool,
+) -> Forecast {
+    let (terms, workers) = (sizes.terms, sizes.workers);
+    let model = rows(terms, plan.topics);
+    let minibatches = plan.minibatches as u64;
+    let nonzeros = sizes.nonzeros / minibatches * 5 / 4 + 1;
+    let documents = (sizes.documents / minibatches + 1) / workers * 5 / 4 + sizes.chunks;
+    let own = nonzeros / workers * 5 / 4;
+    let ahead = 2 + plan.staleness as u64;
+    let (shares, lanes) = match plan.method {
+        Method::Scvb0 => (1, rows(terms.min(nonzeros), plan.topics)),
+        Method::Online => (2, rows(terms.min(nonzeros * plan.update_every as u64), plan.topics)),
+        Method::Batch => (2, model),
+    };
+    let weights = if held_out.is_some() { model } else { rows(terms.min(own), plan.topics) };
+    let worker = Need::fixed(FILES)
+        .with("documents", sizes.all_chunks() + held_out.map_or(0, Sizes::all_chunks))
+        .with("topics", model)
+        .with("weights of a minibatch", weights)
+        .with("expected counts of a minibatch", lanes * (1 + plan.staleness as u64))
+        .with("counts on their way", if workers > 1 { 4 * lanes.min(EXCHANGE / 4) } else { 0 })
+        .with("documents of a minibatch", ahead * 20 * own + shares * rows(documents, plan.topics))
+        .with("tables of terms", (12 + 24) * terms);
+    // The message with the model, and what becomes of it, before there is anything else.
+    let reading = Need::fixed(FILES).with("the model to update", 4 * terms * plan.topics as u64 * 2 + model);
+    let dispatcher = sizes
+        .dispatcher()
+        .with("dictionary", 2 * sizes.dictionary())
+        .with("a topic", 3 * 4 * terms)
+        .with("a checkpoint", if checkpoints { 3 * RECORD } else { 0 });
+    if !updating {
+        return Forecast { dispatcher, worker };
+    }
+    let first = sizes.dispatcher().with("the model to update", 4 * terms * plan.topics as u64 * 3);
+    Forecast { dispatcher: dispatcher.or(first), worker: worker.or(reading) }
+}
+
+/// Inferring documents with a model of so many topics, or judging it by them; `writing` their shares in order, or not.
+pub fn inferring(sizes: &Sizes, topics: usize, writing: bool) -> Forecast {
+    let (model, vectors) = (rows(sizes.terms, topics), 4 * sizes.chunk_documents * topics as u64);
+    let beside = if writing { 2 * vectors } else { model };
+    let worker = sizes.worker(beside).with("topics", 2 * model);
+    let worker = if writing { worker } else { worker.keeping(sizes.all_chunks()) };
+    let results = if writing { sizes.results(vectors) + sizes.names() } else { 0 };
+    // Read, put into a message, and taken from it.
+    let dispatcher =
+        sizes.dispatcher().with("topics", 3 * model).with("dictionary", 2 * sizes.dictionary()).with("shares", results);
+    Forecast { dispatcher, worker }
+}
