@@ -37,7 +37,7 @@ pub struct Lda {
     /// Times the corpus is gone through
     #[arg(long, default_value_t = PASSES)]
     passes: usize,
-    /// Documents of a minibatch, about [default: a 16th of the corpus, from 64 to 8192; online and batch: 2000]
+    /// Documents of a minibatch, about [default: a 12th of the corpus, from 64 to 8192; online and batch: 2000]
     #[arg(long, visible_alias = "chunksize", value_name = "DOCUMENTS")]
     minibatch: Option<u64>,
     /// Online: minibatches between two steps of the model [default: 1]

@@ -244,11 +244,13 @@ impl Found {
         let block = block_for(seconds, rate, workers.count());
         self.say(format!(
             "A message to rank {rank} on {} takes {:.1} ms: for lsi -k {TOPICS}, --block {block} is about best. (A round \
-             costs its work and {} messages one after the other; reckoned with {:.0e} nonzeros a worker.)",
+             costs its work and {} messages one after the other; reckoned with {:.0e} nonzeros a worker.) For lda, \
+             --staleness 1 hides the {:.0} ms that a step waits, and a larger --minibatch makes fewer steps.",
             report.ranks[rank].host,
             seconds * 1e3,
             messages_a_round(report.ranks.len() - 1),
-            NONZEROS
+            NONZEROS,
+            MESSAGES_A_STEP * seconds * 1e3
         ));
     }
 }
@@ -256,6 +258,10 @@ impl Found {
 /// Topics and nonzeros of a worker that the advice on blocks is reckoned for.
 const TOPICS: usize = 200;
 const NONZEROS: f64 = 1e7;
+
+/// Messages that a step of LDA waits for one after the other: two exchanges of stretches, each message with the two ways of a
+/// rendezvous.
+const MESSAGES_A_STEP: f64 = 4.0;
 
 /// Messages that a round of LSI waits for one after the other: six collectives, each through a tree, each message with the
 /// two ways of a rendezvous.

@@ -129,31 +129,59 @@ pub fn together(parts: &[Vec<u8>], terms: usize, width: usize, grain: Grain) -> 
     Ok(Layout::new(found.into_iter(), width, grain))
 }
 
-/// Words that are exchanged at a time: what the others have sent of them waits in memory of its own.
+/// Words that are exchanged at a time, if there are more: what the others have sent of them waits in memory of its own.
 const PIECE: usize = 1 << 22;
+
+/// Summed words, where they arrived.
+pub enum Sums {
+    /// As words.
+    Words(Vec<i64>),
+    /// As halves of words.
+    Halves(Aligned<f32>),
+}
+
+impl Sums {
+    /// The words.
+    pub fn words(&self) -> &[i64] {
+        match self {
+            Sums::Words(words) => words,
+            Sums::Halves(halves) => bytemuck::cast_slice(halves),
+        }
+    }
+}
+
+/// Sums words of all workers; every worker gets all of them, as halves.
+async fn sum_piece(comm: &dyn Comm, words: Vec<i64>, workers: usize) -> Result<Aligned<f32>> {
+    let total = words.len();
+    let counts: Vec<usize> = (0..workers).map(|w| total * (w + 1) / workers - total * w / workers).collect();
+    let own = comm.sum_scatter(Route::Workers, words, counts.clone()).await?;
+    // Stretches of f32 travel without being copied or preceded by their lengths; here they are halves of words, of which
+    // nothing but copies is made.
+    let mut stretch = Aligned::<f32>::zeros(own.len() * 2);
+    bytemuck::cast_slice_mut::<f32, i64>(&mut stretch).copy_from_slice(&own);
+    drop(own);
+    let halves = counts.iter().map(|count| 2 * count).collect();
+    let all = Aligned::<f32>::zeros(total * 2);
+    let (_, all) = comm.all_gather_stretches(Route::Workers, stretch, all, halves).await?;
+    Ok(all)
+}
 
 /// Sums the words of all workers; every worker gets all of them. Collective over the workers. Owns what it needs, so that it
 /// can be under way while other work is done.
-pub fn sum<'c>(comm: &'c dyn Comm, mut words: Vec<i64>) -> Pending<'c, Vec<i64>> {
+pub fn sum<'c>(comm: &'c dyn Comm, mut words: Vec<i64>) -> Pending<'c, Sums> {
     let workers = Route::Workers.members(comm.size()).len();
     Box::pin(async move {
         if workers == 1 {
-            return Ok(words);
+            return Ok(Sums::Words(words));
+        }
+        if words.len() <= PIECE {
+            return Ok(Sums::Halves(sum_piece(comm, words, workers).await?));
         }
         for piece in words.chunks_mut(PIECE) {
-            let total = piece.len();
-            let counts: Vec<usize> = (0..workers).map(|w| total * (w + 1) / workers - total * w / workers).collect();
-            let own = comm.sum_scatter(Route::Workers, piece.to_vec(), counts.clone()).await?;
-            // Stretches of f32 travel without being copied or preceded by their lengths; here they are halves of words, of
-            // which nothing but copies is made.
-            let mut stretch = Aligned::<f32>::zeros(own.len() * 2);
-            bytemuck::cast_slice_mut::<f32, i64>(&mut stretch).copy_from_slice(&own);
-            let halves = counts.iter().map(|count| 2 * count).collect();
-            let all = Aligned::<f32>::zeros(total * 2);
-            let (_, all) = comm.all_gather_stretches(Route::Workers, stretch, all, halves).await?;
+            let all = sum_piece(comm, piece.to_vec(), workers).await?;
             piece.copy_from_slice(bytemuck::cast_slice(&all));
         }
-        Ok(words)
+        Ok(Sums::Words(words))
     })
 }
 

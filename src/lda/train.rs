@@ -316,11 +316,10 @@ impl<'a> Worker<'a> {
     /// Takes the sums of the oldest open step into the state.
     fn take_in(&mut self) -> Result<()> {
         let (plan, job) = (self.plan, self.job);
-        let words = self.lane.sums(job)?;
         let Some(Open { step, layout }) = self.open.pop_front() else { return Ok(()) };
-        let Some((words, statistics)) = words.split_at_checked(layout.words) else {
-            return Err(Error::failed("damaged message: sums of a step"));
-        };
+        let damaged = || Error::failed("damaged message: sums of a step");
+        let sums = self.lane.sums(job)?.ok_or_else(damaged)?;
+        let (words, statistics) = sums.words().split_at_checked(layout.words).ok_or_else(damaged)?;
         let rate = plan.rate(step, self.before);
         if layout.tokens > 0 {
             let grow = self.tokens as f64 / layout.tokens as f64;

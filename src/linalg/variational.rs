@@ -17,7 +17,7 @@
 use super::Simd;
 use super::digamma::exp_digammas;
 use super::kernels::LANES;
-use super::lanes::{Strip, dispatch, fused, total, totals};
+use super::lanes::{Strip, dispatch, fused, products, total, totals};
 use super::topics::{ABREAST, Bag};
 
 /// sums += count x probabilities of so many terms under `shares`.
@@ -31,15 +31,12 @@ pub(super) fn add_probabilities<const FUSED: bool, const N: usize>(
 ) {
     let strips = shares.len();
     let rows: [&[Strip]; N] = std::array::from_fn(|n| &phi[rows[n] as usize * strips..][..strips]);
-    let mut products = [[0f32; LANES]; N];
-    for strip in 0..strips {
-        for n in 0..N {
-            for lane in 0..LANES {
-                products[n][lane] = fused::<FUSED>(rows[n][strip][lane], shares[strip][lane], products[n][lane]);
-            }
-        }
+    // One after the other: the compiler vectorises over lanes, but not over lanes and terms at once.
+    let mut sums_of = [[0f32; LANES]; N];
+    for n in 0..N {
+        sums_of[n] = products::<FUSED>(rows[n], shares);
     }
-    let dots = totals(&products);
+    let dots = totals(&sums_of);
     let weights: [f32; N] = std::array::from_fn(|n| counts[n] / dots[n]);
     for strip in 0..strips {
         let mut sum = sums[strip];

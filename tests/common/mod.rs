@@ -6,6 +6,7 @@
 pub mod corpora;
 pub mod jobs;
 pub mod matrices;
+pub mod topics;
 
 use std::ffi::OsStr;
 use std::fs::File;
