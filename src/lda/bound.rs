@@ -1,10 +1,11 @@
 //! The variational bound: a lower bound of the likelihood of documents, as gensim's `LdaModel.bound` has it.
 //!
-//! Problem: lambda (topics x terms, expected counts and eta), alpha, eta and documents ->
-//!   sum over documents d of  sum_w n[d,w] log sum_k exp(E[log theta[d,k]] + E[log beta[k,w]])
-//!     + sum_k (alpha[k] - gamma[d,k]) E[log theta[d,k]] + ln G(gamma[d,k]) - ln G(alpha[k])
-//!     + ln G(sum alpha) - ln G(sum gamma[d])
-//!   + the same for the topics: (eta - lambda) E[log beta] + ln G(lambda) - ln G(eta), and ln G(sum eta) - ln G(sum lambda).
+//! Problem: lambda (topics x terms, expected counts and eta), alpha, eta and documents -> the sum over documents d of
+//!   sum_w n[d,w] log sum_k exp(E[log theta[d,k]] + E[log beta[k,w]]),
+//!   sum_k (alpha[k] - gamma[d,k]) E[log theta[d,k]] + ln G(gamma[d,k]) - ln G(alpha[k]),
+//!   ln G(sum alpha) - ln G(sum gamma[d]),
+//! and the last two for the topics: (eta - lambda) E[log beta] + ln G(lambda) - ln G(eta), ln G(sum eta) - ln G(sum lambda).
+//!
 //! gamma is found by variational inference on the whole of the document, so the number flatters: it compares models of one
 //! kind on one corpus, no more. gensim's `log_perplexity` is the bound over the number of tokens.
 //! Cost: the inference of the documents; a logarithm of the Gamma function for each document or term and topic. Sums are exact.
@@ -83,7 +84,7 @@ impl<'a> Bound<'a> {
         let (mut gamma, mut u) = (vec![0f32; width], vec![0f32; width]);
         even(tokens, topics, prior, &mut gamma);
         let bag = Bag { rows: terms, counts, tokens };
-        let most = variational(self.simd, &self.weights, prior, topics, bag, self.until, &mut gamma, &mut u);
+        let most = variational(self.simd, &self.weights, prior, bag, self.until, &mut gamma, &mut u);
         let all: f64 = gamma[..topics].iter().map(|&gamma| f64::from(gamma)).sum();
         let psi = digamma(all);
         let mut sum = self.of_alpha - ln_gamma(all);

@@ -130,7 +130,7 @@ impl Estep {
                         let rows = shares.chunks_exact_mut(width).zip(gamma.chunks_exact_mut(width));
                         for (bag, (shares, gamma)) in bags.into_iter().zip(rows) {
                             even(bag.tokens, topics, prior, gamma);
-                            variational(simd, phi, prior, topics, bag, until, gamma, shares);
+                            variational(simd, phi, prior, bag, until, gamma, shares);
                         }
                     };
                     let runs = shares.par_chunks_mut(DOCUMENTS * width).zip(gamma.par_chunks_mut(DOCUMENTS * width));

@@ -82,12 +82,12 @@ impl Default for Until {
 fn variational_body<const FUSED: bool>(
     phi: &[f32],
     prior: &[f32],
-    topics: usize,
     bag: Bag,
     until: Until,
     gamma: &mut [f32],
     u: &mut [f32],
 ) -> f32 {
+    let topics = prior.iter().filter(|&&prior| prior > 0.0).count();
     let (phi, prior) = (phi.as_chunks::<LANES>().0, prior.as_chunks::<LANES>().0);
     let (gamma, u) = (gamma.as_chunks_mut::<LANES>().0, u.as_chunks_mut::<LANES>().0);
     let strips = prior.len();
@@ -116,7 +116,7 @@ dispatch!(
     /// Infers one document, from the parameters in `gamma` on. Leaves gamma, and in `u` its exp(psi(gamma)) divided by a
     /// number, the logarithm of which is returned. Rows are of the width of `prior`, with zeros behind the last topic.
     variational, variational_body,
-    (phi: &[f32], prior: &[f32], topics: usize, bag: Bag, until: Until, gamma: &mut [f32], u: &mut [f32]) -> f32
+    (phi: &[f32], prior: &[f32], bag: Bag, until: Until, gamma: &mut [f32], u: &mut [f32]) -> f32
 );
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ mod tests {
                 let mut u = vec![0f32; WIDTH];
                 let bag = Bag { rows: &rows, counts: &counts, tokens };
                 let until = Until { iterations: 40, threshold: 0.0 };
-                let most = variational(simd, &phi, &prior, TOPICS, bag, until, &mut gamma, &mut u);
+                let most = variational(simd, &phi, &prior, bag, until, &mut gamma, &mut u);
                 for k in 0..TOPICS {
                     let (ours, theirs) = (f64::from(gamma[k]), theirs[k]);
                     // 40 iterations on: roundings of f32 grow where two topics compete.
@@ -189,7 +189,7 @@ mod tests {
                 let (mut gamma, mut u) = ([0.5f32; LANES], [0f32; LANES]);
                 (gamma[0], gamma[1]) = (start, start);
                 let until = Until { iterations, threshold: 1e-4 };
-                variational(simd, &phi, &prior, LANES, bag, until, &mut gamma, &mut u);
+                variational(simd, &phi, &prior, bag, until, &mut gamma, &mut u);
                 let even = gamma.iter().all(|gamma| (gamma - 1.5).abs() < 0.2);
                 assert_eq!(even, at_rest && gamma[0] - gamma[2] < 0.2, "{gamma:?}");
             }
