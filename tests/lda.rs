@@ -256,6 +256,16 @@ fn topics_and_alpha_of_a_generated_corpus_are_recovered() {
     for (one, other) in found.iter().flat_map(|one| found.iter().map(move |other| (one, other))) {
         assert!(one.0 >= other.0 || one.1 < other.1, "{one:?} and {other:?}");
     }
+    // Batch variational Bayes takes longer and finds both, from other seeds, too.
+    let arguments = ["lda", text(&corpus), "-k", "8", "--method", "batch", "--passes", "60", "--eta", "0.05"];
+    let more = ["--seed", "3", "--gamma-threshold", "0.01", "--alpha", "learned", "-q", "-o", text(&learned)];
+    alone(arguments.iter().chain(&more)).ok();
+    let model = assert_sound(&learned);
+    for ((topic, cosine), alpha) in matched(&model, &truth).iter().zip(alpha) {
+        assert!(*cosine > 0.95, "{cosine} at the nearest topic {topic}");
+        let found_alpha = model.alpha[*topic];
+        assert!((0.85..1.4).contains(&(found_alpha / alpha)), "alpha {found_alpha} for {alpha}");
+    }
 }
 
 #[test]
