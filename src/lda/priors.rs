@@ -19,8 +19,12 @@ pub fn fixed_point(alpha: &mut [f64], statistics: &[i64], rate: f64) {
     }
 }
 
+/// How often a step is halved.
+const HALVINGS: usize = 30;
+
 /// A share `rate` of a Newton step up the likelihood of a Dirichlet prior, given the mean logarithms of shares of so many
-/// documents. A step that would leave the positive numbers is not taken.
+/// documents. A step that would leave the positive numbers is halved until it does not; gensim takes none then, and may never
+/// leave a prior that is far too large.
 pub fn newton(alpha: &mut [f64], mean_logs: &[f64], documents: f64, rate: f64) {
     let sum: f64 = alpha.iter().sum();
     let (psi, curvature) = (digamma(sum), documents * trigamma(sum));
@@ -30,13 +34,15 @@ pub fn newton(alpha: &mut [f64], mean_logs: &[f64], documents: f64, rate: f64) {
     let above: f64 = gradient.iter().zip(&diagonal).map(|(g, q)| g / q).sum();
     let below: f64 = 1.0 / curvature + diagonal.iter().map(|q| 1.0 / q).sum::<f64>();
     let shift = above / below;
-    let next: Vec<f64> = alpha
-        .iter()
-        .zip(gradient.iter().zip(&diagonal))
-        .map(|(alpha, (g, q))| alpha - rate * (g - shift) / q)
-        .collect();
-    if next.iter().all(|&next| next > 0.0 && next.is_finite()) {
-        alpha.iter_mut().zip(next).for_each(|(alpha, next)| *alpha = next.clamp(SMALLEST_PRIOR, LARGEST_PRIOR));
+    let step: Vec<f64> = gradient.iter().zip(&diagonal).map(|(g, q)| -(g - shift) / q).collect();
+    let mut rate = rate;
+    for _ in 0..HALVINGS {
+        let next: Vec<f64> = alpha.iter().zip(&step).map(|(alpha, step)| alpha + rate * step).collect();
+        if next.iter().all(|&next| next > 0.0 && next.is_finite()) {
+            alpha.iter_mut().zip(next).for_each(|(alpha, next)| *alpha = next.clamp(SMALLEST_PRIOR, LARGEST_PRIOR));
+            return;
+        }
+        rate *= 0.5;
     }
 }
 
@@ -91,9 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn a_step_out_of_range_is_not_taken() {
+    fn a_step_out_of_range_is_shortened_or_not_taken() {
         let mut alpha = [1e-3, 5.0];
-        newton(&mut alpha, &[-1e9, -1e-9], 10.0, 1.0);
+        newton(&mut alpha, &[-2000.0, -1e-9], 10.0, 1.0);
+        assert!(
+            alpha[0] < 1e-3 && alpha.iter().all(|&alpha| (SMALLEST_PRIOR..=LARGEST_PRIOR).contains(&alpha)),
+            "{alpha:?}"
+        );
+        let mut alpha = [1e-3, 5.0];
+        newton(&mut alpha, &[f64::NAN, -1e-9], 10.0, 1.0);
         assert_eq!(alpha, [1e-3, 5.0]);
         let mut alpha = [0.1, 0.1];
         fixed_point(&mut alpha, &[5, 5, 0], 1.0);
