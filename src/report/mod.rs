@@ -4,12 +4,14 @@
 
 pub mod account;
 pub mod events;
+pub mod html;
 pub mod logging;
 pub mod output;
 pub mod progress;
 pub mod pulse;
 pub mod run_file;
 pub mod scaling;
+pub mod svg;
 pub mod table;
 pub mod totals;
 pub mod trace;

@@ -183,11 +183,8 @@ mod tests {
 
     #[test]
     fn words_survive_and_nonsense_is_noticed() {
-        let mut all = vec![
-            Word::Alive(Pulse { state: State::Waiting, bytes_sent: 1 << 40 }),
-            Word::Failing,
-            Word::Waiting(7),
-        ];
+        let mut all =
+            vec![Word::Alive(Pulse { state: State::Waiting, bytes_sent: 1 << 40 }), Word::Failing, Word::Waiting(7)];
         all.extend(Cause::ALL.map(|cause| Word::Lost(Loss { rank: 70_000, cause })));
         all.extend(Order::ALL.map(|order| Word::Order(order, 3)));
         let mut bytes: Vec<u8> = all.iter().flat_map(|word| word.encode()).collect();

@@ -218,7 +218,8 @@ impl Shared {
             let due = Instant::now() + every;
             while !*guard && Instant::now() < due {
                 let left = due.saturating_duration_since(Instant::now());
-                guard = changed.wait_timeout(guard, left).map_or_else(|poison| poison.into_inner().0, |(guard, _)| guard);
+                guard =
+                    changed.wait_timeout(guard, left).map_or_else(|poison| poison.into_inner().0, |(guard, _)| guard);
             }
             if !*guard {
                 drop(guard);

@@ -175,9 +175,6 @@ pub(super) mod tests {
         let fields = state.fields(start + Duration::from_secs(10), &three());
         assert_eq!((&fields["done"], &fields["total"], &fields["seconds_left"]), (&json!(6), &json!(24), &json!(30.0)));
         assert_eq!((&fields["unit"], &fields["documents_per_second"]), (&json!("chunks"), &json!(60.0)));
-        assert_eq!(
-            fields["workers"],
-            json!({"working": [1], "waiting": [3], "io": [], "other": [], "dead": [2]})
-        );
+        assert_eq!(fields["workers"], json!({"working": [1], "waiting": [3], "io": [], "other": [], "dead": [2]}));
     }
 }

@@ -44,10 +44,7 @@ pub fn events(rank: Rank, recorder: &Recorder, exchanges: &[Exchange], now: Inst
     let micros = |nanoseconds: u64| begun * 1e6 + nanoseconds as f64 / 1e3;
     let who = if pid == 0 { "dispatcher".to_owned() } else { format!("worker {pid}") };
     let named = |out: &mut String, what: &str, tid: u32, arguments: &Value| {
-        let _ = writeln!(
-            out,
-            "{{\"ph\":\"M\",\"pid\":{pid},\"tid\":{tid},\"name\":\"{what}\",\"args\":{arguments}}},"
-        );
+        let _ = writeln!(out, "{{\"ph\":\"M\",\"pid\":{pid},\"tid\":{tid},\"name\":\"{what}\",\"args\":{arguments}}},");
     };
     named(&mut out, "process_name", 0, &json!({ "name": format!("{who} on {host}") }));
     named(&mut out, "process_sort_index", 0, &json!({ "sort_index": pid }));
@@ -67,10 +64,9 @@ pub fn events(rank: Rank, recorder: &Recorder, exchanges: &[Exchange], now: Inst
         let _ = write!(out, "{{\"ph\":\"X\",\"pid\":{pid},\"tid\":{WORK},\"ts\":{ts:.3},\"dur\":{dur:.3},");
         let _ = match span.what {
             What::Phase(number) => writeln!(out, "\"cat\":\"phase\",\"name\":{}}},", names[number as usize]),
-            What::Chunk(chunk) => writeln!(
-                out,
-                "\"cat\":\"compute\",\"name\":\"chunk {chunk}\",\"args\":{{\"chunk\":{chunk}}}}},"
-            ),
+            What::Chunk(chunk) => {
+                writeln!(out, "\"cat\":\"compute\",\"name\":\"chunk {chunk}\",\"args\":{{\"chunk\":{chunk}}}}},")
+            }
             What::Activity(activity) => {
                 let (category, name) = match activity {
                     Activity::Compute => ("compute", "compute"),

@@ -10,6 +10,7 @@
 pub mod chrome;
 pub mod exchanges;
 pub mod recorder;
+pub mod timeline;
 
 /// Spans that a trace may hold over all ranks, and messages as many.
 const EVENTS: usize = 2_000_000;
