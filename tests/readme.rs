@@ -158,7 +158,7 @@ fn the_tutorial_runs_as_written_in_ten_commands() {
     let folder = workplace();
     let text = page("docs/tutorial.md");
     let kinds = run_blocks(folder.path(), &text);
-    assert_eq!((kinds["tutorial"], kinds["output"]), (1 + 10, 1));
+    assert_eq!((kinds["tutorial"], kinds["output"]), (1 + 10, 2));
     let commands = tested_blocks(&text).iter().filter(|block| block.body.starts_with("corpuscle ")).count();
     assert_eq!(commands, 10);
     assert!(folder.path().join("topics.html").exists());

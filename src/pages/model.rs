@@ -184,7 +184,7 @@ fn map(model: &Model, places: &[(f64, f64)], shown: f64) -> String {
             escaped(&format!("topic {topic}"))
         );
         let radius = 3.0 + scale * (model.shares[topic] / largest).max(0.0).sqrt();
-        plot.dot(places[topic].0, places[topic].1, radius, 0.45, &Mark { colour: COLOURS[0], tip, attributes });
+        plot.dot(places[topic].0, places[topic].1, radius, 0.6, &Mark { colour: COLOURS[4], tip, attributes });
     }
     for &topic in order.iter().take(40) {
         plot.words(places[topic].0, places[topic].1, &topic.to_string());

@@ -258,7 +258,7 @@ fn matrix(path: &Path) -> Result<String> {
             let colour = if column == at { "--accent" } else { "--marked" };
             let shade = 0.75 * part;
             format!(
-                "<span style=\"display:block;margin:-0.2em -0.7em;padding:0.2em 0.7em;background:color-mix(in srgb, var({colour}) \
+                "<span style=\"display:block;margin:-0.2em -0.6em;padding:0.2em 0.6em;background:color-mix(in srgb, var({colour}) \
                  {shade:.0}%, transparent)\" title=\"{part:.1} % of {}\">{count}</span>",
                 escaped(name)
             )
