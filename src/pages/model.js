@@ -34,7 +34,7 @@ const choose = (number) => {
     const shares = data.labels.map((label, at) => [label, data.prevalence[at][chosen]]);
     const largest = Math.max(...shares.map(([, share]) => share), 1e-300);
     shares.sort((a, b) => b[1] - a[1]);
-    bars($("labels"), shares.map(([label, share]) => [label, share / largest, percent(share)]));
+    bars($("labels"), shares.slice(0, 15).map(([label, share]) => [label, share / largest, percent(share)]));
   }
   if ($("documents")) {
     bars($("documents"), topic.documents.map(([share, id, label]) => [label ? `${id} (${label})` : id, share, percent(share)]));

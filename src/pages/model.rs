@@ -23,6 +23,8 @@ const TERMS: usize = 20;
 const DOCUMENTS: usize = 8;
 /// Terms in the row of a topic in the table.
 const LEADING: usize = 6;
+/// Topics that have room for their numbers on the map.
+const CROWD: usize = 60;
 /// Width and height of the map, in pixels.
 const MAP: (f64, f64) = (560.0, 520.0);
 /// Radius of the largest topic on the map, in pixels.
@@ -186,7 +188,8 @@ fn map(model: &Model, places: &[(f64, f64)], shown: f64) -> String {
         let radius = 3.0 + scale * (model.shares[topic] / largest).max(0.0).sqrt();
         plot.dot(places[topic].0, places[topic].1, radius, 0.6, &Mark { colour: COLOURS[4], tip, attributes });
     }
-    for &topic in order.iter().take(40) {
+    let named = if model.topics() <= CROWD { model.topics() } else { CROWD / 5 };
+    for &topic in order.iter().take(named) {
         plot.words(places[topic].0, places[topic].1, &topic.to_string());
     }
     plot.svg()
@@ -208,7 +211,7 @@ fn panel(model: &Model, documents: &Documents) -> String {
         );
     }
     if !documents.labels.is_empty() {
-        html.push_str("<h3>Mean share by label</h3>\n<ol id=\"labels\" class=\"bars\"></ol>\n");
+        html.push_str("<h3>Mean share by label, largest first</h3>\n<ol id=\"labels\" class=\"bars\"></ol>\n");
     }
     if documents.count > 0 {
         html.push_str("<h3>Documents that show it best</h3>\n<ol id=\"documents\" class=\"bars\"></ol>\n");
