@@ -111,11 +111,19 @@ fn python(folder: &Path) -> Option<String> {
     found
 }
 
-/// A folder with the sample corpus where the repository has it.
+/// A folder with the sample corpus where the repository has it, and as somebody's own texts.
 fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::create_dir(folder.path().join("data")).expect("created");
-    fs::copy(root().join("data/sample.jsonl"), folder.path().join("data/sample.jsonl")).expect("copied");
+    for name in ["data", "my-texts"] {
+        fs::create_dir(folder.path().join(name)).expect("created");
+    }
+    let sample = page("data/sample.jsonl");
+    fs::write(folder.path().join("data/sample.jsonl"), &sample).expect("written");
+    for (number, line) in sample.lines().enumerate() {
+        let document: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let text = document["text"].as_str().expect("a text");
+        fs::write(folder.path().join(format!("my-texts/{number:03}.txt")), text).expect("written");
+    }
     folder
 }
 

@@ -63,7 +63,7 @@ struct Status {
     done: bool,
     topics: usize,
     residual: f64,
-    /// Documents it has worked on so far, in all passes.
+    /// Documents it has worked on so far, in all rounds.
     documents: u64,
 }
 
@@ -96,8 +96,7 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> R
         Some(reached) => reached,
         None => (job.works().then(|| Worker::new(operator, plan, start)).transpose()?, 0),
     };
-    // None before the first round, whose documents cannot be told from those of the passes before it.
-    let mut worked_on: Option<u64> = None;
+    let (before, mut worked_on) = (job.account.counters().documents, 0);
     loop {
         let status = match &mut worker {
             Some(worker) => worker.round(operator, plan)?,
@@ -108,7 +107,7 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> R
         };
         rounds += 1;
         // All workers come to the same decision from the same bits; the dispatcher is told.
-        let status = Status { documents: job.account.counters().documents, ..status };
+        let status = Status { documents: job.account.counters().documents - before, ..status };
         let said = job.wait(job.comm.gather(Route::World, status.encode()))?;
         let said = said.iter().map(|said| Status::decode(said)).collect::<Result<Vec<_>>>()?;
         let status = said.last().copied().unwrap_or(status);
@@ -116,7 +115,7 @@ pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> R
             let residual =
                 if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
             let documents: u64 = said.iter().map(|said| said.documents).sum();
-            let newly = documents.saturating_sub(worked_on.replace(documents).unwrap_or(documents));
+            let newly = documents.saturating_sub(std::mem::replace(&mut worked_on, documents));
             task.advance(newly, newly);
             task.rename(&format!("lsi round {}{residual}", rounds + 1));
             log::debug!("lsi round {rounds}{residual}");
