@@ -6,7 +6,7 @@
 #
 # It installs nothing (setup.sh does) and may be sourced again to switch. It exports
 #   MKLROOT, LIBCLANG_PATH, HDF5_DIR   what cargo's build scripts look for; values set by modules are kept
-#   CORPUSCLE_PYTHON                   a Python with h5py, anndata and scipy, to read result files and to test the README
+#   CORPUSCLE_PYTHON                   a Python with h5py, anndata and scipy, to read result files and to test the documentation
 #   MPICC, CARGO_TARGET_DIR            which MPI is linked, and where that build lives
 #   CORPUSCLE_MPIRUN                   the launcher of that MPI with its options, separated by spaces
 #   CORPUSCLE_MPIRUN_RECOVERY          the options under which a job outlives a dead worker; empty where there are none

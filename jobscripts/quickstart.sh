@@ -70,3 +70,6 @@ echo "Nearest to \"$question\":"
 corpuscle query "$out/index.h5" --text "$question" --top 5 --quiet
 echo
 sed -n '/^Accounting of lsi/,$p' "$out/lsi.h5.log"
+corpuscle report "$out/lsi.h5" --documents "$out/vectors.h5" -o "$out/topics.html"
+echo
+echo "quickstart: a page to look at it: $out/topics.html"

@@ -6,8 +6,9 @@
 #
 # Debian packages are installed only as root, and only those whose purpose nothing on the machine serves yet. Intel MKL,
 # which Debian's main archive lacks, goes into a folder shared by all clones: ${CORPUSCLE_DEPS:-~/.cache/corpuscle}. So do
-# h5py, anndata and scipy, which corpuscle does not need: they are for reading its files from Python and for the test
-# of the README. Where they cannot be had, set-up says so and goes on.
+# h5py, anndata and scipy, which corpuscle does not need: they are for reading its files from Python and for the tests
+# of the documentation. Neither does it need Chromium, in which tests open the pages of `corpuscle report`. Where these cannot
+# be had, set-up says so and goes on.
 # Where packages cannot be installed it names them, and the modules that usually hold them. When everything is there it
 # prints one line and changes nothing.
 set -euo pipefail
@@ -40,6 +41,7 @@ has_python() {
 import importlib.util, sys
 sys.exit(not all(map(importlib.util.find_spec, ("anndata", "h5py", "scipy"))))' 2>/dev/null
 }
+has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 can_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 can_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 # A must where MKL has to be fetched; else worth a package, not worth giving up.
@@ -134,6 +136,16 @@ if ! has_python; then
         echo "setup: installing h5py, anndata and scipy into $folder (400 MB)"
         mkdir -p "$(dirname "$folder")"
         install_python "$folder" || echo "setup: h5py, anndata and scipy could not be fetched: going on without" >&2
+    fi
+fi
+
+if ! has_chromium; then
+    # The same way as the packages above, but nothing depends on it.
+    if can_install && echo "setup: installing chromium" && export DEBIAN_FRONTEND=noninteractive && apt-get -qq update &&
+        apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends -y chromium >/dev/null; then
+        :
+    else
+        echo "setup: no Chromium: going on without, pages of corpuscle report are not tested in a browser" >&2
     fi
 fi
 

@@ -15,6 +15,7 @@
 //! learn      scaler, estimators, metrics, on dense or sparse rows
 //! search     cross-validated search over pipelines, prediction
 //! similarity the nearest of many vectors: index and query
+//! pages      HTML pages about models and searches
 //! doctor     which MPI, BLAS, cores and folders a run has, and how fast they are
 //! dispatch   fold (a sum over the corpus) and farm (independent tasks over shared data)
 //! comm       the only rooms that know MPI
@@ -42,6 +43,7 @@ pub mod lda;
 pub mod learn;
 pub mod linalg;
 pub mod lsi;
+pub mod pages;
 pub mod random;
 pub mod report;
 pub mod search;

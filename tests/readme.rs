@@ -1,16 +1,16 @@
-//! The README is true: its commands run as they are written, print what it says they print, and its Python reads the files
-//! they leave; its tables of options name all options there are and no others.
+//! The documentation is true: commands of the README and of the tutorial run as they are written and print what is shown,
+//! Python reads the files they leave, the tables of options name all options there are and no others, and no link is dead.
 //!
 //! A comment before a fenced block says what is to be done with it:
 //!
 //! ```text
-//! <!-- test: tour -->     sh: run it
+//! <!-- test: tour -->     sh: run it (in the tutorial: tutorial)
 //! <!-- test: mpi -->      sh: run it where there is an MPI launcher
 //! <!-- test: output -->   text: what the block before it printed
 //! <!-- test: python -->   python: run it where its packages are
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -32,8 +32,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).expect("the README")
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|cause| panic!("{name}: {cause}"))
 }
 
 fn tested_blocks(text: &str) -> Vec<Block> {
@@ -111,37 +111,103 @@ fn python(folder: &Path) -> Option<String> {
     found
 }
 
-#[test]
-fn the_tour_runs_as_written() {
+/// A folder with the sample corpus where the repository has it, and as somebody's own texts.
+fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    fs::create_dir(folder.join("data")).expect("created");
-    fs::copy(root().join("data/sample.jsonl"), folder.join("data/sample.jsonl")).expect("copied");
-    let blocks = tested_blocks(&readme());
-    let of = |kind: &str| blocks.iter().filter(|block| block.kind == kind).count();
-    assert!(
-        of("tour") >= 6 && of("output") >= 3 && of("mpi") == 1 && of("python") == 1,
-        "blocks have lost their marks"
-    );
+    for name in ["data", "my-texts"] {
+        fs::create_dir(folder.path().join(name)).expect("created");
+    }
+    let sample = page("data/sample.jsonl");
+    fs::write(folder.path().join("data/sample.jsonl"), &sample).expect("written");
+    for (number, line) in sample.lines().enumerate() {
+        let document: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let text = document["text"].as_str().expect("a text");
+        fs::write(folder.path().join(format!("my-texts/{number:03}.txt")), text).expect("written");
+    }
+    folder
+}
+
+/// Runs the blocks of a page, one after the other; how many there were of each kind.
+fn run_blocks(folder: &Path, text: &str) -> BTreeMap<String, usize> {
     let mut printed = String::new();
-    for Block { kind, body } in &blocks {
+    let mut kinds = BTreeMap::new();
+    for Block { kind, body } in tested_blocks(text) {
         match kind.as_str() {
-            "tour" => printed = succeed(folder, "bash", &["-euo", "pipefail", "-c", body]),
-            "output" => assert_alike(body, &printed),
+            "tour" | "tutorial" => printed = succeed(folder, "bash", &["-euo", "pipefail", "-c", &body]),
+            "output" => assert_alike(&body, &printed),
             "mpi" if has_launcher(folder) => {
-                succeed(folder, "bash", &["-euo", "pipefail", "-c", body]);
+                succeed(folder, "bash", &["-euo", "pipefail", "-c", &body]);
             }
             "mpi" => eprintln!("skipped: no MPI launcher, or a build without MPI"),
             "python" => match python(folder) {
                 Some(python) => {
-                    let said = succeed(folder, &python, &["-c", body]);
+                    let said = succeed(folder, &python, &["-c", &body]);
                     assert!(said.contains("n_obs × n_vars = 108 × 772"), "{said}");
                 }
                 None => eprintln!("skipped: no Python with anndata, h5py and scipy; jobscripts/setup.sh installs one"),
             },
             other => panic!("a block is marked {other:?}, which means nothing"),
         }
+        *kinds.entry(kind).or_insert(0) += 1;
     }
+    kinds
+}
+
+#[test]
+fn the_tour_runs_as_written_and_python_reads_what_it_leaves() {
+    let folder = workplace();
+    let kinds = run_blocks(folder.path(), &page("README.md"));
+    assert!(kinds["tour"] >= 6 && kinds["output"] >= 3 && kinds["mpi"] == 1, "blocks have lost their marks: {kinds:?}");
+    assert_eq!(run_blocks(folder.path(), &page("docs/python.md"))["python"], 1);
+}
+
+#[test]
+fn the_tutorial_runs_as_written_in_ten_commands() {
+    let folder = workplace();
+    let text = page("docs/tutorial.md");
+    let kinds = run_blocks(folder.path(), &text);
+    assert_eq!((kinds["tutorial"], kinds["output"]), (1 + 10, 2));
+    let commands = tested_blocks(&text).iter().filter(|block| block.body.starts_with("corpuscle ")).count();
+    assert_eq!(commands, 10);
+    assert!(folder.path().join("topics.html").exists());
+}
+
+/// What a heading's link is called: lower case, blanks as hyphens, nothing but letters, digits and these.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn no_link_is_dead() {
+    let docs = fs::read_dir(root().join("docs")).expect("docs");
+    let mut pages: Vec<String> = docs
+        .map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()))
+        .filter(|name| name.ends_with(".md"))
+        .collect();
+    pages.extend(["README.md", "ARCHITECTURE.md"].map(String::from));
+    let mut links = 0;
+    for name in &pages {
+        let text = page(name);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") || target.contains([' ', '\n']) {
+                continue;
+            }
+            links += 1;
+            let (file, part) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => root().join(name),
+                file => root().join(name).parent().expect("a folder").join(file),
+            };
+            assert!(path.exists(), "{name}: {target}");
+            if !part.is_empty() {
+                let there = fs::read_to_string(&path).expect("text");
+                let mut heads = there.lines().filter(|line| line.starts_with('#'));
+                assert!(heads.any(|head| anchor(head.trim_start_matches('#')) == part), "{name}: {target}");
+            }
+        }
+    }
+    assert!(links > 20, "{links}");
 }
 
 /// Long options of a text: words of letters and hyphens after two hyphens.
@@ -168,9 +234,9 @@ fn options_of_tables(section: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_tables_of_options_are_those_of_help() {
-    let readme = readme();
+    let manual = page("docs/commands.md");
     let always = ["help", "version"].map(str::to_owned);
-    let section = |head: &str| readme.split_once(head).unwrap_or_else(|| panic!("no {head:?}")).1;
+    let section = |head: &str| manual.split_once(head).unwrap_or_else(|| panic!("no {head:?}")).1;
     let common = options_of_tables(section("\n## Options\n"));
     let mut known = options_of_help(&["--help"]);
     always.iter().for_each(|name| assert!(known.remove(name), "--{name}"));
@@ -180,7 +246,7 @@ fn the_tables_of_options_are_those_of_help() {
     let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names = list.filter_map(|line| line.split_whitespace().next());
     let commands: Vec<&str> = names.filter(|name| *name != "help").collect();
-    assert_eq!(readme.matches("\n### corpuscle ").count(), commands.len(), "commands documented");
+    assert_eq!(manual.matches("\n### corpuscle ").count(), commands.len(), "commands documented");
     for command in commands {
         let mut known = options_of_help(&[command, "--help"]);
         known.retain(|name| !common.contains(name) && !always.contains(name));

@@ -332,3 +332,33 @@ fn elsewhere_a_death_ends_the_job() {
     assert!(!out.exists());
     common::assert_all_gone(folder.path());
 }
+
+/// Who watches hears of it: in the events, and on the time lines of those that are left.
+#[test]
+fn a_lost_worker_is_in_the_events_and_in_the_trace() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = prepared();
+    let at = |name: &str| folder.path().join(name);
+    let (out, weights, trace) = (at("out"), at("weights.h5"), at("trace.json"));
+    let iteration = ["lsi", text(&weights), "-k", "20", "--tolerance", "1e-9", "--rounds", "60", "-o", text(&out)];
+    let watching = ["--progress", "json", "--trace", text(&trace)];
+    let Some(job) = Job::surviving(folder.path(), 4, &[&iteration[..], &watching].concat()) else { return };
+    let mut job = job.ready();
+    assert!(job.signal(2, Signal::KILL), "{}", job.said());
+    let status = job.end();
+    let said = job.said();
+    assert!(status.success() && out.exists(), "{status}: {said}");
+    let events: Vec<serde_json::Value> =
+        said.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).expect(line)).collect();
+    let last = events.iter().rfind(|event| event["event"] == "progress").expect("progress");
+    assert_eq!(last["workers"]["dead"], serde_json::json!([2]), "{said}");
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["cat"] == "loss" && event["name"] == "worker 2 lost"));
+    for rank in [0, 1, 3] {
+        assert!(events.iter().any(|event| event["ph"] == "X" && event["pid"] == rank), "rank {rank}");
+    }
+    assert!(!events.iter().any(|event| event["ph"] == "X" && event["pid"] == 2));
+}

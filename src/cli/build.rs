@@ -25,6 +25,11 @@ use crate::report::output::{Cell, Column, Table};
 /// Of a folder, each file in it or below is a document: compressed ones too, hidden ones not, through symbolic links, in
 /// the order of the bytes of their paths.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle build texts --stop-words english -o corpus.h5
+  corpuscle build posts.jsonl.gz --text-field body --id-field id --label-field tag --no-below 5 -o corpus.h5
+  mpirun -n 17 corpuscle build part-*.txt.zst --ngrams 1,2 --keep-n 200000 -o corpus.h5
+  corpuscle build new.txt --dictionary corpus.h5 -o new.h5")]
 pub(super) struct Build {
     /// Files of text, or folders of them, in the order their documents will have
     #[arg(required = true, value_name = "INPUT")]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::dispatch::{CheckpointSpec, Job};
 use crate::error::{Error, Result};
 use crate::report::output::Format;
+use crate::report::progress::Style;
 use crate::store::file::{Format as FileFormat, OpenFile};
 
 /// Options of every command.
@@ -50,6 +51,12 @@ pub struct Common {
     /// whatever it costs [default: 60]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds)]
     pub checkpoint_every: Option<Duration>,
+    /// Write what every rank did when to this file, for ui.perfetto.dev, chrome://tracing and corpuscle report
+    #[arg(long, global = true, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// How progress is shown on standard error
+    #[arg(long, global = true, value_enum, default_value_t = Style::Auto, value_name = "STYLE")]
+    pub progress: Style,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 /// cores that should be idle. What is wrong or slow comes last, each with its remedy. The exit code is 1 if no run can
 /// succeed like this.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mpirun -n 17 corpuscle doctor --work results")]
 pub struct Doctor {
     /// Folder that results will be written to
     #[arg(long, value_name = "DIR", default_value = ".")]

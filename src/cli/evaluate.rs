@@ -34,6 +34,10 @@ use crate::store::provenance;
 /// JSON and CSV hold one row per topic. With --against: the topics of another LDA model that are nearest to those of this one;
 /// JSON and CSV hold all pairs.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle evaluate lda.h5 test.h5
+  corpuscle evaluate lsi.h5 tfidf.h5 --format json
+  corpuscle evaluate lda.h5 --against other.h5 --distance hellinger")]
 pub struct Evaluate {
     /// LSI or LDA model
     model: PathBuf,

@@ -16,6 +16,8 @@ use crate::error::Result;
 /// Terms follow a Zipf distribution, documents are mixtures of topics (LDA), and the label of a document is its dominant
 /// topic. The same numbers and seed give the same bytes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle generate --documents 1000000 --terms 100000 --topics 200 -o synthetic.h5")]
 pub struct Generate {
     /// The corpus to write
     #[arg(short, long, value_name = "CORPUS")]

@@ -19,6 +19,9 @@ const LABELS_AT_A_TIME: u64 = 65_536;
 
 /// Say what is in a file: a corpus, a model or vectors
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle info corpus.h5
+  corpuscle info model.h5 --verify")]
 pub struct Info {
     /// A corpus, a model or vectors
     file: PathBuf,

@@ -191,3 +191,42 @@ fn asks_for_more(mut arguments: impl Iterator<Item = OsString>) -> bool {
         argument.to_str().is_some_and(|text| matches!(text, "-v" | "-vv" | "--verbose" | "-vV" | "-Vv"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Words as a shell would make them of a line without anything but double quotes.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (number, part) in line.split('"').enumerate() {
+            if number % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_are_right() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let texts = [command.get_long_about(), command.get_after_help()];
+            let help: String = texts.iter().flatten().map(|text| format!("{text}\n")).collect();
+            let examples: Vec<&str> = help.split_once("Example").map_or(vec![], |(_, after)| {
+                let starts = after.split("corpuscle ").skip(1);
+                starts.map(|rest| rest.split(['\n', '>']).next().unwrap_or(rest)).collect()
+            });
+            assert!(!examples.is_empty(), "{name}: no examples");
+            for example in examples {
+                let line = example.trim_end_matches("mpirun -n 3").trim();
+                assert!(line.starts_with(name), "{name}: {line}");
+                let parsed = Cli::try_parse_from(["corpuscle".to_owned()].into_iter().chain(words(line)));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.err().map_or(String::new(), |cause| cause.to_string()));
+            }
+        }
+    }
+}

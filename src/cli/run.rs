@@ -1,22 +1,29 @@
 //! From a parsed command line to an exit code: joins the job, runs the command on every rank, accounts for it.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use super::{Command, Common, Outcome, signals};
 use crate::comm::{self, Comm, Route};
 use crate::dispatch::{Checkpoint, CheckpointSpec, Job, endure};
 use crate::error::{Error, Result};
 use crate::report::account::{Account, RankAccount};
-use crate::report::progress::Progress;
+use crate::report::progress::{Progress, Style};
 use crate::report::run_file::Run;
-use crate::report::{logging, table};
+use crate::report::totals::Totals;
+use crate::report::{events, logging, pulse, table, trace};
+use crate::store::atomic::Target;
 
 /// Share of the free memory of a host that its ranks may take by default.
 const MEMORY_SHARE: f64 = 0.6;
 
 /// Runs a command on this rank; `parse` gives it anew for each run, should one be interrupted by a loss.
 pub(super) fn run(common: Common, command: Command, parse: impl Fn() -> Result<Command>) -> ExitCode {
+    if common.progress == Style::Json {
+        events::begin();
+    }
     let settings = comm::Settings {
         worker_timeout: common.worker_timeout,
         start_timeout: common.start_timeout,
@@ -88,8 +95,25 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command, parse: impl Fn() 
     let name = command.name();
     let mut checkpoints = common.checkpoints(name, command.resumable())?;
     let account = Account::open(comm.rank());
+    let (account, mut trace) = match &common.trace {
+        Some(path) => {
+            let limit = trace::events_of_a_rank(comm.size());
+            comm.traffic().record(limit);
+            let target = (comm.rank() == 0).then(|| trace::chrome::target(path)).transpose()?;
+            (account.recording(limit), target)
+        }
+        None => (account, None),
+    };
     let level = if comm.size() > 1 { log::Level::Info } else { log::Level::Debug };
     log::log!(level, "{}", who(comm));
+    if events::on() && comm.rank() == 0 && !common.quiet {
+        let version = env!("CARGO_PKG_VERSION");
+        let implementation = comm.implementation();
+        events::say(
+            "start",
+            json!({ "command": name, "version": version, "ranks": comm.size(), "implementation": implementation }),
+        );
+    }
     let (mut command, mut checkpoint) = (Some(command), None);
     let run = || {
         let command = command.take().map_or_else(&parse, Ok)?;
@@ -100,7 +124,12 @@ fn on_rank(comm: &dyn Comm, common: &Common, command: Command, parse: impl Fn() 
         checkpoints = checkpoints.take().map(|spec| CheckpointSpec { resume: true, ..spec });
         once(comm, common, command, &account, checkpoint.as_ref())
     };
-    endure(comm, run, |outcome| report(comm, &account, common, name, outcome))?;
+    endure(comm, run, |outcome| {
+        if common.trace.is_some() {
+            write_trace(comm, &account, name, &mut trace)?;
+        }
+        report(comm, &account, common, name, outcome)
+    })?;
     checkpoint.map_or(Ok(()), |checkpoint| checkpoint.finish())
 }
 
@@ -122,7 +151,7 @@ fn once(
     account: &Account,
     checkpoint: Option<&Checkpoint>,
 ) -> Result<Outcome> {
-    let progress = Progress::of_rank(comm.rank(), common.quiet);
+    let progress = Progress::of_rank(comm.rank(), common.quiet, common.progress);
     let neighbours = neighbours(comm)?;
     let threads = threads(common, comm, &neighbours);
     let pool = rayon::ThreadPoolBuilder::new()
@@ -170,11 +199,38 @@ fn report(comm: &dyn Comm, account: &Account, common: &Common, command: &str, ou
             }
             .write_beside(output)?;
         }
-        if !common.quiet {
+        if events::on() && !common.quiet {
+            let totals = json!(Totals::of(&ranks));
+            events::say("end", json!({ "command": command, "output": outcome.output, "totals": totals }));
+        } else if !common.quiet {
             table::print(command, &ranks);
         }
     }
     Ok(())
+}
+
+/// Brings the timelines of all ranks together and writes them, once. Where ranks run on several machines, their clocks are
+/// taken to agree.
+fn write_trace(comm: &dyn Comm, account: &Account, command: &str, target: &mut Option<Target>) -> Result<()> {
+    let Some(recorder) = account.recorder() else { return Ok(()) };
+    let started = account.started_unix_seconds();
+    let begins = comm::wait(comm.all_gather(Route::World, started.to_le_bytes().to_vec()))?;
+    let begins = begins.iter().filter_map(|bytes| Some(f64::from_le_bytes(bytes.as_slice().try_into().ok()?)));
+    let begun = started - begins.fold(started, f64::min);
+    // Numbers at the start: they do not change when somebody dies.
+    let rank = comm.members()[comm.rank()];
+    let who = trace::chrome::Rank { rank, host: comm.host(), begun };
+    let events = trace::chrome::events(who, &recorder, &comm.traffic().exchanges(), Instant::now());
+    let mut parts = comm::wait(comm.gather(Route::World, events.into_bytes()))?;
+    let Some(target) = target.take() else { return Ok(()) };
+    for worker in pulse::workers() {
+        if let Some(lost) = worker.lost {
+            let after = lost.saturating_duration_since(recorder.origin()).as_secs_f64();
+            parts.push(trace::chrome::loss(worker.rank, begun + after).into_bytes());
+        }
+    }
+    let arguments: Vec<String> = std::env::args().collect();
+    trace::chrome::write(target, &json!({ "command": command, "arguments": arguments }), &parts)
 }
 
 /// Ranks on this rank's host, and how many of them work.

@@ -14,6 +14,8 @@ use crate::error::Result;
 ///
 /// Every label keeps its share in both parts. Documents stay in order.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle split corpus.h5 --test 0.1 --train-out train.h5 --test-out test.h5")]
 pub struct Split {
     /// The corpus to split
     corpus: PathBuf,

@@ -27,6 +27,10 @@ use crate::store::provenance;
 /// which topics can be put in order: the mean share of a topic in a document, and u_mass coherence. JSON and CSV hold one row
 /// per topic and term.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle topics lda.h5 -n 20 --words 8
+  corpuscle topics lda.h5 --documents shares.h5 --top 5
+  corpuscle topics lsi.h5 --format csv")]
 pub struct Topics {
     /// LSI or LDA model
     model: PathBuf,

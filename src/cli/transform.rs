@@ -17,6 +17,9 @@ use crate::lsi::transform::transform;
 /// The corpus must have the dictionary of the model and, if the model was made from weights, be weighted with the same
 /// tf-idf model. Vectors of an LDA model are the shares of the topics in each document.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  corpuscle transform lsi.h5 tfidf.h5 -o vectors.h5
+  corpuscle transform lda.h5 corpus.h5 --minimum-probability 0.01 -o shares.h5")]
 pub struct Transform {
     /// LSI or LDA model
     model: PathBuf,

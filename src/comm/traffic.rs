@@ -1,10 +1,17 @@
 //! Counts of what a rank exchanged, for the accounting table.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::time::Instant;
+
+use crate::report::pulse;
+use crate::report::trace::exchanges::{Exchange, Exchanges};
 
 /// Running counts of one rank. Cells, because every operation counts through a shared reference.
 #[derive(Debug, Default)]
-pub struct Traffic(Cell<TrafficCount>);
+pub struct Traffic {
+    count: Cell<TrafficCount>,
+    exchanges: RefCell<Option<Exchanges>>,
+}
 
 /// Messages, collectives and bytes of one rank so far. A collective counts the bytes this rank put in and took out,
 /// whatever tree carried them.
@@ -23,7 +30,17 @@ pub struct TrafficCount {
 impl Traffic {
     /// The counts so far.
     pub fn count(&self) -> TrafficCount {
-        self.0.get()
+        self.count.get()
+    }
+
+    /// Notes every exchange from now on, up to so many.
+    pub fn record(&self, limit: usize) {
+        *self.exchanges.borrow_mut() = Some(Exchanges::new(limit));
+    }
+
+    /// The exchanges that were noted.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.borrow().as_ref().map_or_else(Vec::new, |exchanges| exchanges.all().to_vec())
     }
 
     pub(super) fn message_sent(&self, bytes: usize) {
@@ -50,8 +67,14 @@ impl Traffic {
     }
 
     fn update(&self, change: impl FnOnce(&mut TrafficCount)) {
-        let mut count = self.0.get();
+        let before = self.count.get();
+        let mut count = before;
         change(&mut count);
-        self.0.set(count);
+        self.count.set(count);
+        pulse::set_bytes_sent(count.bytes_sent);
+        if let Some(exchanges) = &mut *self.exchanges.borrow_mut() {
+            let sent = count.bytes_sent - before.bytes_sent;
+            exchanges.note(Instant::now(), sent, count.bytes_received - before.bytes_received);
+        }
     }
 }

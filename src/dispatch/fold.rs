@@ -47,7 +47,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             let Some(parcel) = self.parcel(at, 0)? else { break };
             let number = parcel.number;
             let item = self.obtain_here(parcel)?;
-            self.job.account.compute(|| absorb(number, &item))?;
+            self.job.account.compute_chunk(number, || absorb(number, &item))?;
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl<S: Source> Dataset<'_, '_, S> {
                 if S::KNOWN {
                     begin = Instant::now();
                 }
-                account.compute(|| absorb(number, &item))?;
+                account.compute_chunk(number, || absorb(number, &item))?;
                 seconds += begin.elapsed().as_secs_f64();
                 next.as_mut().map(Started::test);
             }

@@ -80,7 +80,7 @@ impl<S: Source> Dataset<'_, '_, S> {
                 let Some(parcel) = self.parcel(at, 0)? else { break };
                 let number = parcel.number;
                 let item = self.obtain_here(parcel)?;
-                let result = account.compute(|| convert(number, &item))?;
+                let result = account.compute_chunk(number, || convert(number, &item))?;
                 drop(item);
                 account.io(|| sink(number, result))?;
             }
@@ -111,7 +111,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             let assignment = Assignment::decode(task)?;
             let number = assignment.parcel.number;
             let (item, _) = self.obtain(assignment)?;
-            account.compute(|| convert(number, &item))
+            account.compute_chunk(number, || convert(number, &item))
         })
     }
 }

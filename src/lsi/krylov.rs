@@ -63,18 +63,22 @@ struct Status {
     done: bool,
     topics: usize,
     residual: f64,
+    /// Documents it has worked on so far, in all rounds.
+    documents: u64,
 }
 
 impl Status {
     fn encode(self) -> Vec<u8> {
-        [self.done as u64, self.topics as u64, self.residual.to_bits()].iter().flat_map(|n| n.to_le_bytes()).collect()
+        let numbers = [self.done as u64, self.topics as u64, self.residual.to_bits(), self.documents];
+        numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
     }
 
     fn decode(bytes: &[u8]) -> Result<Status> {
         let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
         match numbers[..] {
-            [done, topics, residual] => {
-                Ok(Status { done: done != 0, topics: topics as usize, residual: f64::from_bits(residual) })
+            [done, topics, residual, documents] => {
+                let (topics, residual) = (topics as usize, f64::from_bits(residual));
+                Ok(Status { done: done != 0, topics, residual, documents })
             }
             _ => Err(Error::failed("damaged message after a round")),
         }
@@ -85,32 +89,35 @@ impl Status {
 /// orthonormal vectors that are expected to be close to the wanted ones.
 pub fn decompose(operator: &Operator, plan: &LsiPlan, start: Option<Panel>) -> Result<Decomposition> {
     let job = operator.job();
-    let task = job.is_dispatcher().then(|| job.progress.task("lsi", Unit::Tasks, None));
+    let task = job.is_dispatcher().then(|| job.progress.task("lsi round 1", Unit::Documents, None));
     let width = plan.block.next_multiple_of(LANES);
     let (mut keeper, reached) = Keeper::open(job, operator, plan)?;
     let (mut worker, mut rounds) = match reached {
         Some(reached) => reached,
         None => (job.works().then(|| Worker::new(operator, plan, start)).transpose()?, 0),
     };
+    let (before, mut worked_on) = (job.account.counters().documents, 0);
     loop {
         let status = match &mut worker {
             Some(worker) => worker.round(operator, plan)?,
             None => {
                 operator.apply(&mut Panel::zeros(0, width), plan.block)?;
-                Status { done: false, topics: 0, residual: 0.0 }
+                Status { done: false, topics: 0, residual: 0.0, documents: 0 }
             }
         };
         rounds += 1;
         // All workers come to the same decision from the same bits; the dispatcher is told.
+        let status = Status { documents: job.account.counters().documents - before, ..status };
         let said = job.wait(job.comm.gather(Route::World, status.encode()))?;
-        let status = match said.last() {
-            Some(said) => Status::decode(said)?,
-            None => status,
-        };
+        let said = said.iter().map(|said| Status::decode(said)).collect::<Result<Vec<_>>>()?;
+        let status = said.last().copied().unwrap_or(status);
         if let Some(task) = &task {
             let residual =
                 if status.residual.is_finite() { format!(", residual {:.1e}", status.residual) } else { String::new() };
-            task.stage(&format!("lsi round {}{residual}", rounds + 1), None);
+            let documents: u64 = said.iter().map(|said| said.documents).sum();
+            let newly = documents.saturating_sub(std::mem::replace(&mut worked_on, documents));
+            task.advance(newly, newly);
+            task.rename(&format!("lsi round {}{residual}", rounds + 1));
             log::debug!("lsi round {rounds}{residual}");
         }
         if status.done {
@@ -218,7 +225,7 @@ impl Worker {
             });
         let full = columns + plan.block > plan.capacity;
         let due = plan.rounds.is_none() && self.check.due(columns);
-        let mut status = Status { done: false, topics: plan.topics, residual: f64::NAN };
+        let mut status = Status { done: false, topics: plan.topics, residual: f64::NAN, documents: 0 };
         if due || last || full || invariant || everything {
             let residual = operator.job().account.compute(|| self.ritz(&factors.b, plan))?;
             self.check.learn(columns, residual, plan);

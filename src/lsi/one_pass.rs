@@ -264,7 +264,7 @@ fn alone(job: &Job, chunk: &Prepared, plan: &OnePassPlan) -> Result<Found> {
         return Ok((Array2::zeros((terms, 0)), Vec::new()));
     }
     let comm = Local::new();
-    let job = Job { comm: &comm, progress: Progress::of_rank(1, true), checkpoint: None, ..*job };
+    let job = Job { comm: &comm, progress: Progress::Quiet, checkpoint: None, ..*job };
     let chunk = Single { job: &job, chunk };
     let operator = Operator::new(&chunk, terms)?;
     let documents = chunk.chunk.documents();

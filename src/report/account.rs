@@ -7,6 +7,8 @@
 //! process: ranks that are threads of one process all report the same sums.
 
 use crate::error::{Error, Result};
+use crate::report::pulse;
+use crate::report::trace::recorder::{Recorder, What};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -154,6 +156,7 @@ pub struct Account {
     predicted_memory_bytes: Cell<Option<u64>>,
     memory_at_start: u64,
     clock: RefCell<Clock>,
+    recorder: Option<RefCell<Recorder>>,
 }
 
 impl Account {
@@ -168,7 +171,39 @@ impl Account {
             predicted_memory_bytes: Cell::default(),
             memory_at_start: peak_memory_bytes().unwrap_or(0),
             clock: RefCell::new(Clock::start(Moment::now())),
+            recorder: None,
         }
+    }
+
+    /// Keeps a time line too, of up to so many spans.
+    #[must_use]
+    pub fn recording(self, spans: usize) -> Self {
+        let origin = self.clock.borrow().wall;
+        Account { recorder: Some(RefCell::new(Recorder::begin(origin, spans))), ..self }
+    }
+
+    /// The time line, if one is kept.
+    pub fn recorder(&self) -> Option<std::cell::Ref<'_, Recorder>> {
+        self.recorder.as_ref().map(RefCell::borrow)
+    }
+
+    /// When this rank started, in seconds since 1970 by the clock of its machine.
+    pub fn started_unix_seconds(&self) -> f64 {
+        self.started_unix_seconds
+    }
+
+    fn trace(&self, note: impl FnOnce(&mut Recorder)) {
+        if let Some(recorder) = &self.recorder {
+            note(&mut recorder.borrow_mut());
+        }
+    }
+
+    fn start_activity(&self, activity: Activity, what: What) -> ActivityGuard<'_> {
+        let now = Instant::now();
+        self.clock.borrow_mut().enter_activity(activity, now);
+        pulse::set_state(Some(activity).into());
+        self.trace(|recorder| recorder.enter(what, now));
+        ActivityGuard(self)
     }
 
     /// Runs `work` as the phase `name`, stopping the phase around it meanwhile. A name that comes again adds up.
@@ -180,7 +215,9 @@ impl Account {
     /// The phase `name` as long as the guard lives, for code that a closure does not fit.
     #[must_use = "the phase ends when the guard is dropped"]
     pub fn enter_phase(&self, name: &str) -> PhaseGuard<'_> {
-        self.clock.borrow_mut().enter_phase(name, Moment::now());
+        let now = Moment::now();
+        self.clock.borrow_mut().enter_phase(name, now);
+        self.trace(|recorder| recorder.enter_phase(name, now.wall));
         PhaseGuard(self)
     }
 
@@ -208,8 +245,13 @@ impl Account {
     /// The activity as long as the guard lives.
     #[must_use = "the activity ends when the guard is dropped"]
     pub fn enter(&self, activity: Activity) -> ActivityGuard<'_> {
-        self.clock.borrow_mut().enter_activity(activity, Instant::now());
-        ActivityGuard(self)
+        self.start_activity(activity, What::Activity(activity))
+    }
+
+    /// Runs `work` as computing on the chunk of this number.
+    pub fn compute_chunk<T>(&self, number: u64, work: impl FnOnce() -> T) -> T {
+        let _inside = self.start_activity(Activity::Compute, What::Chunk(number));
+        work()
     }
 
     /// Books time that somebody else measured within the current phase, and takes it off the activity around.
@@ -263,7 +305,9 @@ pub struct PhaseGuard<'a>(&'a Account);
 
 impl Drop for PhaseGuard<'_> {
     fn drop(&mut self) {
-        self.0.clock.borrow_mut().leave_phase(Moment::now());
+        let now = Moment::now();
+        self.0.clock.borrow_mut().leave_phase(now);
+        self.0.trace(|recorder| recorder.leave(now.wall));
     }
 }
 
@@ -273,7 +317,14 @@ pub struct ActivityGuard<'a>(&'a Account);
 
 impl Drop for ActivityGuard<'_> {
     fn drop(&mut self) {
-        self.0.clock.borrow_mut().leave_activity(Instant::now());
+        let now = Instant::now();
+        let around = {
+            let mut clock = self.0.clock.borrow_mut();
+            clock.leave_activity(now);
+            clock.open_activities.last().copied()
+        };
+        pulse::set_state(around.into());
+        self.0.trace(|recorder| recorder.leave(now));
     }
 }
 

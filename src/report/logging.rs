@@ -1,8 +1,10 @@
 //! Log lines on standard error, by `-q` and `-v`.
 
+use crate::report::events;
 use crate::report::progress::above_bars;
 use env_logger::{Builder, Target};
 use log::LevelFilter;
+use serde_json::json;
 use std::io::{self, Write};
 
 /// What is logged: errors with `-q`, what a user wants to know by default, more with `-v` and all with `-vv`.
@@ -28,6 +30,11 @@ fn builder(level: LevelFilter, rank: usize, ranks: usize) -> Builder {
     builder.filter_level(ours.min(LevelFilter::Warn)).filter_module(env!("CARGO_CRATE_NAME"), ours);
     builder.format(move |out, record| {
         let (time, level) = (out.timestamp_seconds(), record.level());
+        if events::on() {
+            let (level, message) = (level.as_str(), record.args().to_string());
+            let line = events::line("log", json!({ "level": level, "rank": rank, "message": message }));
+            return out.write_all(line.as_bytes());
+        }
         if ranks > 1 {
             writeln!(out, "{time} {level:5} rank {rank}: {}", record.args())
         } else {
@@ -52,6 +59,12 @@ impl Write for AboveBars {
 
 /// Writes one line to standard error in one piece: what comes in pieces, launchers of several ranks mix with other lines.
 pub fn say(line: &str) {
+    if events::on() {
+        let line = line.trim_start_matches("corpuscle: ");
+        let error = ["error: ", "internal error: "].iter().any(|head| line.starts_with(head));
+        let message = line.strip_prefix("error: ").unwrap_or(line);
+        return events::say(if error { "error" } else { "message" }, json!({ "message": message }));
+    }
     // Nobody is left to hear of a standard error that is closed.
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -129,7 +129,7 @@ fn fit_tfidf(code: SmartCode, chunk: &CsrChunk) -> Result<TfidfModel> {
 /// Left singular vectors (terms x k), found by this rank alone.
 fn left_vectors(job: &Job, chunk: &Prepared, k: usize, tolerance: f64, seed: u64) -> Result<Array2<f32>> {
     let comm = Local::new();
-    let job = Job { comm: &comm, progress: Progress::of_rank(1, true), ..*job };
+    let job = Job { comm: &comm, progress: Progress::Quiet, ..*job };
     let terms = chunk.terms();
     let single = Single { job: &job, chunk };
     let params = LsiParams { topics: k, tolerance, block: None, rounds: None, basis: None, seed };

@@ -1,6 +1,6 @@
 //! The pipeline file: what is searched, how, checked whole before anything runs.
 //!
-//! TOML; every complaint names the line. See the README for an example and the tables of what may stand in it.
+//! TOML; every complaint names the line. See docs/pipeline.md for an example and the tables of what may stand in it.
 
 use std::path::Path;
 

@@ -16,7 +16,7 @@ pub fn job<T: Send>(
     Threads::run(ranks, |comm| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let account = Account::open(comm.rank());
-        let progress = Progress::of_rank(1, true);
+        let progress = Progress::Quiet;
         let (checkpoint, strict) = (None, false);
         program(&Job { comm, pool: &pool, memory: 1 << 30, strict, scatter, account: &account, progress, checkpoint })
     })

@@ -3,6 +3,7 @@
 // Each test binary is compiled with all of this and uses what it needs.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod corpora;
 pub mod jobs;
 pub mod matrices;

@@ -23,6 +23,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::roster::{Cause, Loss, Order};
+use crate::report::pulse::{Pulse, State};
 
 /// Time that a stranger has to present the token.
 pub(super) const GREETING: Duration = Duration::from_secs(5);
@@ -83,8 +84,8 @@ impl Hello {
 /// What the two ends say to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
-    /// I am alive.
-    Alive,
+    /// I am alive, and this is what I do.
+    Alive(Pulse),
     /// I have failed and am about to end the job: no need to say anything about it.
     Failing,
     /// To the dispatcher: I wait for the order after those of this generation.
@@ -102,7 +103,7 @@ impl Word {
     fn encode(self) -> [u8; Self::BYTES] {
         let place = |at: Option<usize>| at.unwrap_or_default() as u8;
         let (kind, detail, number) = match self {
-            Word::Alive => (1, 0, 0),
+            Word::Alive(Pulse { state, bytes_sent }) => (1, state.code(), bytes_sent),
             Word::Failing => (2, 0, 0),
             Word::Waiting(generation) => (5, 0, generation),
             Word::Lost(loss) => (3, place(Cause::ALL.iter().position(|c| *c == loss.cause)), loss.rank as u64),
@@ -121,7 +122,7 @@ impl Word {
             return None;
         }
         match bytes[0] {
-            1 => Some(Word::Alive),
+            1 => Some(Word::Alive(Pulse { state: State::of_code(bytes[1])?, bytes_sent: number })),
             2 => Some(Word::Failing),
             3 => Some(Word::Lost(Loss { rank: usize::try_from(number).ok()?, cause: *Cause::ALL.get(detail)? })),
             4 => Some(Word::Order(*Order::ALL.get(detail)?, number)),
@@ -182,7 +183,8 @@ mod tests {
 
     #[test]
     fn words_survive_and_nonsense_is_noticed() {
-        let mut all = vec![Word::Alive, Word::Failing, Word::Waiting(7)];
+        let mut all =
+            vec![Word::Alive(Pulse { state: State::Waiting, bytes_sent: 1 << 40 }), Word::Failing, Word::Waiting(7)];
         all.extend(Cause::ALL.map(|cause| Word::Lost(Loss { rank: 70_000, cause })));
         all.extend(Order::ALL.map(|order| Word::Order(order, 3)));
         let mut bytes: Vec<u8> = all.iter().flat_map(|word| word.encode()).collect();

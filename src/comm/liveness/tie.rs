@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Heard, Hello, Token, Word, beat, hear, prepare, this_process, words};
 use crate::comm::roster::{Order, Roster};
+use crate::report::pulse;
 
 /// Why a worker's connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,7 @@ fn keep(stream: &TcpStream, shared: &Shared, timeout: Duration, rank: usize, ros
         }
         for word in words(&mut bytes) {
             match word {
-                Some(Word::Alive) => {}
+                Some(Word::Alive(_)) => {}
                 Some(Word::Failing) => return End::Failed,
                 Some(Word::Lost(loss)) => {
                     if loss.rank == rank {
@@ -117,7 +118,7 @@ fn keep(stream: &TcpStream, shared: &Shared, timeout: Duration, rank: usize, ros
             Heard::Bytes => {}
         }
         if next_beat <= Instant::now() {
-            shared.say(Word::Alive);
+            shared.say(Word::Alive(pulse::now()));
             next_beat = Instant::now() + beat(timeout);
         }
     }

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{GREETING, Heard, Hello, STRANGERS, Token, Word, beat, began, hear, prepare, words};
 use crate::comm::roster::{Cause, Crew, Loss, Order, Roster};
+use crate::report::pulse::{self, Pulse};
 
 /// What is left after a worker has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +188,7 @@ impl Thread {
             self.greet();
             self.listen();
             if self.next_beat <= Instant::now() {
-                tell(&self.shared.lines(), Word::Alive);
+                tell(&self.shared.lines(), Word::Alive(Pulse::default()));
                 self.next_beat = Instant::now() + beat(self.shared.timeout);
             }
         }
@@ -249,7 +250,7 @@ impl Thread {
             let mut cause = None;
             for word in words(&mut worker.bytes) {
                 match word {
-                    Some(Word::Alive) => {}
+                    Some(Word::Alive(state)) => pulse::heard(worker.hello.rank as usize, state),
                     Some(Word::Waiting(generation)) => {
                         let generation = usize::try_from(generation).unwrap_or(usize::MAX);
                         self.shared.roster.waits(worker.hello.rank as usize, generation);
@@ -289,6 +290,9 @@ impl Thread {
             lines[rank] = None;
             self.shared.present.fetch_sub(1, Ordering::AcqRel);
             let ending = self.shared.ending.load(Ordering::Acquire);
+            if !ending {
+                pulse::lost(rank);
+            }
             if !ending && self.shared.survives {
                 tell(&lines, Word::Lost(loss));
                 self.shared.roster.lose(loss);

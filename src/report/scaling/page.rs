@@ -1,54 +1,50 @@
-//! Runs on one page: self-contained HTML, pictures as SVG inside it, no scripts.
+//! Runs on one page: pictures and the figures behind them.
 
-use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use super::plot::{Line, lines, stacked_bars};
 use super::runs::Run;
 use super::series::{Point, Scaling, Series};
-use crate::error::{At, Result};
+use crate::error::Result;
+use crate::report::html::{self, Page};
 use crate::report::output::{Format, Table};
+use crate::report::svg::{Axis, COLOURS, Mark, Plot, escaped};
 use crate::report::totals::percent;
-use crate::store::atomic::Target;
+use crate::report::trace::timeline::Timeline;
 
 const MEBI: f64 = (1u64 << 20) as f64;
 
-const STYLE: &str = "body { font: 15px/1.5 sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
-h1 { font-size: 1.5em } h2 { font-size: 1.2em; margin-top: 2em }
-table { border-collapse: collapse; margin: 1em 0 } th, td { padding: 0.2em 0.8em; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left } code { background: #f3f3f3; padding: 0.1em 0.3em; overflow-wrap: anywhere }
-.pictures { display: flex; flex-wrap: wrap; gap: 12px } svg { max-width: 100% } details { margin: 1em 0; overflow-x: auto }";
-
-/// Writes the page, whole or not at all. `everything` is appended as text, for who wants the numbers.
+/// Writes the page, whole or not at all, and its pictures as files where a folder is named. The time lines come after the
+/// runs; `everything` is appended as text, for who wants the numbers.
 ///
 /// # Errors
-/// Fails when the file cannot be written.
-pub fn write(path: &Path, runs: &[Run], everything: &Table) -> Result<()> {
-    let target = Target::create(path)?;
-    fs::write(target.temporary(), page(runs, everything)).at(path)?;
-    target.commit()
-}
-
-fn page(runs: &[Run], everything: &Table) -> String {
-    let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>corpuscle: {n}</title>\n<style>{STYLE}</style>\n\
-         </head>\n<body>\n<h1>{n}</h1>\n",
-        n = count(runs.len(), "run"),
-    );
-    for series in Series::of(runs) {
-        section(&mut html, &series);
+/// Fails when a file cannot be written.
+pub fn write(
+    path: &Path,
+    pictures: Option<&Path>,
+    runs: &[Run],
+    timelines: &[Timeline],
+    everything: Option<&Table>,
+) -> Result<()> {
+    let number = runs.len().max(timelines.len());
+    let mut page = Page::new(&format!("corpuscle: {}", count(number, "run")));
+    for (number, series) in Series::of(runs).iter().enumerate() {
+        section(&mut page, number, series);
     }
-    let mut csv = Vec::new();
-    let written = everything.write(Format::Csv, &mut csv);
-    written.expect("memory takes any table");
-    let csv = escaped(&String::from_utf8_lossy(&csv));
-    let _ =
-        write!(html, "<details><summary>Everything, as CSV</summary><pre>{csv}</pre></details>\n</body>\n</html>\n");
-    html
+    for (number, timeline) in timelines.iter().enumerate() {
+        timeline.show(&mut page, number);
+    }
+    if let Some(everything) = everything {
+        let mut csv = Vec::new();
+        let written = everything.write(Format::Csv, &mut csv);
+        written.expect("memory takes any table");
+        let csv = escaped(&String::from_utf8_lossy(&csv));
+        page.html(&format!("<details><summary>Everything, as CSV</summary><pre>{csv}</pre></details>\n"));
+    }
+    page.write(path, pictures)
 }
 
-fn section(html: &mut String, series: &Series) {
+fn section(page: &mut Page, number: usize, series: &Series) {
     let first = series.first();
     let what = match series.scaling {
         Scaling::One => "",
@@ -56,59 +52,71 @@ fn section(html: &mut String, series: &Series) {
         Scaling::Weak => ": weak scaling, a corpus that grows with the workers",
         Scaling::Unknown => " on different corpora: only times can be shown",
     };
-    let _ = writeln!(html, "<h2>{}{what}</h2>", escaped(&first.command));
+    page.section(&format!("{}{what}", first.command));
     let parameters: Vec<String> = first
         .parameters
         .iter()
         .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| format!("{} = {}", escaped(name), escaped(&value.to_string())))
+        .map(|(name, value)| format!("{name} = {value}"))
         .collect();
-    let _ = writeln!(html, "<p><code>{}</code></p>", escaped(&first.arguments.join(" ")));
-    let _ = writeln!(html, "<p>{}. corpuscle {}.</p>", parameters.join(", "), escaped(&first.version));
-    medians(html, series);
-    html.push_str("<div class=\"pictures\">\n");
+    page.html(&format!("<p><code>{}</code></p>\n", escaped(&first.arguments.join(" "))));
+    page.words(&format!("{}. corpuscle {}.", parameters.join(", "), first.version));
+    medians(page, number, series);
+    page.html("<div class=\"pictures\">\n");
+    let name = |what: &str| format!("runs-{number}-{what}");
     if matches!(series.scaling, Scaling::Strong | Scaling::Weak) {
-        html.push_str(&speed_up(series));
-        html.push_str(&efficiency(series));
+        page.figure(&name("speed-up"), speed_up(series));
+        page.figure(&name("efficiency"), efficiency(series));
     }
-    html.push_str(&phases(series));
-    html.push_str(&bytes(series));
-    html.push_str(&activities(series.points.last().expect("a series has points").median()));
-    html.push_str("</div>\n");
+    page.figure(&name("phases"), phases(series));
+    page.figure(&name("bytes"), bytes(series));
+    let largest = series.points.last().expect("a series has points").median();
+    page.figure(&name("ranks"), activities(largest));
+    page.figure(&name("memory"), memory(largest));
+    page.html("</div>\n");
 }
 
 /// The figures behind the pictures.
-fn medians(html: &mut String, series: &Series) {
-    html.push_str(
-        "<table><tr><th>workers</th><th>runs</th><th>hosts</th><th>median s</th><th>fastest s</th><th>slowest s</th><th>speed-up</th>\
-         <th>efficiency %</th><th>waiting %</th><th>documents/s</th><th>MiB sent</th><th>rounds</th><th>peak MiB of a rank</th></tr>\n",
-    );
-    for point in &series.points {
+fn medians(page: &mut Page, number: usize, series: &Series) {
+    let heads = [
+        "workers",
+        "runs",
+        "hosts",
+        "median s",
+        "fastest s",
+        "slowest s",
+        "speed-up",
+        "efficiency %",
+        "waiting %",
+        "documents/s",
+        "MiB sent",
+        "rounds",
+        "peak MiB of a rank",
+    ];
+    let row = |point: &Point| {
         let (run, totals) = (point.median(), &point.median().totals);
         let seconds = |run: Option<&&Run>| run.map_or(0.0, |run| run.totals.seconds);
         let optional =
             |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         let waiting = totals.phases.last().map(|whole| percent(whole.mean.waiting_seconds, whole.mean.seconds));
-        let _ = writeln!(
-            html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{:.0}</td><td>{:.1}</td><td>{}</td><td>{}</td></tr>",
-            point.workers,
-            point.runs.len(),
-            run.hosts(),
-            point.seconds(),
-            seconds(point.runs.first()),
-            seconds(point.runs.last()),
+        vec![
+            point.workers.to_string(),
+            point.runs.len().to_string(),
+            run.hosts().to_string(),
+            format!("{:.3}", point.seconds()),
+            format!("{:.3}", seconds(point.runs.first())),
+            format!("{:.3}", seconds(point.runs.last())),
             optional(point.speed_up, 2),
             optional(point.efficiency().map(|part| 100.0 * part), 1),
             optional(waiting, 1),
-            totals.documents_per_second,
-            totals.counters.bytes_sent as f64 / MEBI,
-            totals.counters.rounds,
+            format!("{:.0}", totals.documents_per_second),
+            format!("{:.1}", totals.counters.bytes_sent as f64 / MEBI),
+            totals.counters.rounds.to_string(),
             optional(totals.peak_memory_bytes.map(|bytes| bytes as f64 / MEBI), 0),
-        );
-    }
-    html.push_str("</table>\n");
+        ]
+    };
+    let rows: Vec<Vec<String>> = series.points.iter().map(row).collect();
+    page.html(&html::table(&format!("runs-{number}"), "Medians by number of workers", &heads, &rows));
 }
 
 fn measured(series: &Series, of: impl Fn(&Point) -> Option<f64>) -> Vec<(f64, f64)> {
@@ -181,13 +189,27 @@ fn activities(run: &Run) -> String {
     stacked_bars(&title, "rank", "seconds", &parts, &bars)
 }
 
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+/// Largest resident memory of each rank, and what was predicted.
+fn memory(run: &Run) -> String {
+    let names: Vec<String> = run.ranks.iter().map(|rank| rank.rank.to_string()).collect();
+    let of = |bytes: Option<u64>| bytes.map_or(0.0, |bytes| bytes as f64 / MEBI);
+    let all = run.ranks.iter().flat_map(|rank| [of(rank.peak_memory_bytes), of(rank.predicted_memory_bytes)]);
+    let mut plot = Plot::new("Memory of the ranks", Axis::names("rank", &names), Axis::from_zero("MiB", all));
+    plot.legend("largest", COLOURS[0]);
+    for (at, rank) in run.ranks.iter().enumerate() {
+        let (at, peak, predicted) = (at as f64, of(rank.peak_memory_bytes), of(rank.predicted_memory_bytes));
+        let tip = format!("rank {}: {peak:.0} MiB of {predicted:.0} predicted", rank.rank);
+        plot.bar((at - 0.5, 0.0), (at + 0.5, peak), 2.0, &Mark::new(COLOURS[0], tip));
+        if predicted > 0.0 {
+            plot.line(&[(at - 0.5, predicted), (at + 0.5, predicted)], true, &Mark::new("#888888", "predicted"));
+        }
+    }
+    plot.legend("predicted", "#888888");
+    plot.svg()
 }
 
-/// Text that HTML takes as text.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -195,6 +217,7 @@ mod tests {
     use super::*;
     use crate::report::scaling::{fixture, table};
     use serde_json::json;
+    use std::fs;
 
     fn made(of: &[(usize, f64, u64)]) -> String {
         let folder = tempfile::tempdir().unwrap();
@@ -205,14 +228,14 @@ mod tests {
         };
         let runs: Vec<Run> = of.iter().enumerate().map(write).collect();
         let path = folder.path().join("page.html");
-        super::write(&path, &runs, &table::for_programs(&runs)).unwrap();
+        super::write(&path, None, &runs, &[], Some(&table::for_programs(&runs))).unwrap();
         fs::read_to_string(path).unwrap()
     }
 
     #[test]
     fn a_scaling_run_has_all_pictures_and_the_figures_behind_them() {
         let html = made(&[(1, 16.0, 1000), (2, 10.0, 1000), (4, 5.0, 1000)]);
-        assert_eq!((html.matches("<svg").count(), html.matches("</svg>").count()), (5, 5));
+        assert_eq!((html.matches("<svg").count(), html.matches("</svg>").count()), (6, 6));
         assert!(html.contains("lsi: strong scaling"), "{html}");
         assert!(html.contains(
             "<td>4</td><td>1</td><td>1</td><td>5.000</td><td>5.000</td><td>5.000</td><td>3.20</td><td>80.0</td>"
@@ -222,27 +245,14 @@ mod tests {
         }
         // A file name is no markup, and nothing is fetched from anywhere.
         assert!(html.contains("&lt;tfidf&gt; &amp; more.h5") && !html.contains("<tfidf>"));
-        assert!(!html.contains("<script") && !html.contains("src=") && !html.contains("href="));
-    }
-
-    #[test]
-    fn the_length_of_a_bar_is_its_time() {
-        // 8 s of krylov and 16 s of it: one bar is twice the other.
-        let svg = stacked_bars("t", "x", "y", &["a".into()], &[("one".into(), vec![8.0]), ("two".into(), vec![16.0])]);
-        let heights: Vec<f64> = svg
-            .lines()
-            .filter(|line| line.contains("<rect") && line.contains("#0072B2"))
-            .map(|line| line.split("height=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap())
-            .collect();
-        assert!(heights.len() >= 2, "{svg}");
-        assert!((heights[1] / heights[0] - 2.0).abs() < 0.05, "{heights:?}");
+        assert!(!html.contains("src=") && html.matches("href=").count() == 1);
     }
 
     #[test]
     fn one_run_is_enough_and_different_corpora_have_no_speed_up() {
         let html = made(&[(1, 16.0, 1000)]);
-        assert_eq!(html.matches("<svg").count(), 3);
+        assert_eq!(html.matches("<svg").count(), 4);
         let html = made(&[(1, 16.0, 1000), (2, 8.0, 1500)]);
-        assert!(html.contains("different corpora") && html.matches("<svg").count() == 3);
+        assert!(html.contains("different corpora") && html.matches("<svg").count() == 4);
     }
 }
