@@ -1,5 +1,5 @@
 //! Every reader is given files and messages that are damaged in many ways, drawn by a seed: it must come back. The same
-//! functions are run for longer by `cargo fuzz` (see `fuzz/README.md`); what they found is in `tests/fixtures/fuzzed`.
+//! functions are run for longer by `cargo fuzz` (see `fuzz/README.md`); cases worth keeping are in `tests/fixtures/fuzzed`.
 
 mod common;
 #[path = "../fuzz/entries.rs"]
@@ -246,9 +246,9 @@ fn readers_come_back_whatever_the_bytes_are() {
     }
 }
 
-/// What was found once is read again, for good.
+/// What was found once, or thought of, is read again each time.
 #[test]
-fn found_cases_are_read() {
+fn kept_cases_are_read() {
     let folder = Path::new("tests/fixtures/fuzzed");
     let mut read = 0;
     for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
