@@ -6,7 +6,7 @@
 
 The formula is that of "Scaling, on paper" in ARCHITECTURE.md: the floating-point operations of the iteration and of the
 verification by the measured speed of the kernels, the bytes that a worker takes in by the bandwidth, the messages one after
-the other by the latency. What the run took for reading and writing is left as it is.
+the other by the latency. Each worker reads its part of the corpus; what the run took for writing is left as it is.
 """
 import argparse
 import json
@@ -48,16 +48,17 @@ def main():
     work = measured * sum(phases[name]["mean"]["compute_seconds"] for name in ("krylov", "verify"))
     counters = run["totals"]["counters"]
     flops = counters["flops"] + counters["dense_flops"]
-    rest = sum(phases[name]["seconds"] for name in ("read", "write", "other"))
+    reading = measured * phases["read"]["seconds"]
+    writing = phases["write"]["seconds"] + phases["other"]["seconds"]
     k, block, rounds = run["result"]["topics"], run["parameters"]["block"], run["result"]["rounds"]
     print(f"{flops:.3g} operations at {flops / work / 1e9:.1f} GF/s a worker; measured: {measured} workers, {run['totals']['seconds']:.1f} s")
-    print("workers  compute s  bytes s  messages s   total s  speed-up  efficiency")
-    alone = work + rest
+    print("workers  compute s  bytes s  messages s  I/O s   total s  speed-up  efficiency")
+    alone = work + reading + writing
     for workers in given.workers:
         taken, messages = traffic(given.terms, k, block, rounds, workers)
-        parts = work / workers, taken / given.beta, messages * given.alpha
-        total = sum(parts) + rest
-        print(f"{workers:7} {parts[0]:10.2f} {parts[1]:8.2f} {parts[2]:11.3f} {total:9.2f} {alone / total:9.2f} {alone / total / workers:11.2f}")
+        parts = work / workers, taken / given.beta, messages * given.alpha, reading / workers + writing
+        total = sum(parts)
+        print(f"{workers:7} {parts[0]:10.2f} {parts[1]:8.2f} {parts[2]:11.3f} {parts[3]:6.2f} {total:9.2f} {alone / total:9.2f} {alone / total / workers:11.2f}")
 
 
 if __name__ == "__main__":

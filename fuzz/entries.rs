@@ -212,7 +212,8 @@ pub fn rows(bytes: &[u8]) {
 /// Messages between ranks.
 pub fn messages(bytes: &[u8]) {
     corpuscle::dispatch::read_any_message(bytes);
-    let _ = (Parsed::decode(bytes), Digest::decode(bytes), FittedPipeline::decode(bytes), RankAccount::from_bytes(bytes));
+    let _ =
+        (Parsed::decode(bytes), Digest::decode(bytes), FittedPipeline::decode(bytes), RankAccount::from_bytes(bytes));
     if let Ok(chunk) = CsrChunk::decode(bytes) {
         chunk.check().expect("a chunk that was read is sound");
     }

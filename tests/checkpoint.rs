@@ -206,7 +206,8 @@ fn whatever_is_written_in_order_survives_kills_of_the_whole_job() {
 #[test]
 fn results_may_be_missing_from_a_checkpoint() {
     let bench = Bench::get();
-    let commands = [vec!["tfidf".to_owned(), bench.path("counts.h5")], vec!["build".to_owned(), bench.path("lines.txt")]];
+    let commands =
+        [vec!["tfidf".to_owned(), bench.path("counts.h5")], vec!["build".to_owned(), bench.path("lines.txt")]];
     for (command, ranks) in commands.iter().flat_map(|command| [(command, 1), (command, 3)]) {
         if ranks > 1 && !has_mpi() {
             continue;

@@ -19,12 +19,10 @@ const MUTANTS: u64 = 150;
 const MEMORY: u64 = 6 << 30;
 
 /// Numbers that lengths and offsets are fond of going wrong at.
-const EDGES: [u64; 10] =
-    [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, i64::MAX as u64, u64::MAX];
+const EDGES: [u64; 10] = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, i64::MAX as u64, u64::MAX];
 /// Words that stand in text for the same.
-const WORDS: [&[u8]; 10] = [
-    b"99999999999999999999", b"-1", b"1e400", b"nan", b"\"", b"\n", b"\t", b"\xf0\x9f\x92\xa9", b"\xff", b"[[[[[[[[",
-];
+const WORDS: [&[u8]; 10] =
+    [b"99999999999999999999", b"-1", b"1e400", b"nan", b"\"", b"\n", b"\t", b"\xf0\x9f\x92\xa9", b"\xff", b"[[[[[[[["];
 
 /// Bytes with a few places changed.
 fn mutant(seed: &[u8], stream: &mut Stream) -> Vec<u8> {
@@ -66,7 +64,18 @@ impl Files {
             let at = |name: &str| text(&files.path(name)).to_owned();
             let run = |arguments: &[&str]| drop(alone([&["-q"], arguments].concat()).ok());
             let sample = "data/sample.jsonl";
-            run(&["build", sample, "--id-field", "id", "--label-field", "label", "--no-below", "2", "-o", &at("corpus.h5")]);
+            run(&[
+                "build",
+                sample,
+                "--id-field",
+                "id",
+                "--label-field",
+                "label",
+                "--no-below",
+                "2",
+                "-o",
+                &at("corpus.h5"),
+            ]);
             run(&["tfidf", &at("corpus.h5"), "-o", &at("weights.h5"), "--model-out", &at("tfidf.h5")]);
             run(&["lsi", &at("weights.h5"), "-k", "4", "-o", &at("lsi.h5")]);
             run(&["lda", &at("corpus.h5"), "-k", "4", "--passes", "1", "-o", &at("lda.h5")]);
@@ -253,8 +262,10 @@ fn kept_cases_are_read() {
     let mut read = 0;
     for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = file.file_name().into_string().unwrap();
-        let (_, entry) =
-            ENTRIES.into_iter().find(|(entry, _)| name.starts_with(&format!("{entry}-"))).expect("named after its entry");
+        let (_, entry) = ENTRIES
+            .into_iter()
+            .find(|(entry, _)| name.starts_with(&format!("{entry}-")))
+            .expect("named after its entry");
         entry(&std::fs::read(file.path()).unwrap());
         read += 1;
     }

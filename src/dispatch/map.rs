@@ -10,11 +10,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Record;
 use super::checkpoint::Stage;
 use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
 use super::message::Assignment;
-use super::Record;
 use crate::error::{Error, Result};
 
 /// Results per worker that may wait for an earlier one.

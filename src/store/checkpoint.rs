@@ -225,8 +225,14 @@ impl Folder {
             .name("checkpoints".into())
             .spawn(move || scribe.work(&receiver))
             .map_err(|cause| Error::failed(format!("cannot start a thread that writes checkpoints: {cause}")))?;
-        let folder =
-            Folder { path: path.to_path_buf(), _lock: lock, sender: Some(sender), thread: Some(thread), work, added: 0 };
+        let folder = Folder {
+            path: path.to_path_buf(),
+            _lock: lock,
+            sender: Some(sender),
+            thread: Some(thread),
+            work,
+            added: 0,
+        };
         Ok((folder, saved))
     }
 
@@ -263,7 +269,8 @@ impl Folder {
         }
         let spent = committed_nanoseconds.load(Ordering::Relaxed);
         let written = committed_bytes.load(Ordering::Relaxed).max(1);
-        Duration::from_nanos((spent as f64 / written as f64 * bytes as f64) as u64).max(Duration::from_nanos(spent / commits))
+        Duration::from_nanos((spent as f64 / written as f64 * bytes as f64) as u64)
+            .max(Duration::from_nanos(spent / commits))
     }
 
     /// Notes a hidden file that an output is written to. Should this run be killed, the next one removes it.
@@ -577,7 +584,10 @@ impl Scribe {
                 self.work.committed_bytes.fetch_add(std::mem::take(&mut self.added), Ordering::Relaxed);
                 self.work.commits.fetch_add(1, Ordering::Relaxed);
                 let (number, bytes) = (self.generation, self.writer.bytes);
-                log::debug!("checkpoint {number}: {bytes} bytes of a journal, {:.3} s of work", (spent - before) as f64 / 1e9);
+                log::debug!(
+                    "checkpoint {number}: {bytes} bytes of a journal, {:.3} s of work",
+                    (spent - before) as f64 / 1e9
+                );
             }
         }
         Ok(())
