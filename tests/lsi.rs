@@ -245,8 +245,7 @@ fn flops_products_passes_and_bytes_are_those_of_the_formulas() {
 
 /// What a rank of a tree over so many members says and hears: a message from its parent or to it, and one for each child.
 fn neighbours(member: usize, members: usize) -> u64 {
-    let children =
-        (0..usize::BITS).map(|bit| 1usize << bit).take_while(|&step| member == 0 || member % (2 * step) == 0);
+    let children = (0..32).map(|bit| 1 << bit).take_while(|&step: &usize| member.is_multiple_of(2 * step));
     u64::from(member > 0) + children.filter(|step| member + step < members).count() as u64
 }
 
