@@ -10,7 +10,6 @@ the other by the latency. Each worker reads its part of the corpus; what the run
 """
 import argparse
 import json
-from math import ceil, log2
 from pathlib import Path
 
 LANES = 16
@@ -29,9 +28,9 @@ def traffic(terms, k, block, rounds, workers):
     columns = rounds * width + k // STRIP * STRIP + padded(k % STRIP)
     sums = sum((min(j, 2) * block + 2 + j * block + 3 * width) * width for j in range(rounds + 1))
     exchanged = 12 * terms * columns * (workers - 1) / workers
-    passes = rounds + -(-k // STRIP)
-    # Exact sums go up a tree and down again; rows and products are in flight all at once.
-    return exchanged + 2 * 8 * sums, 2 * passes + 3 * (rounds + 1) * 2 * ceil(log2(workers))
+    # Sums are added up by stretches that are then gathered. What is in flight all at once follows nothing.
+    small = 2 * 8 * sums * (workers - 1) / workers
+    return exchanged + small, (6 if workers < 4 else 7) * rounds + 2 * -(-k // STRIP)
 
 
 def main():
