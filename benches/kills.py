@@ -6,9 +6,9 @@
 
 Each job runs once undisturbed. Then it runs again and again; each time one worker or several get a SIGKILL (or, with
 --stop, a SIGSTOP) at a moment drawn from the whole time between the first line of the log and the end, and the SHA-256
-of the result and the exit status are compared. A line of CSV for every kill: which command, when, the seconds of the
-undisturbed and of the disturbed run, after how many seconds the log told of the loss, whether the bytes are the same. The
-exit status is 1 if any differ.
+of the result and the exit status are compared. A line of CSV for every run: which command, who was killed and when, the
+seconds of the undisturbed and of the disturbed run, after how many seconds the log told of the loss, whether the bytes are the
+same. It goes on until so many runs were struck: some end before their moment comes. The exit status is 1 if any differ.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def digest(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=50, help="runs that are struck")
     parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--documents", type=int, default=20000)
@@ -151,8 +151,8 @@ def main():
         }
         if options.only:
             jobs = {name: jobs[name] for name in options.only.split(",")}
-        undisturbed, bad = {}, 0
-        print("kill,command,ranks,killed,after_s,alone_s,seconds,noticed,noticed_s,status,same")
+        undisturbed, runs, struck, bad = {}, 0, 0, 0
+        print("run,command,ranks,killed,after_s,alone_s,seconds,noticed,noticed_s,status,same")
         for name, arguments in jobs.items():
             Path(out).unlink(missing_ok=True)
             job = Job(launch, program + arguments, folder)
@@ -162,8 +162,8 @@ def main():
             if code != 0:
                 sys.exit(f"{name}: status {code}\n{job.log.read_text(errors='replace')}")
             undisturbed[name] = (digest(Path(out)), begin, seconds)
-        for kill in range(options.kills):
-            name = list(jobs)[kill % len(jobs)]
+        while struck < options.kills:
+            name = list(jobs)[runs % len(jobs)]
             expected, begin, alone = undisturbed[name]
             Path(out).unlink(missing_ok=True)
             job = Job(launch, program + jobs[name], folder)
@@ -178,10 +178,10 @@ def main():
                         killed.append(rank)
                     except ProcessLookupError:
                         pass
-            struck, noticed_after = time.monotonic(), ""
-            while killed and job.process.poll() is None and not noticed_after and time.monotonic() < struck + 10:
+            moment, noticed_after = time.monotonic(), ""
+            while killed and job.process.poll() is None and not noticed_after and time.monotonic() < moment + 10:
                 if job.lost() >= len(killed):
-                    noticed_after = f"{time.monotonic() - struck:.3f}"
+                    noticed_after = f"{time.monotonic() - moment:.3f}"
                 time.sleep(0.001)
             code, seconds = job.end()
             same = digest(Path(out)) == expected
@@ -192,11 +192,12 @@ def main():
                 print(log, file=sys.stderr)
             ranks = "+".join(map(str, killed)) or "none"
             print(
-                f"{kill},{name},{options.ranks},{ranks},{after:.3f},{alone:.3f},{seconds:.3f},{noticed},"
+                f"{runs},{name},{options.ranks},{ranks},{after:.3f},{alone:.3f},{seconds:.3f},{noticed},"
                 f"{noticed_after},{code},{same}",
                 flush=True,
             )
-        print(f"{options.kills - bad} of {options.kills} identical and successful", file=sys.stderr)
+            runs, struck = runs + 1, struck + bool(killed)
+        print(f"{runs - bad} of {runs} runs identical and successful, {struck} of them struck", file=sys.stderr)
         sys.exit(1 if bad else 0)
 
 

@@ -110,7 +110,7 @@ def cost(given, stem, weighted, bars):
         "tfidf": ("tfidf", f"{stem}.corpus.h5"),
     }
     runs = {}
-    for name, arguments in commands.items():
+    for name, arguments in ((name, commands[name]) for name in given.only.split(",")):
         output, expected = Path(f"{stem}.cost.h5"), set()
         runs[name] = {"without": [], "with": []}
         for _ in range(given.repeat):
@@ -123,10 +123,11 @@ def cost(given, stem, weighted, bars):
         print(f"{name}: {without:.2f} s without checkpoints, {saved:.2f} s with: {100 * (saved / without - 1):+.1f} %")
         bars.at_most(f"{name}: different results", len(expected), 1)
     # The clock of a busy machine is not good to 2 %: this is what the ranks themselves say they spent.
-    phases = [(entry["mean"]["seconds"], run["seconds"]) for run in runs["lsi"]["with"] for entry in run["totals"]["phases"]
-              if entry["mean"]["name"] == "checkpoint"]
-    share = 100 * sum(spent for spent, _ in phases) / sum(run["seconds"] for run in runs["lsi"]["with"])
-    bars.at_most("lsi: time of the ranks in checkpoints, per cent", share, 2)
+    if "lsi" in runs:
+        phases = [(entry["mean"]["seconds"], run["seconds"]) for run in runs["lsi"]["with"]
+                  for entry in run["totals"]["phases"] if entry["mean"]["name"] == "checkpoint"]
+        share = 100 * sum(spent for spent, _ in phases) / sum(run["seconds"] for run in runs["lsi"]["with"])
+        bars.at_most("lsi: time of the ranks in checkpoints, per cent", share, 2)
     keep("checkpoint-cost", {"k": given.k, "every": given.every, "runs": runs, "bars": bars.lines})
 
 
@@ -139,6 +140,7 @@ def main():
                          help="--checkpoint-every of the runs (default %(default)s)")
     options.add_argument("--cost", action="store_true", help="measure what checkpoints cost")
     options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of each with --cost (default %(default)s)")
+    options.add_argument("--only", default="lsi,build,tfidf", help="commands of --cost (default %(default)s)")
     options.add_argument("--seed", type=int, default=1, help="of the random moments (default %(default)s)")
     options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR",
                          help="where corpora are kept (default: target/bench)")

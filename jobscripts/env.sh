@@ -3,6 +3,7 @@
 #
 #     . jobscripts/env.sh              # Open MPI, or whichever mpicc a module put on the path
 #     MPI=mpich . jobscripts/env.sh    # MPICH, with a target folder of its own
+#     MPI=openmpi5 . jobscripts/env.sh # the Open MPI 5 that setup.sh fetches, likewise
 #
 # It installs nothing (setup.sh does) and may be sourced again to switch. It exports
 #   MKLROOT, LIBCLANG_PATH, HDF5_DIR   what cargo's build scripts look for; values set by modules are kept
@@ -11,6 +12,7 @@
 #   CORPUSCLE_MPIRUN                   the launcher of that MPI with its options, separated by spaces
 #   CORPUSCLE_MPIRUN_RECOVERY          the options under which a job outlives a dead worker; empty where there are none
 #   UCX_LOG_FILE                       standard error, unless set
+#   LD_LIBRARY_PATH                    with Open MPI 5 only, its libraries
 #   PATH                               so that `corpuscle` is the release build
 
 corpuscle_env() {
@@ -60,25 +62,47 @@ corpuscle_env() {
 
     # rsmpi asks MPI_PKG_CONFIG, CRAY_MPICH_DIR and `$MPICC -show`, in this order; the first two are left to those who
     # set them. Debian installs several MPIs side by side with a suffix; elsewhere there is one plain mpicc at a time.
-    local launcher=mpirun
+    local launcher=mpirun libraries
     export MPICC=mpicc
+    # Open MPI 5 has the library names of Open MPI 4, which stands on Debian's search path: its own must come first, and
+    # must be gone again when another MPI is asked for.
+    libraries=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}:
+    if [ -n "${CORPUSCLE_MPI_LIBRARIES:-}" ]; then
+        libraries=${libraries/:$CORPUSCLE_MPI_LIBRARIES:/:}
+        unset CORPUSCLE_MPI_LIBRARIES
+    fi
     case $mpi in
         openmpi | mpich)
             if command -v "mpicc.$mpi" >/dev/null; then
                 MPICC=mpicc.$mpi launcher=mpirun.$mpi
             fi
             ;;
+        openmpi5)
+            version=$(sed -n 's/^openmpi==\([0-9.]*\).*/\1/p' "$root/jobscripts/openmpi5-requirements.txt")
+            dir=$deps/openmpi-$version
+            MPICC=$dir/bin/mpicc launcher=$dir/bin/mpirun
+            export CORPUSCLE_MPI_LIBRARIES=$dir/lib
+            libraries=:$dir/lib$libraries
+            ;;
         *)
-            echo "env.sh: MPI=$mpi is not known: use openmpi or mpich" >&2
+            echo "env.sh: MPI=$mpi is not known: use openmpi, openmpi5 or mpich" >&2
             return 2
             ;;
     esac
 
+    libraries=${libraries#:} libraries=${libraries%:}
+    if [ -n "$libraries" ]; then
+        export LD_LIBRARY_PATH=$libraries
+    else
+        unset LD_LIBRARY_PATH
+    fi
+
     # Cargo does not notice a change of MPI: a target folder for each.
-    if [ "$mpi" = mpich ]; then
-        export CARGO_TARGET_DIR=$root/target-mpich
-    elif [ "${CARGO_TARGET_DIR:-}" = "$root/target-mpich" ]; then
-        unset CARGO_TARGET_DIR
+    case ${CARGO_TARGET_DIR:-} in
+        "$root/target-mpich" | "$root/target-openmpi5") unset CARGO_TARGET_DIR ;;
+    esac
+    if [ "$mpi" != openmpi ]; then
+        export CARGO_TARGET_DIR=$root/target-$mpi
     fi
     dir=${CARGO_TARGET_DIR:-$root/target}/release
     case ${PATH}: in

@@ -4,7 +4,7 @@
 #
 # Settings, from the environment that sbatch was called in:
 #
-#   MPI=openmpi|mpich             which build (see env.sh)
+#   MPI=openmpi|openmpi5|mpich    which build (see env.sh)
 #   CORPUSCLE_LAUNCHER=mpirun     or srun
 #   CORPUSCLE_MODULES="a b"       what to `module load` first
 #   CORPUSCLE_CHECKPOINT=DIR      default: OUTPUT.checkpoint, which is removed once the result is there
@@ -12,6 +12,8 @@
 #   CORPUSCLE_RETRIES=3           how often it may have been started before it gives up after the launcher has failed
 #   CORPUSCLE_START_TIMEOUT=300   seconds until corpuscle must have said something: a rank lost while MPI starts leaves
 #                                 the others waiting for ever; 0: wait for ever
+#   CORPUSCLE_END_TIMEOUT=20      seconds that the launcher has to end once the result is there: after a host was cut off,
+#                                 mpirun waits for its daemon there for ever
 #   CORPUSCLE_BIND=yes            no: leave workers unbound
 #   CORPUSCLE_OUTLIVE=yes         no: a worker that dies ends the launch, and the job goes on from its checkpoint. For
 #                                 partitions whose jobs are preempted: there all daemons of the launcher are told to end
@@ -43,6 +45,8 @@ job_begin() {
     # A message between hosts goes out whole instead of asking first, which would cost three times the latency.
     export OMPI_MCA_btl_tcp_eager_limit=${OMPI_MCA_btl_tcp_eager_limit:-16777216}
     export OMPI_MCA_btl_tcp_rndv_eager_limit=${OMPI_MCA_btl_tcp_rndv_eager_limit:-16777216}
+    # With `sbatch --no-kill` the job outlives a node that Slurm gives up, too: the launcher's own step must not be ended.
+    if ((${#recovery[@]})); then export OMPI_MCA_plm_slurm_args=${OMPI_MCA_plm_slurm_args:---no-kill}; fi
     # A node or a cable that is lost is noticed in seconds, not hours.
     export OMPI_MCA_oob_tcp_keepalive_time=5 OMPI_MCA_oob_tcp_keepalive_intvl=1 OMPI_MCA_oob_tcp_keepalive_probes=3
 }
@@ -104,7 +108,7 @@ job_output() {
 #   the launcher fails          back into the queue, CORPUSCLE_RETRIES times, unless corpuscle has refused its command line
 #                               or its input
 job_run() {
-    local output checkpoint own=yes started=${SLURM_RESTART_COUNT:-0} log offset status=0 why='' pid watch=''
+    local output checkpoint own=yes started=${SLURM_RESTART_COUNT:-0} log offset status=0 why='' pid end watch=''
     output=$(job_output "$@")
     if [[ -z $output ]]; then
         say "a batch job needs -o OUTPUT: corpuscle $*"
@@ -135,12 +139,14 @@ job_run() {
         job_watch_start "$pid" "$log" "$offset" &
         watch=$!
     fi
+    job_watch_end "$pid" "$output.run.json" &
+    end=$!
     # A trap ends `wait`; the launcher may still be there.
     while :; do
         wait "$pid" && status=0 || status=$?
         kill -0 "$pid" 2>/dev/null || break
     done
-    [[ -z $watch ]] || kill "$watch" 2>/dev/null || true
+    for watch in $watch $end; do kill "$watch" 2>/dev/null || true; done
 
     if [[ -e $output.run.json ]]; then
         say "done: $output"
@@ -171,6 +177,24 @@ job_watch_start() {
         if tail -c "+$(($3 + 1))" "$2" | grep -qE 'rank [0-9]|^corpuscle'; then return 0; fi
     done
     say "no word from corpuscle for ${CORPUSCLE_START_TIMEOUT:-300} s: it has not started"
+    kill -TERM "$1"
+    sleep 5
+    kill -KILL "$1" 2>/dev/null || true
+}
+
+# job_watch_end PID FILE: ends the launcher when it is still there some time after FILE is.
+job_watch_end() {
+    local second
+    trap - USR1 TERM
+    until [[ -e $2 ]]; do
+        sleep 1
+        kill -0 "$1" 2>/dev/null || return 0
+    done
+    for ((second = 0; second < ${CORPUSCLE_END_TIMEOUT:-20}; second++)); do
+        sleep 1
+        kill -0 "$1" 2>/dev/null || return 0
+    done
+    say "the result is there and the launcher does not end: it is killed"
     kill -TERM "$1"
     sleep 5
     kill -KILL "$1" 2>/dev/null || true

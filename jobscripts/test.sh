@@ -5,8 +5,8 @@
 #
 # set-up, format, lints, then all tests built against Open MPI (or the mpicc a module provides; they call the launcher
 # themselves), then all of them again built against MPICH where that is to be had, then the batch scripts on a Slurm of
-# four hosts (tests/cluster) where such can be made. All parts run even when one fails; the last line sums up the tests of
-# all runs.
+# four hosts (tests/cluster) where such can be made. With CORPUSCLE_TEST_OPENMPI5=yes also the tests of what an MPI does when
+# ranks die, built against Open MPI 5. All parts run even when one fails; the last line sums up the tests of all runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash jobscripts/setup.sh
@@ -33,6 +33,12 @@ if MPI=mpich bash jobscripts/setup.sh; then
     part tests-mpich cargo test --release --locked --no-fail-fast
 else
     echo "== tests-mpich: left out, there is no MPICH on this machine"
+fi
+
+if [[ ${CORPUSCLE_TEST_OPENMPI5:-no} == yes ]] && MPI=openmpi5 bash jobscripts/setup.sh; then
+    export MPI=openmpi5
+    . jobscripts/env.sh
+    part tests-openmpi5 cargo test --release --locked --no-fail-fast --test comm --test worker_loss --test checkpoint
 fi
 
 # The launchers of both builds are tried there, from the environment of the default one.

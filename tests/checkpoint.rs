@@ -5,6 +5,7 @@ mod common;
 
 use common::{alone, digest, has_mpi, launcher, names, ranks, run, text};
 use corpuscle::random::Stream;
+use corpuscle::store::checkpoint::Folder;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -212,6 +213,41 @@ fn whatever_is_written_in_order_survives_kills_of_the_whole_job() {
     Case::new(&["import", &bench.path("counts.mm")]).survives(&[1, 3], 9);
     Case::new(&["export", &counts, "--format", "mm"]).survives(&[1], 10);
     Case::new(&["generate", "--documents", "60000", "--terms", "2000"]).survives(&[3], 11);
+}
+
+/// Not all results of a map need have been saved: the others are worked out again, on any number of ranks, be the chunks
+/// known beforehand or those of a stream.
+#[test]
+fn results_may_be_missing_from_a_checkpoint() {
+    let bench = Bench::get();
+    let commands =
+        [vec!["tfidf".to_owned(), bench.path("counts.h5")], vec!["build".to_owned(), bench.path("lines.txt")]];
+    for (command, ranks) in commands.iter().flat_map(|command| [(command, 1), (command, 3)]) {
+        if ranks > 1 && !has_mpi() {
+            continue;
+        }
+        let case = Case::new(&command.iter().map(String::as_str).collect::<Vec<_>>());
+        let Some(child) = case.start(ranks, 4) else { panic!("{command:?} has ended too soon") };
+        case.kill(child);
+        let place = case.checkpoints();
+        let line = fs::read_to_string(place.join(format!("checkpoint-{}", case.generation()))).unwrap();
+        let job = serde_json::from_str::<serde_json::Value>(line.lines().next().unwrap()).unwrap()["job"].clone();
+        let (old, saved) = Folder::open(&place, true, &job).unwrap();
+        let saved = saved.unwrap();
+        let kept: Vec<_> = saved.records().iter().map(|record| (*record, saved.read(record).unwrap())).collect();
+        assert!(kept.len() > 2, "{} records", kept.len());
+        old.finish().unwrap();
+        let (mut new, _) = Folder::open(&place, false, &job).unwrap();
+        for (at, (record, bytes)) in kept.into_iter().enumerate() {
+            // Of a build the first record is that of its first pass.
+            if at % 2 == 1 || record.stage == 0 && command[0] == "build" {
+                new.append(record.stage, record.kind, bytes).unwrap();
+            }
+        }
+        new.commit().unwrap();
+        new.close().unwrap();
+        case.ends(ranks);
+    }
 }
 
 #[test]

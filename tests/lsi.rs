@@ -5,6 +5,7 @@ mod common;
 use common::jobs::job;
 use common::matrices::{oracle, random_matrix, write};
 use corpuscle::dispatch::Corpus;
+use corpuscle::linalg::rows::RowShares;
 use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::lsi::params::{LsiParams, TOLERANCE};
 use corpuscle::lsi::train::{Training, save, train};
@@ -238,6 +239,51 @@ fn flops_products_passes_and_bytes_are_those_of_the_formulas() {
             let sums = (0..=rounds).map(sums).sum::<u64>() + again * width;
             let bytes = if workers == 1 { 0 } else { 12 * t * vectors * (workers - 1) + 8 * sums * workers };
             assert_eq!(total(|c| c.exchanged_bytes), bytes, "{ranks} ranks");
+        }
+    }
+}
+
+/// What a rank of a tree over so many members says and hears: a message from its parent or to it, and one for each child.
+fn neighbours(member: usize, members: usize) -> u64 {
+    let children = (0..32).map(|bit| 1 << bit).take_while(|&step: &usize| member.is_multiple_of(2 * step));
+    u64::from(member > 0) + children.filter(|step| member + step < members).count() as u64
+}
+
+/// The formulas of "Scaling, on paper" in ARCHITECTURE.md, for each rank of up to eight workers.
+#[test]
+fn bytes_and_messages_of_each_rank_are_those_of_the_formulas() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("corpus.h5");
+    let (terms, k, b) = (9000, 24, 16);
+    write(&path, &random_matrix(200, terms));
+    let counted = |workers: usize, rounds: usize| {
+        let params = LsiParams { block: Some(b), rounds: Some(rounds), ..params(k) };
+        let ranks = job(1 + workers, 1, false, |job| {
+            let corpus = Corpus::open(job, &path)?;
+            let plan = params.check(corpus.header().documents, corpus.header().terms)?;
+            train(job, &corpus, &plan)?;
+            Ok((job.account.counters(), job.comm.traffic().count().messages))
+        });
+        ranks.into_iter().map(|rank| rank.expect("a rank that ends well")).collect::<Vec<_>>()
+    };
+    for workers in 1..=8 {
+        let [fewer, more] = [4, 5].map(|rounds| counted(workers, rounds));
+        assert_eq!(more[1].0.projected_again, 0, "the case is one of two projections a round");
+        let shares = RowShares::new(terms, workers);
+        let others = workers as u64 - 1;
+        for worker in 0..workers {
+            let (_, messages) = more[1 + worker];
+            let (counters, before) = (&more[1 + worker].0, &fewer[1 + worker]);
+            let (tree, world) = (neighbours(worker, workers), neighbours(1 + worker, 1 + workers));
+            // The fold's shares and reports and the end of the round; rows brought together and three sums; the product.
+            let round = 3 * world + (2 + 3 * 2) * tree + 2 * others;
+            assert_eq!(messages - before.1, round, "worker {worker} of {workers}");
+            let own = shares.of(worker).len() as u64;
+            let (t, b, k, rounds) = (terms as u64, b as u64, k as u64, 5);
+            let columns = rounds * b + k.next_multiple_of(16);
+            let sums: u64 = (0..=rounds).map(|round| (round.min(2) * b + 2 + round * b + 3 * b) * b).sum();
+            let bytes = columns * (4 * own * others + 8 * (t - own)) + if workers > 1 { 8 * sums } else { 0 };
+            assert_eq!(counters.exchanged_bytes, bytes, "worker {worker} of {workers}");
         }
     }
 }

@@ -27,6 +27,11 @@ struct Job {
 impl Job {
     /// Starts so many ranks under a launcher that lets them outlive each other; none where there is none.
     fn surviving(folder: &Path, ranks: usize, arguments: &[&str]) -> Option<Job> {
+        Job::surviving_as(&[PROGRAM], folder, ranks, arguments)
+    }
+
+    /// The same, of a program that is started by these words.
+    fn surviving_as(program: &[&str], folder: &Path, ranks: usize, arguments: &[&str]) -> Option<Job> {
         let options = std::env::var("CORPUSCLE_MPIRUN_RECOVERY").unwrap_or_default();
         if options.is_empty() {
             eprintln!("skipped: CORPUSCLE_MPIRUN_RECOVERY names no way in which a job outlives its workers");
@@ -34,12 +39,13 @@ impl Job {
         }
         let mut command = launcher(ranks);
         command.args(options.split_whitespace());
+        command.args(program);
         Some(Job::start(folder, command, arguments))
     }
 
     fn start(folder: &Path, mut command: Command, arguments: &[&str]) -> Job {
         let log = folder.join("log");
-        command.arg(PROGRAM).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(File::create(&log).unwrap());
         Job { launcher: common::start(&mut command), log, begun: Instant::now() }
     }
@@ -307,9 +313,12 @@ fn failures_have_a_status_under_a_launcher_that_forgives() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.h5");
     let out = folder.path().join("out");
-    for arguments in [&["lsi", text(&missing), "-k", "20", "-o", text(&out)][..], &["lsi", "--no-such-option"]] {
-        let Some(mut job) = Job::surviving(folder.path(), 3, arguments) else { return };
-        assert!(!job.end().success(), "{}", job.said());
+    let cases = [&["lsi", text(&missing), "-k", "20", "-o", text(&out)][..], &["lsi", "--no-such-option"]];
+    // A shell may stand between the launcher and the program, and hides its status.
+    let script = ["sh", "-c", "\"$0\" \"$@\"; true", PROGRAM];
+    for (arguments, program) in cases.into_iter().flat_map(|case| [(case, &[PROGRAM][..]), (case, &script)]) {
+        let Some(mut job) = Job::surviving_as(program, folder.path(), 3, arguments) else { return };
+        assert!(!job.end().success(), "{program:?}: {}", job.said());
         let said = job.said();
         assert_eq!(said.lines().filter(|line| line.contains("error: ")).count(), 1, "{said}");
     }
@@ -325,7 +334,9 @@ fn elsewhere_a_death_ends_the_job() {
     let folder = prepared();
     let (out, weights) = (folder.path().join("out"), folder.path().join("weights.h5"));
     let arguments = ["lsi", text(&weights), "-k", "20", "--tolerance", "1e-9", "--rounds", "60", "-o", text(&out)];
-    let mut job = Job::start(folder.path(), launcher(3), &arguments);
+    let mut command = launcher(3);
+    command.arg(PROGRAM);
+    let mut job = Job::start(folder.path(), command, &arguments);
     job.wait_until(|job| job.said().contains("a worker that dies ends the job"));
     assert!(job.signal(2, Signal::KILL), "{}", job.said());
     assert!(!job.end().success(), "{}", job.said());

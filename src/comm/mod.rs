@@ -34,6 +34,9 @@ use crate::linalg::Aligned;
 pub use about::{Survival, launcher, linked_mpi, survival};
 pub use faulty::{Fate, Faulty, Plan};
 pub use launch::{Launch, Settings, abort_on_panic, end_job, end_launch, start, start_with};
+#[cfg(feature = "mpi")]
+#[doc(hidden)]
+pub use liveness::hear_any_words;
 pub use local::Local;
 pub use roster::{Cause, Loss, Order};
 pub use threads::Threads;

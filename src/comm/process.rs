@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use rustix::process::{Signal, getppid, kill_process};
+use rustix::process::{Pid, Signal, getppid, kill_process};
 
 /// Lets short sleeps be short: the kernel may otherwise add 50 microseconds to each.
 pub(super) fn sharpen_sleep() {
@@ -37,21 +37,39 @@ pub(super) fn leave(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Makes the MPI launcher that started this process end the job with a status that is not 0; false when another kind of
-/// program did.
+/// Programs that may stand between a launcher and a rank: a shell with a script, a profiler.
+const BETWEEN: usize = 8;
+
+/// Makes the MPI launcher that started this process, or the script that did, end the job with a status that is not 0; false
+/// when there is none on this host.
 ///
 /// A launcher that lets a job outlive its workers takes no rank's exit status for a failure, nor MPI_Abort for an end:
 /// mpirun of Open MPI 4 under `--enable-recovery` returns 0 whatever its ranks return, and waits for all of them. The one
 /// thing it obeys is a signal. On other hosts than mpirun's own the ranks are children of a daemon, whose end ends the job.
 pub(super) fn end_launcher() -> bool {
-    let Some(parent) = getppid() else { return false };
-    let program = std::fs::read_link(format!("/proc/{}/exe", parent.as_raw_nonzero())).unwrap_or_default();
-    let signal = match program.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
-        "orterun" | "prterun" | "mpirun" | "mpiexec" | "prte" => Signal::TERM,
-        "orted" | "prted" => Signal::KILL,
-        _ => return false,
-    };
-    kill_process(parent, signal).is_ok()
+    let mut parent = getppid();
+    for _ in 0..=BETWEEN {
+        let Some(process) = parent else { return false };
+        let number = process.as_raw_nonzero();
+        let program = std::fs::read_link(format!("/proc/{number}/exe")).unwrap_or_default();
+        let signal = match program.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
+            "orterun" | "prterun" | "mpirun" | "mpiexec" | "prte" => Signal::TERM,
+            "orted" | "prted" => Signal::KILL,
+            _ => {
+                parent =
+                    std::fs::read_to_string(format!("/proc/{number}/status")).ok().and_then(|text| parent_of(&text));
+                continue;
+            }
+        };
+        return kill_process(process, signal).is_ok();
+    }
+    false
+}
+
+/// The parent that the status page of a process names.
+fn parent_of(status: &str) -> Option<Pid> {
+    let number = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    number.trim().parse().ok().and_then(Pid::from_raw)
 }
 
 /// Sets a variable for the libraries of this process.

@@ -21,9 +21,12 @@ use crate::store::checkpoint::{Folder, Record, Saved};
 /// Set by a signal: the job is to save what it has and stop.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// What checkpoints may cost: the next one is not made before the job has run this many times as long as all of them, the
-/// next included if it costs as much as the mean of the others.
+/// What checkpoints may cost: the next one is not made before the job has run this many times as long as all of them take,
+/// with what the next is likely to.
 const COST_RATIO: u32 = 50;
+
+/// What a job may lose all the same: a state so large that saving it always costs more is saved after this long without.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// From now on the job stops at its next checkpoint.
 pub fn ask_to_stop() {
@@ -64,6 +67,14 @@ struct Open {
     /// Checkpoints made, and what making them has cost beside writing.
     made: u32,
     made_in: Duration,
+}
+
+impl Open {
+    /// Whether a checkpoint with so many bytes more would leave the cost of all of them within its share.
+    fn affords(&self, bytes: u64) -> bool {
+        let next = self.folder.likely_cost(bytes) + self.made_in / self.made.max(1);
+        self.begun.elapsed() >= COST_RATIO * (self.folder.cost() + self.made_in + next)
+    }
 }
 
 /// What is to be done at the end of a round.
@@ -132,15 +143,16 @@ impl Checkpoint {
         self.open.take().map_or(Ok(()), |open| open.folder.finish())
     }
 
-    /// Dispatcher: what is to be done now.
-    fn due(&self) -> Decision {
+    /// Dispatcher: what is to be done now, when a checkpoint adds so many bytes to what was added before. `insist`: whatever
+    /// it costs.
+    fn due(&self, bytes: u64, insist: bool) -> Decision {
         if STOP.load(Ordering::Relaxed) {
             return Decision::Stop;
         }
         let due = self.open.borrow().as_ref().is_some_and(|open| {
-            let cost = open.folder.cost() + open.made_in;
-            let affordable = open.begun.elapsed() >= COST_RATIO * (cost + cost / open.made.max(1));
-            self.spec.every.is_zero() || affordable && open.last.elapsed() >= self.spec.every
+            let since = open.last.elapsed();
+            let worth = insist || open.affords(bytes) || since >= LONGEST;
+            self.spec.every.is_zero() || since >= self.spec.every && worth
         });
         if due { Decision::Save } else { Decision::Nothing }
     }
@@ -202,19 +214,34 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// Dispatcher: whether a result of so many bytes, which could be worked out again, is worth a record. One that fits into
+    /// what checkpoints may cost is; any is to a job that was interrupted before, which has to come to its end in pieces, and
+    /// to one that saves without regard to cost.
+    pub fn is_worth(&self, bytes: usize) -> bool {
+        let open = self.checkpoint.open.borrow();
+        let affords = open.as_ref().is_some_and(|open| open.affords(bytes as u64));
+        affords || self.insists()
+    }
+
+    fn insists(&self) -> bool {
+        self.checkpoint.spec.every.is_zero()
+            || self.checkpoint.open.borrow().as_ref().is_some_and(|open| open.saved.is_some())
+    }
+
     /// Dispatcher, where what has to be saved was added already: makes a checkpoint if it is time; [`Error::Stopped`] when
     /// the job is to stop.
     pub fn commit_if_due(&self) -> Result<()> {
-        let decision = self.checkpoint.due();
+        let decision = self.checkpoint.due(0, self.insists());
         if decision != Decision::Nothing {
             self.commit(Instant::now())?;
         }
         if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    /// What the dispatcher wants all ranks to do now. Collective.
-    pub fn decide(&self, job: &Job) -> Result<Decision> {
-        let message = job.share(|| Ok(vec![self.checkpoint.due() as u8]))?;
+    /// What the dispatcher wants all ranks to do now; a checkpoint would be of so many bytes. Collective, but for the bytes,
+    /// which are the dispatcher's.
+    pub fn decide(&self, job: &Job, bytes: u64) -> Result<Decision> {
+        let message = job.share(|| Ok(vec![self.checkpoint.due(bytes, false) as u8]))?;
         match message[..] {
             [code] if code == Decision::Nothing as u8 => Ok(Decision::Nothing),
             [code] if code == Decision::Save as u8 => Ok(Decision::Save),
@@ -243,7 +270,10 @@ pub fn once(job: &Job, compute: impl FnOnce() -> Result<Option<Vec<u8>>>) -> Res
     }
     let value = compute()?;
     let ended = match &value {
-        Some(bytes) => stage.append(0, bytes.clone()).and_then(|()| stage.commit_if_due()),
+        Some(bytes) if stage.is_worth(bytes.len()) => {
+            stage.append(0, bytes.clone()).and_then(|()| stage.commit_if_due())
+        }
+        Some(_) => stage.commit_if_due(),
         None => Ok(()),
     };
     stage.agree(job, ended)?;

@@ -4,11 +4,13 @@
 //! earlier ones have come; the hand-out stays within a window ahead of the first missing one, so that no more than a
 //! few results per worker ever wait.
 //!
-//! Where checkpoints are made, results go to the journal before the sink gets them. A later run gives the sink those of the
-//! journal first, so that it comes to the same state, and goes on with the chunk after them.
+//! Where checkpoints are made, results go to the journal before the sink gets them, as many of them as may be had for what
+//! checkpoints may cost: the sink writes them a second time. A later run takes the results of these chunks from the
+//! journal and works the others out, so that its sink comes to the same state.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Record;
 use super::checkpoint::Stage;
 use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
@@ -25,8 +27,57 @@ const WAITING_BYTES: u64 = 16 << 20;
 pub(super) fn waiting(workers: u64, bytes: u64) -> u64 {
     if workers == 1 { bytes } else { ((WINDOW + AHEAD) as u64 * workers * bytes).min(WAITING_BYTES + bytes) }
 }
-/// Kind of the records of a map: the result of a chunk.
-const RESULT: u32 = 0;
+
+/// Results of chunks in the journal. A record's kind is the position of its chunk.
+struct Kept<'a> {
+    /// None where no checkpoints are made, and on workers.
+    stage: Option<Stage<'a>>,
+    /// What an earlier run has left.
+    records: BTreeMap<u32, Record>,
+}
+
+impl<'a> Kept<'a> {
+    /// Dispatcher: finds what an earlier run has left.
+    fn find(stage: Option<Stage<'a>>) -> Self {
+        let records = stage.iter().flat_map(Stage::records).map(|record| (record.kind, record)).collect();
+        Kept { stage, records }
+    }
+
+    fn nothing() -> Self {
+        Kept { stage: None, records: BTreeMap::new() }
+    }
+
+    fn record(&self, at: usize) -> Option<&Record> {
+        self.records.get(&u32::try_from(at).ok()?)
+    }
+
+    /// The result of a chunk, if it is there.
+    fn result(&self, at: usize) -> Result<Option<Vec<u8>>> {
+        let Some((stage, record)) = self.stage.as_ref().zip(self.record(at)) else { return Ok(None) };
+        stage.read(record).map(Some)
+    }
+
+    /// Adds a result, if it is worth it.
+    fn keep(&self, at: usize, result: &[u8]) -> Result<()> {
+        match (&self.stage, u32::try_from(at)) {
+            (Some(stage), Ok(kind)) if stage.is_worth(result.len()) => stage.append(kind, result.to_vec()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a checkpoint if it is time; [`Error::Stopped`] when the job is to stop.
+    fn commit_if_due(&self) -> Result<()> {
+        self.stage.as_ref().map_or(Ok(()), Stage::commit_if_due)
+    }
+
+    /// Refuses records of chunks behind the last.
+    fn fits(&self, chunks: usize) -> Result<()> {
+        match self.records.keys().next_back() {
+            Some(&last) if last as usize >= chunks => Err(Error::failed("a checkpoint of more chunks than there are")),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl<S: Source> Dataset<'_, '_, S> {
     /// Applies `convert` to every chunk on some worker and hands the results to `sink` on the dispatcher, in order.
@@ -43,52 +94,43 @@ impl<S: Source> Dataset<'_, '_, S> {
             self.list()?;
         }
         let Some(stage) = Stage::enter(self.job) else {
-            return self.map_from(0, &mut convert, &mut sink);
+            return self.map_but(&Kept::nothing(), &mut convert, &mut sink);
         };
-        let done = if self.job.is_dispatcher() { self.replay(&stage, &mut sink)? } else { 0 };
-        let mut kept = |number, result: Vec<u8>| {
-            stage.append(RESULT, result.clone())?;
-            sink(number, result)?;
-            stage.commit_if_due()
-        };
-        let ended = self.map_from(done, &mut convert, &mut kept);
+        let kept = if self.job.is_dispatcher() { Kept::find(Some(stage)) } else { Kept::nothing() };
+        let ended = self.map_but(&kept, &mut convert, &mut sink);
         stage.agree(self.job, ended)
     }
 
-    /// Dispatcher: gives the sink the results of an earlier run; how many there were.
-    fn replay(&self, stage: &Stage, sink: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>) -> Result<usize> {
-        let account = self.job.account;
-        let records = stage.records();
-        for (at, record) in records.iter().enumerate() {
-            let parcel =
-                self.parcel(at, 0)?.ok_or_else(|| Error::failed("a checkpoint of more chunks than there are"))?;
-            account.io(|| sink(parcel.number, stage.read(record)?))?;
-        }
-        Ok(records.len())
-    }
-
-    /// [`map`](Self::map) from the chunk `done` on. The dispatcher alone hears of a sink that wants to stop.
-    fn map_from(
+    /// [`map`](Self::map), for which the dispatcher has some results already. It alone hears that the job is to stop.
+    fn map_but(
         &self,
-        done: usize,
+        kept: &Kept,
         convert: &mut impl FnMut(u64, &S::Item) -> Result<Vec<u8>>,
         sink: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         let account = self.job.account;
         if !self.job.distributed() {
-            for at in done.. {
-                let Some(parcel) = self.parcel(at, 0)? else { break };
+            for at in 0.. {
+                let Some(parcel) = self.parcel(at, 0)? else { return kept.fits(at) };
                 let number = parcel.number;
+                if let Some(result) = account.io(|| kept.result(at))? {
+                    account.io(|| sink(number, result))?;
+                    continue;
+                }
                 let item = self.obtain_here(parcel)?;
                 let result = account.compute_chunk(number, || convert(number, &item))?;
                 drop(item);
-                account.io(|| sink(number, result))?;
+                account.io(|| {
+                    kept.keep(at, &result)?;
+                    sink(number, result)?;
+                    kept.commit_if_due()
+                })?;
             }
-            return Ok(());
         }
         if self.job.is_dispatcher() {
             let mut tasks = InOrder {
                 dataset: self,
+                kept,
                 sink,
                 stopped: false,
                 waiting: BTreeMap::new(),
@@ -99,13 +141,20 @@ impl<S: Source> Dataset<'_, '_, S> {
                 queues: vec![VecDeque::new(); self.job.workers()],
                 free: VecDeque::new(),
                 bodies: BTreeMap::new(),
-                emitted: done,
+                emitted: 0,
             };
-            for (at, entry) in self.table.borrow().entries.iter().enumerate().skip(done) {
-                if entry.kept { tasks.queues[entry.owner].push_back(at) } else { tasks.free.push_back(at) }
+            for (at, entry) in self.table.borrow().entries.iter().enumerate() {
+                if kept.record(at).is_none() {
+                    if entry.kept { tasks.queues[entry.owner].push_back(at) } else { tasks.free.push_back(at) }
+                }
             }
+            // Those at the beginning that nobody will answer.
+            tasks.emit()?;
             hand_out(self.job, &mut tasks, self.enduring)?;
-            return if tasks.stopped { Err(Error::Stopped) } else { Ok(()) };
+            if tasks.stopped {
+                return Err(Error::Stopped);
+            }
+            return kept.fits(tasks.emitted);
         }
         serve(self.job, |task| {
             let assignment = Assignment::decode(task)?;
@@ -118,6 +167,7 @@ impl<S: Source> Dataset<'_, '_, S> {
 
 struct InOrder<'a, 'j, 'c, S: Source> {
     dataset: &'a Dataset<'j, 'c, S>,
+    kept: &'a Kept<'a>,
     sink: &'a mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     waiting: BTreeMap<usize, Vec<u8>>,
     /// Bytes of these.
@@ -138,24 +188,68 @@ struct InOrder<'a, 'j, 'c, S: Source> {
     stopped: bool,
 }
 
+impl<S: Source> InOrder<'_, '_, '_, S> {
+    /// Gives the sink what is next in order, as far as it is there.
+    fn emit(&mut self) -> Result<()> {
+        let account = self.dataset.job.account;
+        while !self.stopped && self.emitted < self.dataset.table.borrow().entries.len() {
+            let at = self.emitted;
+            let new = self.waiting.remove(&at);
+            let is_new = new.is_some();
+            let result = match new {
+                Some(result) => {
+                    self.waiting_bytes -= result.len() as u64;
+                    result
+                }
+                None => match account.io(|| self.kept.result(at))? {
+                    Some(result) => result,
+                    None => break,
+                },
+            };
+            let number = self.dataset.table.borrow().entries[at].parcel.number;
+            let taken = account.io(|| {
+                if !is_new {
+                    return (self.sink)(number, result);
+                }
+                self.kept.keep(at, &result)?;
+                (self.sink)(number, result)?;
+                self.kept.commit_if_due()
+            });
+            match taken {
+                Err(Error::Stopped) => self.stopped = true,
+                taken => taken?,
+            }
+            self.emitted += usize::from(!self.stopped);
+        }
+        Ok(())
+    }
+}
+
 impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>> {
-        if self.stopped {
-            return Ok(None);
-        }
-        let window = self.emitted + (WINDOW + AHEAD) * self.given.len();
-        let own = self.queues[worker].front().copied();
-        let free = self.free.front().copied();
-        let at = match (own, free) {
-            (Some(own), Some(free)) => own.min(free),
-            (Some(at), None) | (None, Some(at)) => at,
-            (None, None) if self.dataset.listed.get() => return Ok(None),
-            (None, None) => self.dataset.table.borrow().entries.len(),
+        let (at, own, free, mut parcel) = loop {
+            if self.stopped {
+                return Ok(None);
+            }
+            let window = self.emitted + (WINDOW + AHEAD) * self.given.len();
+            let own = self.queues[worker].front().copied();
+            let free = self.free.front().copied();
+            let at = match (own, free) {
+                (Some(own), Some(free)) => own.min(free),
+                (Some(at), None) | (None, Some(at)) => at,
+                (None, None) if self.dataset.listed.get() => return Ok(None),
+                (None, None) => self.dataset.table.borrow().entries.len(),
+            };
+            if at >= window {
+                return Ok(None);
+            }
+            let Some(parcel) = self.dataset.parcel(at, worker)? else { return Ok(None) };
+            if self.kept.record(at).is_none() {
+                break (at, own, free, parcel);
+            }
+            // Of a stream: it was taken from there and need not be worked on.
+            self.emit()?;
         };
-        if at >= window {
-            return Ok(None);
-        }
-        let Some(mut parcel) = self.dataset.parcel(at, worker)? else { return Ok(None) };
         match &parcel.body {
             Some(body) if self.dataset.enduring => drop(self.bodies.insert(at, body.clone())),
             Some(_) => {}
@@ -194,19 +288,7 @@ impl<S: Source> Tasks for InOrder<'_, '_, '_, S> {
         self.largest = self.largest.max(answer.len() as u64);
         self.waiting_bytes += answer.len() as u64;
         self.waiting.insert(at, answer);
-        while let Some(result) = self.waiting.remove(&self.emitted) {
-            self.waiting_bytes -= result.len() as u64;
-            let number = self.dataset.table.borrow().entries[self.emitted].parcel.number;
-            match self.dataset.job.account.io(|| (self.sink)(number, result)) {
-                Err(Error::Stopped) => {
-                    self.stopped = true;
-                    return Ok(());
-                }
-                taken => taken?,
-            }
-            self.emitted += 1;
-        }
-        Ok(())
+        self.emit()
     }
 
     fn lost(&mut self, worker: usize, asked: bool) {

@@ -155,6 +155,20 @@ impl Report {
     }
 }
 
+/// Reads bytes as each kind of message: what is taken for one says the same when it is written again. For fuzzing.
+#[doc(hidden)]
+pub fn read_any_message(bytes: &[u8]) {
+    if let Ok(share) = Share::decode(bytes) {
+        assert_eq!(Share::decode(&share.encode()), Ok(share));
+    }
+    if let Ok(assignment) = Assignment::decode(bytes) {
+        assert_eq!(assignment.encode(), bytes);
+    }
+    if let Ok(report) = Report::decode(bytes) {
+        assert_eq!(report.encode(), bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,3 +28,5 @@ pub use farm::farm;
 pub use job::Job;
 pub use mend::endure;
 pub use merge::{Mergeable, merge};
+#[doc(hidden)]
+pub use message::read_any_message;

@@ -84,7 +84,7 @@ pub fn merge(job: &Job, left: Partial, right: Partial, width: usize, decay: f64)
 /// Merges partial decompositions as they come, in a binary tree over their numbers: the same merges for any number of
 /// workers, and no more than log2(chunks) + 1 of them in memory.
 pub struct Tree {
-    width: usize,
+    pub(super) width: usize,
     decay: f64,
     /// Subtrees, each higher than the next.
     pub(super) pending: Vec<(u32, Partial)>,

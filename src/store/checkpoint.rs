@@ -36,7 +36,7 @@ use serde_json::Value;
 use crate::error::{At, Error, Result};
 
 /// Version of the folder's layout; raised when a program of the old version would go wrong.
-pub const FORMAT_VERSION: u64 = 1;
+pub const FORMAT_VERSION: u64 = 2;
 
 /// Value of `format` in a generation.
 const FORMAT: &str = "corpuscle-checkpoint";
@@ -51,6 +51,9 @@ const MOST_GENERATION_BYTES: u64 = 64 << 20;
 const HEAD: usize = 16;
 /// Records that may wait for the thread.
 const WAITING: usize = 8;
+/// What a generation is thought to cost before one was made: nanoseconds a byte, and for itself.
+const UNKNOWN_PACE: u64 = 2;
+const UNKNOWN_COMMIT: Duration = Duration::from_millis(5);
 
 /// What a generation says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,8 +114,22 @@ pub struct Folder {
     _lock: File,
     sender: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<Result<()>>>,
-    /// Nanoseconds that the thread has worked, up to the last generation.
-    cost: Arc<AtomicU64>,
+    /// What the thread has done.
+    work: Arc<Work>,
+    /// Bytes added since the last generation.
+    added: u64,
+}
+
+/// What the thread has done so far, for others to see. Its cost is the processor time it took and the time that others had
+/// to wait for it, not that of the disk.
+#[derive(Default)]
+struct Work {
+    /// Nanoseconds.
+    nanoseconds: AtomicU64,
+    /// The same, up to the last generation; bytes and number of the generations.
+    committed_nanoseconds: AtomicU64,
+    committed_bytes: AtomicU64,
+    commits: AtomicU64,
 }
 
 /// What the thread is told.
@@ -194,31 +211,40 @@ impl Folder {
             }
         }
         let (sender, receiver) = sync_channel(WAITING);
-        let cost = Arc::new(AtomicU64::new(0));
+        let work = Arc::new(Work::default());
         let scribe = Scribe {
             folder: path.to_path_buf(),
             job: job.clone(),
             generation: newest,
             kept,
             writer,
-            cost: cost.clone(),
-            spent: Duration::ZERO,
+            work: work.clone(),
+            added: 0,
         };
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
             .spawn(move || scribe.work(&receiver))
             .map_err(|cause| Error::failed(format!("cannot start a thread that writes checkpoints: {cause}")))?;
-        let folder = Folder { path: path.to_path_buf(), _lock: lock, sender: Some(sender), thread: Some(thread), cost };
+        let folder = Folder {
+            path: path.to_path_buf(),
+            _lock: lock,
+            sender: Some(sender),
+            thread: Some(thread),
+            work,
+            added: 0,
+        };
         Ok((folder, saved))
     }
 
     /// Adds a record. An error may be told by a later call.
     pub fn append(&mut self, stage: u32, kind: u32, bytes: Vec<u8>) -> Result<()> {
+        self.added += (HEAD + bytes.len()) as u64;
         self.order(Order::Append { stage, kind, bytes })
     }
 
     /// Makes everything added so far a new generation.
     pub fn commit(&mut self) -> Result<()> {
+        self.added = 0;
         self.order(Order::Commit)
     }
 
@@ -227,9 +253,24 @@ impl Folder {
         self.order(Order::Restart { stage })
     }
 
-    /// What all generations have cost the thread.
+    /// What all that was added has cost so far.
     pub fn cost(&self) -> Duration {
-        Duration::from_nanos(self.cost.load(Ordering::Relaxed))
+        Duration::from_nanos(self.work.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    /// What the next generation is likely to cost, with so many bytes on top of those that were added: by the pace of the
+    /// earlier ones, and no less than the mean of them.
+    pub fn likely_cost(&self, more: u64) -> Duration {
+        let bytes = self.added.saturating_add(more);
+        let Work { committed_nanoseconds, committed_bytes, commits, .. } = &*self.work;
+        let commits = commits.load(Ordering::Relaxed);
+        if commits == 0 {
+            return UNKNOWN_COMMIT + Duration::from_nanos(bytes.saturating_mul(UNKNOWN_PACE));
+        }
+        let spent = committed_nanoseconds.load(Ordering::Relaxed);
+        let written = committed_bytes.load(Ordering::Relaxed).max(1);
+        Duration::from_nanos((spent as f64 / written as f64 * bytes as f64) as u64)
+            .max(Duration::from_nanos(spent / commits))
     }
 
     /// Notes a hidden file that an output is written to. Should this run be killed, the next one removes it.
@@ -261,7 +302,9 @@ impl Folder {
     }
 
     fn order(&mut self, order: Order) -> Result<()> {
+        let begun = Instant::now();
         let sent = self.sender.as_ref().is_some_and(|sender| sender.send(order).is_ok());
+        self.work.nanoseconds.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         // Without its receiver the thread is gone: its result says why.
         if sent { Ok(()) } else { self.join().and(Err(Error::Aborted)) }
     }
@@ -501,6 +544,12 @@ impl Writer {
     }
 }
 
+/// Nanoseconds that this thread has had a processor.
+fn processor_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// The thread that writes.
 struct Scribe {
     folder: PathBuf,
@@ -510,30 +559,35 @@ struct Scribe {
     /// Generations that are kept, each with its journal.
     kept: Vec<(u64, u64)>,
     writer: Writer,
-    cost: Arc<AtomicU64>,
-    spent: Duration,
+    work: Arc<Work>,
+    /// Bytes added since the last generation.
+    added: u64,
 }
 
 impl Scribe {
     fn work(mut self, orders: &Receiver<Order>) -> Result<()> {
         while let Ok(order) = orders.recv() {
-            let begun = Instant::now();
+            let begun = processor_time();
+            let commits = matches!(order, Order::Commit);
             match order {
                 Order::Append { stage, kind, bytes } => {
                     self.writer.append(stage, kind, &bytes)?;
-                    self.spent += begun.elapsed();
+                    self.added += (HEAD + bytes.len()) as u64;
                 }
-                Order::Restart { stage } => {
-                    self.restart(stage)?;
-                    self.spent += begun.elapsed();
-                }
-                Order::Commit => {
-                    self.commit()?;
-                    let cost = std::mem::take(&mut self.spent) + begun.elapsed();
-                    self.cost.fetch_add(cost.as_nanos() as u64, Ordering::Relaxed);
-                    let (number, bytes) = (self.generation, self.writer.bytes);
-                    log::debug!("checkpoint {number}: {bytes} bytes of a journal, {:.3} s", cost.as_secs_f64());
-                }
+                Order::Restart { stage } => self.restart(stage)?,
+                Order::Commit => self.commit()?,
+            }
+            let taken = processor_time().saturating_sub(begun);
+            let spent = self.work.nanoseconds.fetch_add(taken, Ordering::Relaxed) + taken;
+            if commits {
+                let before = self.work.committed_nanoseconds.swap(spent, Ordering::Relaxed);
+                self.work.committed_bytes.fetch_add(std::mem::take(&mut self.added), Ordering::Relaxed);
+                self.work.commits.fetch_add(1, Ordering::Relaxed);
+                let (number, bytes) = (self.generation, self.writer.bytes);
+                log::debug!(
+                    "checkpoint {number}: {bytes} bytes of a journal, {:.3} s of work",
+                    (spent - before) as f64 / 1e9
+                );
             }
         }
         Ok(())

@@ -169,14 +169,14 @@ def a_refused_command_is_not_tried_again(cluster):
 class Long:
     """A run of LSI that waits more than it computes: its hosts are far from each other while it lasts."""
 
-    def __init__(self, cluster, name, options=(), delay=0.03, **settings):
+    def __init__(self, cluster, name, options=(), delay=0.03, more=(), **settings):
         self.cluster, self.output = cluster, f"{name}.h5"
         corpus = WORK / "long.h5"
         if not corpus.exists():
             cluster.serial("generate", "--documents", 3000, "--terms", 2000, "--mean-length", 60, "-o", corpus)
             cluster.serial("lsi", corpus, *self.LSI, "-o", "long-serial.h5")
         cluster.far(delay)
-        words = ("long.h5", *self.LSI, "-o", self.output, "--checkpoint-every", 0)
+        words = ("long.h5", *self.LSI, "-o", self.output, "--checkpoint-every", 0, *more)
         self.job = cluster.submit("lsi.sbatch", *words, options=options, **settings)
         self.folder = WORK / f"{self.output}.checkpoint"
 
@@ -256,6 +256,23 @@ def a_node_is_cut_off(cluster):
         cluster.revive(name)
 
 
+def a_host_cut_off_costs_no_start(cluster):
+    """A worker that nothing arrives from any more is given up after --worker-timeout, later its node by Slurm; the others go on."""
+    run = Long(cluster, "apart", ["--nodes=3", "--no-kill"], delay=0.05, more=("--worker-timeout", 3), CORPUSCLE_END_TIMEOUT=3)
+    run.until_checkpoint()
+    name = cluster.last_node(run.job)
+    cluster.bed.hosts[name].cut()
+    begin = time.monotonic()
+    try:
+        bed.until(6, "the loss is noticed", lambda: "no sign of life" in cluster.log(run.job))
+        print(f"    noticed after {time.monotonic() - begin:.1f} s")
+        bed.until(60, "Slurm gives the node up", lambda: any("down" in state for state in cluster.bed.state()))
+        run.finish("was lost", "done: apart.h5", starts=1)
+    finally:
+        cluster.far(0)
+        cluster.revive(name)
+
+
 def scaling(cluster):
     """Strong and weak scaling in one job each: every run is a line of the table, and the page shows them."""
     cluster.serial("build", *SAMPLE, "-o", "scaling.h5")
@@ -272,7 +289,8 @@ def scaling(cluster):
 
 
 TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, a_refused_command_is_not_tried_again,
-         scaling, the_time_limit, preemption, a_worker_dies, a_node_dies, a_node_is_cut_off]
+         scaling, the_time_limit, preemption, a_worker_dies, a_node_dies, a_node_is_cut_off,
+         a_host_cut_off_costs_no_start]
 
 
 def main():

@@ -164,6 +164,19 @@ fn words(bytes: &mut Vec<u8>) -> Vec<Option<Word>> {
     words
 }
 
+/// Takes bytes for what arrives on a connection: what is understood says the same when it is written again. For fuzzing.
+#[doc(hidden)]
+pub fn hear_any_words(bytes: &[u8]) {
+    let mut rest = bytes.to_vec();
+    for (word, written) in words(&mut rest).into_iter().zip(bytes.as_chunks::<{ Word::BYTES }>().0) {
+        assert!(word.is_none_or(|word| Word::decode(&word.encode()) == Some(word)), "{written:?}");
+    }
+    assert!(rest.len() < Word::BYTES && bytes.ends_with(&rest));
+    if let Some(hello) = bytes.first_chunk::<{ Hello::BYTES }>() {
+        assert_eq!(Hello::decode(hello).encode(), *hello);
+    }
+}
+
 /// This process: its number and when it began, in the kernel's ticks.
 fn this_process() -> (u64, u64) {
     let process = u64::from(std::process::id());

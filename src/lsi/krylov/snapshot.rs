@@ -44,6 +44,9 @@ pub(super) struct Keeper<'a> {
     columns: usize,
     /// Compressions before the journal began.
     restarts: u64,
+    /// Bytes of the columns that a round adds, and of those that are not in the journal: about.
+    round_bytes: u64,
+    bytes: u64,
 }
 
 /// Where an earlier run had come to: the state on a worker, and the rounds made.
@@ -53,7 +56,9 @@ impl<'a> Keeper<'a> {
     /// Enters the stage, if checkpoints are made, and finds out where an earlier run had come to. Collective.
     pub fn open(job: &Job<'a>, operator: &Operator, plan: &LsiPlan) -> Result<(Option<Self>, Option<Reached>)> {
         let Some(stage) = Stage::enter(job) else { return Ok((None, None)) };
-        let mut keeper = Keeper { stage, columns: 0, restarts: 0 };
+        let round_bytes = 4 * (operator.shares().rows() * plan.block) as u64;
+        // The block at hand is saved with the columns before it.
+        let mut keeper = Keeper { stage, columns: 0, restarts: 0, round_bytes, bytes: round_bytes };
         let Some(left) = Left::find(job, stage)? else { return Ok((Some(keeper), None)) };
         let (state, h) = decode(&left.state)?;
         let width = plan.block.next_multiple_of(LANES);
@@ -101,7 +106,8 @@ impl<'a> Keeper<'a> {
     /// Makes a checkpoint after a round if the dispatcher wants one. Collective.
     pub fn after_round(&mut self, operator: &Operator, worker: Option<&Worker>) -> Result<()> {
         let job = operator.job();
-        let decision = self.stage.decide(job)?;
+        self.bytes += self.round_bytes;
+        let decision = self.stage.decide(job, self.bytes)?;
         if decision == Decision::Nothing {
             return Ok(());
         }
@@ -129,6 +135,7 @@ impl<'a> Keeper<'a> {
             };
             save_columns(job, &self.stage, terms, own.view())?;
         }
+        self.bytes = 0;
         if job.is_dispatcher() {
             self.stage.append(STATE, message)?;
             self.stage.commit(begun)?;

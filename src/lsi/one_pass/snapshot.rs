@@ -85,7 +85,9 @@ impl<'a> Keeper<'a> {
         tree: &Tree,
         norms: &[[u64; 2]],
     ) -> Result<()> {
-        let decision = self.stage.decide(job)?;
+        // The tree is a binary counter of chunks.
+        let bytes = 4 * (shares.rows() * tree.width) as u64 * u64::from(chunks.count_ones());
+        let decision = self.stage.decide(job, bytes)?;
         if decision == Decision::Nothing {
             return Ok(());
         }

@@ -133,9 +133,9 @@ fn other_jobs_newer_versions_and_folders_in_use_are_refused() {
     let rewrite = |line: &str| {
         fs::write(&path, format!("{line}\n{}\n", blake3::hash(line.as_bytes()).to_hex())).unwrap();
     };
-    rewrite(&line.replace("\"format_version\":1", "\"format_version\":2"));
+    rewrite(&line.replace("\"format_version\":2", "\"format_version\":3"));
     let text = refusal_of(place.path());
-    assert!(text.contains("checkpoint-2: format version 2 is newer than version 1"), "{text}");
+    assert!(text.contains("checkpoint-2: format version 3 is newer than version 2"), "{text}");
 }
 
 fn refusal_of(place: &Path) -> String {
@@ -152,7 +152,7 @@ fn lengths_beyond_the_file_take_no_memory() {
         fs::write(place.path().join("journal-1"), journal).unwrap();
         let generation = Generation {
             format: FORMAT.into(),
-            format_version: 1,
+            format_version: FORMAT_VERSION,
             job: job(1),
             journal: 1,
             bytes,
@@ -176,4 +176,22 @@ fn only_hidden_files_of_ours_are_removed() {
     let left: Vec<bool> = list.iter().map(|path| Path::new(path).exists()).collect();
     assert_eq!(left, [false, true, true, true, true]);
     assert!(!place.path().join(UNFINISHED).exists());
+}
+
+#[test]
+fn the_cost_of_the_next_generation_is_reckoned_from_its_bytes() {
+    let place = folder();
+    let (mut folder, _) = Folder::open(place.path(), false, &job(1)).unwrap();
+    let pace = |bytes: u64| UNKNOWN_COMMIT + Duration::from_nanos(UNKNOWN_PACE * bytes);
+    assert_eq!((folder.likely_cost(0), folder.likely_cost(1000)), (pace(0), pace(1000)));
+    folder.append(0, 0, vec![1; 1 << 20]).unwrap();
+    assert_eq!(folder.likely_cost(0), pace((1 << 20) + HEAD as u64));
+    assert!(folder.likely_cost(u64::MAX) > Duration::from_secs(1 << 32));
+    folder.commit().unwrap();
+    let work = folder.work.clone();
+    folder.close().unwrap();
+    // By then the thread has ended.
+    let written = work.committed_bytes.load(Ordering::Relaxed);
+    assert_eq!((written, work.commits.load(Ordering::Relaxed)), ((1 << 20) + HEAD as u64, 1));
+    assert_eq!(work.committed_nanoseconds.load(Ordering::Relaxed), work.nanoseconds.load(Ordering::Relaxed));
 }
