@@ -33,6 +33,7 @@ use crate::corpus::term_filter::{Seen, TermFilter};
 use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
+use crate::corpus::wiki::page;
 use crate::corpus::word_list::WordList;
 use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, once};
@@ -306,6 +307,8 @@ impl Checked {
             "fields": fields,
             "invalid_utf8": self.plan.invalid_utf8,
             "tokenizer": self.tokenizer,
+            "min_tokens": self.plan.min_tokens,
+            "wiki": (self.plan.format == InputFormat::Wiki).then_some(&self.plan.wiki),
             terms.0: terms.1,
         })
     }
@@ -336,6 +339,7 @@ fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
     let bytes = plan.files.iter().map(|file| match (plan.format, file.compression) {
         (InputFormat::Dir, _) => file.listing().ok()?.piece_bytes(),
         (_, Compression::None) => Some(file.bytes.saturating_sub(file.data_offset)),
+        _ if plan.in_ranges(file) => Some(file.bytes),
         _ => None,
     });
     bytes.sum()
@@ -351,7 +355,9 @@ const PIECE: u64 = 64 << 20;
 /// where that is too small, and the dictionary, of which only the largest size is known, is no reason to refuse.
 fn forecast(job: &Job, checked: &Checked, keep_n: Option<usize>) -> Forecast {
     // Texts of less than 12 bytes a distinct term are rare.
-    let text = text_bytes(job, &checked.plan);
+    // Text of a dump is about five times as long as it is compressed.
+    let swells = checked.plan.files.iter().any(|file| checked.plan.in_ranges(file));
+    let text = text_bytes(job, &checked.plan).map(|bytes| if swells { 5 * bytes } else { bytes });
     let terms = keep_n.map_or(0, |keep_n| text.map_or(keep_n as u64, |text| (keep_n as u64).min(text / 12)));
     let workers = job.workers() as u64;
     let share = text.map(|text| (text / workers + text / workers / 4).min(text) + checked.plan.piece_bytes);
@@ -467,13 +473,19 @@ fn write(
 }
 
 /// How the corpus was made. Inputs are known by their content: the same text under another name, or compressed, is the
-/// same input. A checksum is the BLAKE3 of the digests of an input's pieces; those of a folder hold the paths too.
+/// same input. A checksum is the BLAKE3 of the digests of an input's pieces; those of a folder hold the paths too. Of a
+/// dump it is that of the sum of its pages' digests.
 fn provenance(parameters: &Value, plan: &TextPlan, pieces: &[PieceFacts]) -> Value {
     let inputs = (0..plan.files.len()).map(|file| {
-        let (mut bytes, mut hasher) = (0, blake3::Hasher::new());
-        for piece in pieces.iter().filter(|piece| piece.file as usize == file) {
-            bytes += piece.bytes;
-            hasher.update(&piece.checksum);
+        let mut hasher = blake3::Hasher::new();
+        let own = || pieces.iter().filter(|piece| piece.file as usize == file);
+        let bytes = own().map(|piece| piece.bytes).sum();
+        if plan.format == InputFormat::Wiki {
+            hasher.update(&own().fold([0; 32], |sum, piece| page::add_digest(sum, piece.checksum)));
+        } else {
+            own().for_each(|piece| {
+                hasher.update(&piece.checksum);
+            });
         }
         (bytes, hasher.finalize().to_hex().to_string())
     });

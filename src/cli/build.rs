@@ -12,6 +12,7 @@ use crate::corpus::ngrams::NgramSpec;
 use crate::corpus::stop_words::StopWords;
 use crate::corpus::text::{InputFormat, InvalidUtf8, TextSpec};
 use crate::corpus::tokenizer::TokenizerSpec;
+use crate::corpus::wiki::WikiSpec;
 use crate::corpus::word_list::WordList;
 use crate::dispatch::Job;
 use crate::error::Result;
@@ -50,6 +51,24 @@ pub(super) struct Build {
     /// What to do about bytes that are not UTF-8
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Input")]
     invalid_utf8: InvalidUtf8,
+
+    /// Leave out documents of fewer tokens, stop words not counted [default: 50 for pages of a dump, else 0]
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    min_tokens: Option<u64>,
+
+    /// Numbers of the namespaces whose pages are documents, separated by commas, or all
+    #[arg(long, value_name = "N,...|all", default_value = "0", value_parser = parse_namespaces, help_heading = "Dumps of MediaWiki")]
+    namespaces: Namespaces,
+    /// Leave out pages whose titles begin with one of these words and a colon: separated by commas, "" for none
+    /// [default: the namespaces that gensim's WikiCorpus leaves out]
+    #[arg(long, value_name = "WORDS", help_heading = "Dumps of MediaWiki")]
+    skip_titles: Option<String>,
+    /// Pages that only lead to another are documents too
+    #[arg(long, help_heading = "Dumps of MediaWiki")]
+    keep_redirects: bool,
+    /// Leave the markup in the text
+    #[arg(long, help_heading = "Dumps of MediaWiki")]
+    keep_markup: bool,
 
     /// Regular expression whose matches, or whose first group if it has one, are the tokens [default: runs of letters]
     #[arg(long, value_name = "REGEX", help_heading = "Tokens")]
@@ -114,6 +133,18 @@ pub(super) struct Build {
     printing: Printing,
 }
 
+/// Namespaces by number; `None` for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Namespaces(Option<Vec<i64>>);
+
+fn parse_namespaces(text: &str) -> std::result::Result<Namespaces, String> {
+    if text == "all" {
+        return Ok(Namespaces(None));
+    }
+    let numbers = text.split(',').map(|number| number.trim().parse()).collect::<std::result::Result<_, _>>();
+    numbers.map(|numbers| Namespaces(Some(numbers))).map_err(|_| "numbers such as 0,14, or all".to_owned())
+}
+
 /// How many terms stay; `None` for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Keep(Option<usize>);
@@ -154,6 +185,18 @@ impl Build {
             id_field: self.id_field,
             label_field: self.label_field,
             invalid_utf8: self.invalid_utf8,
+            wiki: WikiSpec {
+                namespaces: self.namespaces.0,
+                skip_titles: match self.skip_titles {
+                    Some(words) => {
+                        words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+                    }
+                    None => WikiSpec::default().skip_titles,
+                },
+                redirects: self.keep_redirects,
+                markup: self.keep_markup,
+            },
+            min_tokens: self.min_tokens,
             ..TextSpec::new(self.inputs)
         };
         let tokenizer = TokenizerSpec {

@@ -7,6 +7,7 @@
 
 pub mod assemble;
 pub mod bag;
+pub mod bzip2_blocks;
 pub mod chunk;
 pub mod compression;
 pub mod container;
@@ -36,4 +37,5 @@ pub mod term_runs;
 pub mod text;
 pub mod tokenizer;
 pub mod vocabulary;
+pub mod wiki;
 pub mod word_list;

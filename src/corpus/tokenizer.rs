@@ -129,8 +129,8 @@ impl Tokenizer {
     }
 
     /// Calls `each` with every term of a text: its tokens but for stop words, in order, or the runs of them that are
-    /// asked for. `scratch` is overwritten; reuse it over documents.
-    pub fn tokens(&self, text: &str, scratch: &mut String, each: impl FnMut(&str)) {
+    /// asked for. Returns how many tokens there are, runs not counted. `scratch` is overwritten; reuse it over documents.
+    pub fn tokens(&self, text: &str, scratch: &mut String, mut each: impl FnMut(&str)) -> u64 {
         let text = if self.lowercase {
             lower_case(text, scratch);
             scratch.as_str()
@@ -138,9 +138,14 @@ impl Tokenizer {
             text
         };
         if self.stop_words.is_empty() && self.ngrams.is_none() {
-            self.all_tokens(text, each);
+            let mut tokens = 0;
+            self.all_tokens(text, |token| {
+                tokens += 1;
+                each(token);
+            });
+            tokens
         } else {
-            self.chosen_terms(text, &mut { each });
+            self.chosen_terms(text, &mut each)
         }
     }
 
@@ -152,16 +157,19 @@ impl Tokenizer {
     }
 
     /// Terms where not every token is one. Through `dyn`, so that the code of the usual case is made once.
-    fn chosen_terms(&self, text: &str, each: &mut dyn FnMut(&str)) {
+    fn chosen_terms(&self, text: &str, each: &mut dyn FnMut(&str)) -> u64 {
+        let mut tokens = 0;
         let mut runs = self.ngrams.as_ref().map(Runs::new);
         self.all_tokens(text, |token| {
             if !self.stop_words.contains(token) {
+                tokens += 1;
                 match &mut runs {
                     None => each(token),
                     Some(runs) => runs.push(token, each),
                 }
             }
         });
+        tokens
     }
 
     fn matches(&self, pattern: &Pattern, text: &str, mut each: impl FnMut(&str)) {
