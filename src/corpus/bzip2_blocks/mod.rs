@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{At, Error, Result};
-use decode::{Block, contents, mark_at};
+use decode::{AT_ONCE, Block, contents, mark_at};
 
 /// What a block begins with: 48 bits, the digits of pi.
 const BLOCK: u64 = 0x3141_5926_5359;
@@ -68,8 +68,7 @@ impl BlockFile {
     pub fn run(&self, range: Range<u64>) -> Result<Run> {
         let window = Window::load(self, range.start..range.end.saturating_add(MOST_BYTES))?;
         let starts: Vec<u64> = window.blocks().take_while(|&bit| bit < range.end * 8).collect();
-        let decode = |pair: &[u64]| window.blocks_at([pair.first().copied(), pair.get(1).copied()]);
-        let blocks: Vec<[Option<Block>; 2]> = starts.par_chunks(2).map(decode).collect();
+        let blocks: Vec<Vec<Option<Block>>> = starts.par_chunks(AT_ONCE).map(|bits| window.blocks_at(bits)).collect();
         let mut run = Run::default();
         // Where the blocks so far end.
         let mut end: Option<u64> = None;
@@ -98,7 +97,7 @@ impl BlockFile {
     /// Those of [`run`](Self::run).
     pub fn block(&self, bit: u64) -> Result<Run> {
         let window = Window::load(self, bit / 8..bit / 8 + MOST_BYTES)?;
-        let [Some(block), _] = window.blocks_at([Some(bit), None]) else { return Err(self.damaged(bit)) };
+        let block = window.blocks_at(&[bit]).pop().flatten().ok_or_else(|| self.damaged(bit))?;
         Ok(Run { bytes: block.content, next: self.next_block(block.end)? })
     }
 
@@ -106,7 +105,7 @@ impl BlockFile {
     fn lies_within_a_block(&self, bit: u64) -> Result<bool> {
         let before = Window::load(self, (bit / 8).saturating_sub(MOST_BYTES)..bit / 8 + MOST_BYTES)?;
         let starts: Vec<u64> = before.blocks().take_while(|&start| start < bit).collect();
-        let last = starts.into_iter().rev().find_map(|start| before.blocks_at([Some(start), None])[0].take());
+        let last = starts.into_iter().rev().find_map(|start| before.blocks_at(&[start]).pop().flatten());
         Ok(last.is_some_and(|block| block.end > bit))
     }
 
@@ -161,9 +160,10 @@ impl Window {
     }
 
     /// The blocks at some bits of the file.
-    fn blocks_at(&self, bits: [Option<u64>; 2]) -> [Option<Block>; 2] {
-        let blocks = contents(&self.bytes, bits.map(|bit| bit.map(|bit| bit - self.begin)));
-        blocks.map(|block| block.map(|block| Block { end: block.end + self.begin, ..block }))
+    fn blocks_at(&self, bits: &[u64]) -> Vec<Option<Block>> {
+        let bits: Vec<u64> = bits.iter().map(|bit| bit - self.begin).collect();
+        let in_file = |block: Block| Block { end: block.end + self.begin, ..block };
+        contents(&self.bytes, &bits).into_iter().map(|block| block.map(in_file)).collect()
     }
 
     /// The 48 bits at a bit of the file.
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn marks_are_found_at_every_bit() {
-        for shift in 0..8 {
+        for shift in 0..8_u32 {
             let word = u128::from(BLOCK) << (128 - 24 - 48 - shift);
             assert_eq!(marks(&word.to_be_bytes()).collect::<Vec<_>>(), [24 + u64::from(shift)]);
         }
