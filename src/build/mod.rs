@@ -392,7 +392,9 @@ fn forecast(job: &Job, checked: &Checked, keep_n: Option<usize>) -> Forecast {
     let dispatcher =
         Need::fixed(FILES + memory::waiting(workers, checked.plan.piece_bytes / 2) + (8 << 20)).keeping(320 * terms);
     // Bags are smaller than their text; terms, their counts and both sorted may be twice as large.
-    let worker = Need::fixed(PIECE).keeping(share.map_or(u64::MAX, |share| 3 * share + 160 * terms));
+    // A range of a dump is decompressed to several times its length, by blocks that are then joined.
+    let worker = Need::fixed(if swells { 2 * PIECE } else { PIECE })
+        .keeping(share.map_or(u64::MAX, |share| 3 * share + 160 * terms));
     Forecast { dispatcher, worker }
 }
 

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 
 /// Most bits: the names of more terms would take longer than the text.
-const MOST_BITS: u8 = 26;
+const MOST_BITS: u8 = 24;
 
 /// The numbers of terms by their hashes.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ impl HashedTerms {
     /// With so many bits.
     ///
     /// # Errors
-    /// `Usage` for none, or more than 26.
+    /// `Usage` for none, or more than 24.
     pub fn new(bits: u8) -> Result<Self> {
         if !(1..=MOST_BITS).contains(&bits) {
             return Err(Error::usage(format!("--hash-terms {bits}: give from 1 to {MOST_BITS} bits; 18 is usual")));
@@ -79,7 +79,7 @@ mod tests {
         assert!((4900..5000).contains(&spread.len()), "{}", spread.len());
         // FNV-1a of "foobar" is 85944171f73967e8 (test vectors of its authors); folded it is 72ad2699.
         assert_eq!(HashedTerms::new(16).unwrap().number("foobar"), 0x72ad ^ 0x2699);
-        for bits in [0, 27] {
+        for bits in [0, 25] {
             assert_eq!(HashedTerms::new(bits).unwrap_err().exit_code(), 2);
         }
     }

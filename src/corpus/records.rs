@@ -169,7 +169,7 @@ mod tests {
                 let mut scanner = RecordScanner::of(InputFormat::Wiki);
                 let early = scanner.find(&bytes[..first], wanted, false);
                 let end = early.or_else(|| scanner.find(bytes, wanted, false));
-                assert_eq!(end, Some(if wanted < 28 { 27 } else { 43 }), "{first} {wanted}");
+                assert_eq!(end, Some(if wanted < 28 { 27 } else { 42 }), "{first} {wanted}");
             }
         }
     }
