@@ -18,6 +18,7 @@
 
 mod census;
 mod convert;
+mod forecast;
 mod phrases;
 mod pieces;
 mod reuse;
@@ -27,7 +28,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::corpus::compression::Compression;
 use crate::corpus::container::{BackgroundWriter, CorpusWriter, Values};
 use crate::corpus::dictionary::{Dictionary, FilterSpec};
 use crate::corpus::hashed_terms::HashedTerms;
@@ -38,7 +38,6 @@ use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
 use crate::corpus::wiki::page;
 use crate::corpus::word_list::WordList;
-use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, once};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
@@ -47,6 +46,7 @@ use crate::store::provenance::{self, Input};
 
 use census::{Census, PieceFacts};
 use convert::{Arrived, Converter};
+use forecast::{TERMS_SHARE, forecast, text_bytes};
 use pieces::Pieces;
 
 /// What is to be built from what.
@@ -132,7 +132,7 @@ pub fn build(job: &Job, spec: &BuildSpec) -> Result<Option<Built>> {
 /// Builds a corpus over the terms of the text that pass the filter.
 fn build_filtered(job: &Job, filter: &FilterSpec, mut checked: Checked, output: &Path) -> Result<Option<Built>> {
     job.begin(|| Ok(checked.identity(("filter", json!(filter)))))?;
-    let job = &job.within_memory("give more", || Ok(forecast(job, &checked, filter.keep_n)))?;
+    let job = &job.within_memory("give more", || Ok(forecast(job, &checked.plan, filter.keep_n)))?;
     phrases::find(job, &checked.plan, &mut checked.tokenizer)?;
     let (plan, tokenizer) = (&checked.plan, &Tokenizer::new(&checked.tokenizer)?);
     let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
@@ -357,45 +357,6 @@ impl Checked {
         let create = |target| CorpusWriter::create(target, terms, Values::Counts, labelled);
         job.target(output)?.map(create).transpose()
     }
-}
-
-/// Bytes of text that will be read, where that is known beforehand; the dispatcher shows it.
-fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
-    if !job.is_dispatcher() {
-        return None;
-    }
-    let bytes = plan.files.iter().map(|file| match (plan.format, file.compression) {
-        (InputFormat::Dir, _) => file.listing().ok()?.piece_bytes(),
-        (_, Compression::None) => Some(file.bytes.saturating_sub(file.data_offset)),
-        _ if plan.in_ranges(file) => Some(file.bytes),
-        _ => None,
-    });
-    bytes.sum()
-}
-
-/// Share of the memory that terms and their counts may take on a worker before they go to a file: sorting them takes as
-/// much again.
-const TERMS_SHARE: u64 = 4;
-/// Bytes a worker takes for a piece of text, its bags of words and its documents, on their way.
-const PIECE: u64 = 64 << 20;
-
-/// What building takes. How many terms the text has is not known: their tables get a share of the memory and go to a file
-/// where that is too small, and the dictionary, of which only the largest size is known, is no reason to refuse.
-fn forecast(job: &Job, checked: &Checked, keep_n: Option<usize>) -> Forecast {
-    // Texts of less than 12 bytes a distinct term are rare.
-    // Text of a dump is about five times as long as it is compressed.
-    let swells = checked.plan.files.iter().any(|file| checked.plan.in_ranges(file));
-    let text = text_bytes(job, &checked.plan).map(|bytes| if swells { 5 * bytes } else { bytes });
-    let terms = keep_n.map_or(0, |keep_n| text.map_or(keep_n as u64, |text| (keep_n as u64).min(text / 12)));
-    let workers = job.workers() as u64;
-    let share = text.map(|text| (text / workers + text / workers / 4).min(text) + checked.plan.piece_bytes);
-    let dispatcher =
-        Need::fixed(FILES + memory::waiting(workers, checked.plan.piece_bytes / 2) + (8 << 20)).keeping(320 * terms);
-    // Bags are smaller than their text; terms, their counts and both sorted may be twice as large.
-    // A range of a dump is decompressed to several times its length, by blocks that are then joined.
-    let worker = Need::fixed(if swells { 2 * PIECE } else { PIECE })
-        .keeping(share.map_or(u64::MAX, |share| 3 * share + 160 * terms));
-    Forecast { dispatcher, worker }
 }
 
 /// Pass 1: counts terms and pieces. The dispatcher gets the facts on all pieces.

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 
 use super::census::Census;
+use super::forecast::{TERMS_SHARE, text_bytes};
 use super::pieces::Pieces;
-use super::{TERMS_SHARE, text_bytes};
 
 /// Goes through the text as often as is asked for, and adds the phrases to the tokenizer. Collective.
 pub(super) fn find(job: &Job, plan: &TextPlan, spec: &mut TokenizerSpec) -> Result<()> {

@@ -196,7 +196,7 @@ impl TextSpec {
             label: self.label_field.clone(),
         };
         if format == InputFormat::Wiki {
-            self.check_wiki_fields()?;
+            wiki::input::check_fields(self)?;
             fields.id.get_or_insert_with(|| wiki::FIELDS.0[0].to_owned());
         }
         let files = self.inputs.iter().map(|path| TextFile::look_at(path, format, &fields, self.invalid_utf8));
@@ -209,22 +209,6 @@ impl TextSpec {
             wiki: self.wiki.clone(),
             min_tokens: self.min_tokens.unwrap_or(if format == InputFormat::Wiki { wiki::MIN_TOKENS } else { 0 }),
         })
-    }
-
-    fn check_wiki_fields(&self) -> Result<()> {
-        let (ids, label) = wiki::FIELDS;
-        let given = [
-            ("--text-field", &self.text_field, &["text"][..]),
-            ("--id-field", &self.id_field, ids),
-            ("--label-field", &self.label_field, &[label][..]),
-        ];
-        for (option, field, known) in given {
-            if let Some(field) = field.as_deref().filter(|field| !known.contains(field)) {
-                let known = known.join("\" or \"");
-                return Err(Error::usage(format!("{option} {field}: for pages of a dump it can be \"{known}\" only")));
-            }
-        }
-        Ok(())
     }
 
     /// As [`check`](Self::check), where a document is a file in a folder.
@@ -398,28 +382,9 @@ impl TextFile {
         } else if format == InputFormat::Low {
             file.read_announcement(&mut stream, buffer)?;
         } else if format == InputFormat::Wiki {
-            file.check_dump(&mut stream, buffer)?;
+            wiki::input::check_dump(&file, &mut stream, buffer)?;
         }
         Ok(file)
-    }
-
-    /// Makes sure that a file begins, and where that is easily seen ends, as a dump of MediaWiki.
-    fn check_dump(&self, stream: &mut dyn Read, mut head: Vec<u8>) -> Result<()> {
-        let refuse = |why: &str| Err(Error::failed(format!("{}: {why}", self.path.display())));
-        read_more(stream, &mut head, 4 << 10, self)?;
-        if memchr::memmem::find(&head, b"<mediawiki").is_none() {
-            return refuse("is no dump of MediaWiki, which begins with <mediawiki: is --input-format wiki right?");
-        }
-        if self.compression == Compression::None {
-            let mut file = File::open(&self.path).at(&self.path)?;
-            file.seek(SeekFrom::Start(self.bytes.saturating_sub(64))).at(&self.path)?;
-            let mut end = Vec::new();
-            file.read_to_end(&mut end).at(&self.path)?;
-            if !end.trim_ascii_end().ends_with(wiki::ranges::LAST.as_bytes()) {
-                return refuse("does not end with </mediawiki>: is it complete?");
-            }
-        }
-        Ok(())
     }
 
     /// Reads the first line as the number of documents; they begin below it.

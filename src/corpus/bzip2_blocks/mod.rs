@@ -9,6 +9,7 @@
 //!
 //! Format: as libbzip2 1.0 reads it (J. Seward); <https://en.wikipedia.org/wiki/Bzip2#File_format>.
 
+mod bits;
 mod decode;
 
 use std::fs::File;

@@ -4,6 +4,7 @@
 //! of them are articles, [`markup`] takes the markup off their text, and [`ranges`] finds the pages of a range of a
 //! dump compressed by bzip2, in one stream or many.
 
+pub mod input;
 pub mod markup;
 pub mod page;
 pub mod ranges;

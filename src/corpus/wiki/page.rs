@@ -172,7 +172,7 @@ mod tests {
     fn pages_are_found_by_where_they_begin() {
         let bytes = b"head<page>a</page>\n<page>b</page><page>c";
         assert_eq!(pages(bytes, bytes.len()).collect::<Vec<_>>(), [4..18, 19..33]);
-        assert_eq!(pages(bytes, 19).collect::<Vec<_>>(), [4..18]);
+        assert!(pages(bytes, 19).eq(std::iter::once(4..18)));
         assert_eq!(pages(b"ge>x</page>", 11).count(), 0);
     }
 
