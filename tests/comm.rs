@@ -31,6 +31,10 @@ fn collectives(comm: &dyn Comm) -> Result<()> {
         let n = count as i64;
         assert_eq!(wait(comm.sum(route, vec![me as i64, i64::MAX / 64]))?, vec![n * (n - 1) / 2, n * (i64::MAX / 64)]);
         assert!(wait(comm.sum(route, vec![]))?.is_empty());
+        // Too long to be sent to everybody: added up by stretches.
+        let long: Vec<i64> = (0..100_003).map(|at| at * (me as i64 + 1)).collect();
+        let total: Vec<i64> = (0..100_003).map(|at| at * n * (n + 1) / 2).collect();
+        assert_eq!(wait(comm.sum(route, long))?, total);
         let counts: Vec<usize> = (0..count).map(|member| member * 5 % 3).collect();
         let values: Vec<i64> = (0..counts.iter().sum::<usize>() as i64).collect();
         let first: usize = counts[..me].iter().sum();

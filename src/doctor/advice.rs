@@ -250,6 +250,17 @@ impl Found {
             messages_a_round(report.ranks.len() - 1),
             NONZEROS
         ));
+        let slow = |host: &&str| {
+            report.ranks.iter().any(|rank| rank.host == **host && rank.view.slow_start_after_idle == Some(true))
+        };
+        let hosts: Vec<&str> = report.hosts().into_iter().filter(slow).collect();
+        if !hosts.is_empty() {
+            self.say(format!(
+                "{}: TCP connections begin anew slowly after every pause, and the blocks of each round then take several \
+                 times as long on a network like this: sysctl -w net.ipv4.tcp_slow_start_after_idle=0.",
+                hosts.join(", ")
+            ));
+        }
     }
 }
 
@@ -257,10 +268,11 @@ impl Found {
 const TOPICS: usize = 200;
 const NONZEROS: f64 = 1e7;
 
-/// Messages that a round of LSI waits for one after the other: six collectives, each through a tree, each message with the
-/// two ways of a rendezvous.
+/// Messages that a round of LSI waits for one after the other, where they go out whole (jobscripts/job.sh sees to that): the
+/// word to the dispatcher and its answer, during which the vectors are exchanged, then the products, then three sums, of
+/// which the large one takes two steps from four workers on.
 fn messages_a_round(workers: usize) -> usize {
-    6 * 2 * (workers.max(1) + 1).next_power_of_two().ilog2() as usize
+    6 + usize::from(workers > 3)
 }
 
 /// Columns of a block that make LSI shortest, given the seconds of a message and the flops a second of a worker.

@@ -23,6 +23,7 @@ fn rank(rank: usize, host: &str, works: bool) -> Rank {
             memory_bytes: Some(16 << 30),
             available_bytes: Some(8 << 30),
             memory_limit_bytes: None,
+            slow_start_after_idle: Some(false),
         },
         one_thread: Vec::new(),
         all_threads: Vec::new(),
@@ -169,7 +170,14 @@ fn slow_networks_pay_for_larger_blocks() {
     with(&mut report, 5e-5);
     assert_eq!(advice(&report), []);
     with(&mut report, 1e-2);
-    only(&report, &["takes 10.0 ms", "--block 112"]);
+    only(&report, &["takes 10.0 ms", "--block 80"]);
+    report.ranks[2].view.slow_start_after_idle = Some(true);
+    assert_eq!(advice(&report).len(), 2);
+    let text = &advice(&report)[1].text;
+    assert!(text.contains("node: TCP") && text.contains("tcp_slow_start_after_idle=0"), "{text}");
+    // Nobody notices on a fast network.
+    with(&mut report, 5e-5);
+    assert_eq!(advice(&report), []);
 
     // The model's own figures: with b columns, 640 + 6 b products and as many / b rounds.
     let (latency, flops, workers) = (4e-3, 2e10, 3);

@@ -25,6 +25,8 @@ pub struct HostView {
     pub available_bytes: Option<u64>,
     /// Memory the control group allows all its processes together, in bytes; none without a limit.
     pub memory_limit_bytes: Option<u64>,
+    /// Whether TCP connections begin anew slowly after every pause, as far as the kernel tells.
+    pub slow_start_after_idle: Option<bool>,
 }
 
 impl HostView {
@@ -44,6 +46,11 @@ impl HostView {
             memory_bytes: kibibytes(&memory, "MemTotal:"),
             available_bytes: kibibytes(&memory, "MemAvailable:"),
             memory_limit_bytes: limits.memory_bytes,
+            slow_start_after_idle: match read("/proc/sys/net/ipv4/tcp_slow_start_after_idle").trim() {
+                "0" => Some(false),
+                "" => None,
+                _ => Some(true),
+            },
         }
     }
 }

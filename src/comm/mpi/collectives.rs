@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use ::mpi::ffi;
 
-use super::request::{Communicator, Request, check, from, into};
+use super::request::{Communicator, Request, from, into};
 use crate::comm::tree::check_stretches;
 use crate::error::{Error, Result};
 use crate::linalg::Aligned;
@@ -18,16 +18,16 @@ use crate::linalg::Aligned;
 /// Bytes of the datatype that byte strings travel in.
 const UNIT: usize = 64;
 /// Values summed, or bytes broadcast, by one call.
-const PIECE: usize = 1 << 27;
+pub(super) const PIECE: usize = 1 << 27;
 
 /// A communicator on which one collective at a time is under way.
 pub(super) struct Lane {
-    comm: Communicator,
+    pub(super) comm: Communicator,
     unit: ffi::MPI_Datatype,
-    member: usize,
-    members: usize,
+    pub(super) member: usize,
+    pub(super) members: usize,
     /// What others sent to the last exchange, for the next one.
-    spare: Cell<Vec<i64>>,
+    pub(super) spare: Cell<Vec<i64>>,
 }
 
 /// Buffers of a collective with one length for each rank.
@@ -82,6 +82,10 @@ impl Lane {
 
     pub(super) fn member(&self) -> usize {
         self.member
+    }
+
+    pub(super) fn members(&self) -> usize {
+        self.members
     }
 
     pub(super) async fn broadcast(&self, data: Vec<u8>) -> Result<Vec<u8>> {
@@ -261,110 +265,5 @@ impl Lane {
         .complete()
         .await?;
         Ok((x.own, x.all))
-    }
-
-    pub(super) async fn sum(&self, values: Vec<i64>) -> Result<Vec<i64>> {
-        let raw = self.comm.raw();
-        let total = vec![0i64; values.len()];
-        let mut buffers = (values, total);
-        for first in (0..buffers.0.len()).step_by(PIECE) {
-            let count = PIECE.min(buffers.0.len() - first);
-            buffers = Request::start("MPI_Iallreduce", buffers, |(values, total), request| {
-                // SAFETY: see the head of the file.
-                unsafe {
-                    ffi::MPI_Iallreduce(
-                        from(&values[first..]),
-                        into(&mut total[first..]),
-                        count as i32,
-                        ffi::RSMPI_INT64_T,
-                        ffi::RSMPI_SUM,
-                        raw,
-                        request,
-                    )
-                }
-            })?
-            .complete()
-            .await?;
-        }
-        Ok(buffers.1)
-    }
-
-    /// Every member sends each other its stretch, all messages in flight at once, and adds what it gets: one latency
-    /// and (n - 1)/n of the vector each way, where a reduction to a root followed by a scatter moves twice as much.
-    pub(super) async fn sum_scatter(&self, values: Vec<i64>, counts: &[usize]) -> Result<Vec<i64>> {
-        if counts.len() != self.members || counts.iter().sum::<usize>() != values.len() {
-            return Err(Error::failed(format!(
-                "{} stretches for {} ranks in a sum of {} values",
-                counts.len(),
-                self.members,
-                values.len()
-            )));
-        }
-        if self.members == 1 {
-            return Ok(values);
-        }
-        struct Stretches {
-            send: Vec<i64>,
-            send_counts: Vec<i32>,
-            send_offsets: Vec<i32>,
-            receive: Vec<i64>,
-            receive_counts: Vec<i32>,
-            receive_offsets: Vec<i32>,
-        }
-        let raw = self.comm.raw();
-        let own = counts[self.member];
-        let offset = |member: usize| counts[..member].iter().sum::<usize>() as i32;
-        // A member sends itself nothing: its own stretch is added in place.
-        let others = |member: usize, count: usize| if member == self.member { 0 } else { count as i32 };
-        let slot = |member: usize| (member - usize::from(member > self.member)) * own;
-        check("MPI_Ialltoallv", i32::from(i32::try_from(own * (self.members - 1)).is_err()))?;
-        let mut receive = self.spare.take();
-        receive.resize(own * (self.members - 1), 0);
-        let mut x = Request::start(
-            "MPI_Ialltoallv",
-            Stretches {
-                send: values,
-                send_counts: counts.iter().enumerate().map(|(member, &count)| others(member, count)).collect(),
-                send_offsets: (0..self.members).map(offset).collect(),
-                receive,
-                receive_counts: (0..self.members).map(|member| others(member, own)).collect(),
-                receive_offsets: (0..self.members)
-                    .map(|member| if member == self.member { 0 } else { slot(member) as i32 })
-                    .collect(),
-            },
-            |x, request| {
-                // SAFETY: see the head of the file.
-                unsafe {
-                    ffi::MPI_Ialltoallv(
-                        from(&x.send),
-                        x.send_counts.as_ptr(),
-                        x.send_offsets.as_ptr(),
-                        ffi::RSMPI_INT64_T,
-                        into(&mut x.receive),
-                        x.receive_counts.as_ptr(),
-                        x.receive_offsets.as_ptr(),
-                        ffi::RSMPI_INT64_T,
-                        raw,
-                        request,
-                    )
-                }
-            },
-        )?
-        .complete()
-        .await?;
-        // In place: the stretch moves to the front, without another allocation of its size.
-        let first = offset(self.member) as usize;
-        let mut total = std::mem::take(&mut x.send);
-        total.copy_within(first..first + own, 0);
-        total.truncate(own);
-        if own > 0 {
-            for stretch in x.receive.chunks_exact(own) {
-                for (sum, value) in total.iter_mut().zip(stretch) {
-                    *sum = sum.wrapping_add(*value);
-                }
-            }
-        }
-        self.spare.set(x.receive);
-        Ok(total)
     }
 }

@@ -7,6 +7,7 @@
 mod collectives;
 mod link;
 mod request;
+mod sums;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use ::mpi::traits::{AsRaw, Communicator};
 
 use self::collectives::Lane;
 use self::link::Link;
+use self::sums::way_to_sum;
 use super::liveness::Token;
 use super::roster::{Crew, Loss, Order, Roster};
 use super::wait::pause;
@@ -365,8 +367,10 @@ impl Comm for Mpi {
         }
         self.together(Box::pin(async move {
             let bytes = values.len() * 8;
-            let total = self.lane(route)?.sum(values).await?;
-            self.traffic.collective(bytes, bytes);
+            let lane = self.lane(route)?;
+            let total = lane.sum(values).await?;
+            let traffic = way_to_sum(lane.members(), bytes).traffic(lane.members(), bytes);
+            self.traffic.collective(traffic, traffic);
             Ok(total)
         }))
     }
