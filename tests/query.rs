@@ -3,7 +3,7 @@
 mod common;
 
 use common::corpora::{documents, model, write_corpus, write_model};
-use common::{Run, alone, assert_all_gone, digest, has_mpi, names, ranks, text, truncated, writing};
+use common::{Run, alone, assert_all_gone, digest, has_mpi, names, ranks, ranks_reading, text, truncated, writing};
 use corpuscle::corpus::container::Values;
 use corpuscle::random::Stream;
 use corpuscle::store::atomic::Target;
@@ -389,4 +389,56 @@ fn what_cannot_be_answered_is_refused_in_one_line() {
         assert_eq!(names(made.folder.path()), before, "{arguments:?}");
     }
     assert_all_gone(made.folder.path());
+}
+
+#[test]
+fn lines_of_another_program_are_answered_one_by_one() {
+    let folder = tempdir().unwrap();
+    let [file, index, lines] = ["v.h5", "i.h5", "lines.jsonl"].map(|name| folder.path().join(name));
+    let documents = vectors(700, 9, "documents");
+    write_vectors(&file, &documents, true);
+    alone(["index", text(&file), "-o", text(&index)]).ok();
+    let vector = |row: usize| serde_json::to_string(&documents.row(row).to_vec()).unwrap();
+    let asked = [
+        format!("{{\"vector\": {}, \"id\": \"mine\"}}", vector(3)),
+        String::new(),
+        format!("{{\"vector\": {}}}", vector(11)),
+        format!("{{\"vector\": {}}}", vector(37)),
+        "{\"text\": \"words\"}".to_owned(),
+        "{\"vector\": [1, 2], \"id\": 5}".to_owned(),
+        "no JSON".to_owned(),
+        "{\"id\": null}".to_owned(),
+        format!("{{\"vector\": {}}}", vector(3)),
+    ];
+    fs::write(&lines, asked.join("\n")).unwrap();
+    let query = ["query", text(&index), "-", "--top", "2", "-q"];
+    let answers = ranks_reading(1, &lines, query).ok().stdout;
+    let parsed: Vec<serde_json::Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(parsed.len(), 8);
+    let names = parsed.iter().map(|answer| answer["query"].to_string()).collect::<Vec<_>>();
+    assert_eq!(names, ["\"mine\"", "1", "2", "3", "5", "5", "6", "7"]);
+    for (at, row) in [(0, 3), (1, 11), (7, 3)] {
+        let best = &parsed[at]["neighbours"][0];
+        assert_eq!(
+            (&best["id"], &best["label"]),
+            (&format!("document {row}").into(), &format!("class {}", row % 3).into())
+        );
+        let second = &cosines(documents.row(row), &documents)[1];
+        let found = &parsed[at]["neighbours"][1];
+        assert_eq!(found["id"], format!("document {}", second.0));
+        assert!((found["similarity"].as_f64().unwrap() - second.1).abs() < 1e-6 && parsed[at]["error"].is_null());
+    }
+    // A vector of zeros has no neighbours; alike queries have alike answers, wherever they stand.
+    assert!(is_zero(&documents, 37) && parsed[2]["neighbours"].as_array().unwrap().is_empty());
+    assert_eq!(parsed[0]["neighbours"], parsed[7]["neighbours"]);
+    for (at, says) in [(3, "made without a model"), (4, "2 numbers"), (5, "not a query"), (6, "either")] {
+        assert!(parsed[at]["error"].as_str().unwrap().contains(says), "{}", parsed[at]);
+        assert!(parsed[at]["neighbours"].is_null());
+    }
+    if has_mpi() {
+        assert_eq!(ranks_reading(3, &lines, query).ok().stdout, answers);
+    }
+    for more in [["--format", "json"], ["--top", "701"]] {
+        assert_eq!(ranks_reading(1, &lines, [&query[..], &more].concat()).code, Some(2));
+    }
 }

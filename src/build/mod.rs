@@ -8,7 +8,8 @@
 //! merged in a tree (associative, commutative), block by block, the dispatcher filters them as they come to the dictionary
 //! and broadcasts it. Pass 2, a map in order: workers turn bags into chunks over the
 //! dictionary's terms, which the dispatcher appends to the container. Bags that were not kept are counted once more.
-//! Where a dictionary is given there is nothing to count, and one pass writes the documents (`reuse`).
+//! Where a dictionary is given, or terms are hashes, there is nothing to count, and one pass writes the documents (`reuse`). Phrases take a
+//! pass of their own before, or several (`phrases`).
 //!
 //! Cost: the text is read once, twice where memory is short; messages are pieces' places (pieces themselves where a
 //! worker cannot read the file), 32 bytes and its letters for each term of each worker, and 8 bytes per nonzero to the
@@ -17,6 +18,8 @@
 
 mod census;
 mod convert;
+mod forecast;
+mod phrases;
 mod pieces;
 mod reuse;
 
@@ -25,16 +28,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::corpus::compression::Compression;
 use crate::corpus::container::{BackgroundWriter, CorpusWriter, Values};
 use crate::corpus::dictionary::{Dictionary, FilterSpec};
+use crate::corpus::hashed_terms::HashedTerms;
 use crate::corpus::stop_words::{self, StopWords};
 use crate::corpus::term_filter::{Seen, TermFilter};
 use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
+use crate::corpus::wiki::page;
 use crate::corpus::word_list::WordList;
-use crate::dispatch::memory::{self, FILES, Forecast, Need};
 use crate::dispatch::{Dataset, Job, once};
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
@@ -43,6 +46,7 @@ use crate::store::provenance::{self, Input};
 
 use census::{Census, PieceFacts};
 use convert::{Arrived, Converter};
+use forecast::{TERMS_SHARE, forecast, text_bytes};
 use pieces::Pieces;
 
 /// What is to be built from what.
@@ -54,6 +58,8 @@ pub struct BuildSpec {
     pub tokenizer: TokenizerSpec,
     /// Lists of stop words, in addition to those of the tokenizer.
     pub stop_words: Vec<StopWords>,
+    /// Lists of words that may stand within phrases, in addition to those of the tokenizer.
+    pub connectors: Vec<WordList>,
     /// Which terms the corpus has.
     pub terms: Terms,
     /// The container to be written.
@@ -72,6 +78,8 @@ pub enum Terms {
     },
     /// All terms of the dictionary in this file, with their numbers there, and no others.
     Dictionary(PathBuf),
+    /// The hashes of words, as many as the tokenizer says.
+    Hashed,
 }
 
 /// What was built.
@@ -107,28 +115,27 @@ pub fn build(job: &Job, spec: &BuildSpec) -> Result<Option<Built>> {
         Some(checked) => checked,
         None => serde_json::from_slice(&message).map_err(unsendable)?,
     };
-    let tokenizer = Tokenizer::new(&checked.tokenizer)?;
-    match (&spec.terms, &checked.filter) {
-        (Terms::Dictionary(path), _) => build_on(job, path, &checked, &tokenizer, &spec.output),
-        (Terms::Filtered { .. }, filter) => {
-            let filter = filter.as_ref().ok_or_else(|| Error::failed("the dispatcher has sent no filter"))?;
-            build_filtered(job, filter, &checked, &tokenizer, &spec.output)
+    match &spec.terms {
+        Terms::Dictionary(path) => build_on(job, path, checked, &spec.output),
+        Terms::Hashed => {
+            let bits = checked.tokenizer.hash_bits.unwrap_or_default();
+            let terms = HashedTerms::new(bits)?.terms();
+            build_over(job, &terms, json!({ "hash_bits": bits }), checked, &spec.output)
+        }
+        Terms::Filtered { .. } => {
+            let filter = checked.filter.clone().ok_or_else(|| Error::failed("the dispatcher has sent no filter"))?;
+            build_filtered(job, &filter, checked, &spec.output)
         }
     }
 }
 
 /// Builds a corpus over the terms of the text that pass the filter.
-fn build_filtered(
-    job: &Job,
-    filter: &FilterSpec,
-    checked: &Checked,
-    tokenizer: &Tokenizer,
-    output: &Path,
-) -> Result<Option<Built>> {
-    let plan = &checked.plan;
+fn build_filtered(job: &Job, filter: &FilterSpec, mut checked: Checked, output: &Path) -> Result<Option<Built>> {
     job.begin(|| Ok(checked.identity(("filter", json!(filter)))))?;
+    let job = &job.within_memory("give more", || Ok(forecast(job, &checked.plan, filter.keep_n)))?;
+    phrases::find(job, &checked.plan, &mut checked.tokenizer)?;
+    let (plan, tokenizer) = (&checked.plan, &Tokenizer::new(&checked.tokenizer)?);
     let progress = job.progress.task("build: count", Unit::Bytes, text_bytes(job, plan));
-    let job = &job.within_memory("give more", || Ok(forecast(job, checked, filter.keep_n)))?;
     // The rest is for sorting terms.
     let keeping = &Job { memory: job.memory / 8 * 3, ..*job };
     let dataset = Dataset::new(keeping, Pieces::new(job, plan, tokenizer, &progress, None))?.enduring();
@@ -163,47 +170,61 @@ fn build_filtered(
 }
 
 /// Builds a corpus over the terms of a dictionary.
-fn build_on(
-    job: &Job,
-    dictionary: &Path,
-    checked: &Checked,
-    tokenizer: &Tokenizer,
-    output: &Path,
-) -> Result<Option<Built>> {
-    let plan = &checked.plan;
-    let (terms, known) = job.account.phase("dictionary", || {
+fn build_on(job: &Job, dictionary: &Path, mut checked: Checked, output: &Path) -> Result<Option<Built>> {
+    let (terms, phrases) = job.account.phase("dictionary", || {
+        let mut phrases = None;
         let message = job.share(|| {
-            let found = term_list::of_dictionary(dictionary)?;
+            let mut found = term_list::of_dictionary(dictionary)?;
+            // Its terms are those phrases, so they are joined here too.
+            phrases = found.tokenizer.as_mut().and_then(|made| made.phrases.take());
             if let Some(options) = found.tokenizer.and_then(|made| made.differences(&checked.tokenizer)) {
                 log::warn!("{}: its terms were made with other options of tokens: {options}", dictionary.display());
             }
             Ok(Dictionary::of_terms(found.terms).encode())
         })?;
-        let terms = Dictionary::decode(&message)?.terms;
-        let known = reuse::vocabulary(&terms);
-        Ok((terms, known))
+        let unsendable = |cause| Error::failed(format!("phrases cannot be sent: {cause}"));
+        let phrases = job.share(|| serde_json::to_vec(&phrases).map_err(unsendable))?;
+        Ok((Dictionary::decode(&message)?.terms, serde_json::from_slice(&phrases).map_err(unsendable)?))
     })?;
+    checked.tokenizer.phrases = phrases;
     let mut hasher = blake3::Hasher::new();
     terms.iter().for_each(|term| {
         hasher.update(&(term.len() as u64).to_le_bytes()).update(term.as_bytes());
     });
     let digest = json!({ "terms": terms.len(), "blake3": hasher.finalize().to_hex().as_str() });
+    let built = build_over(job, &terms, digest, checked, output)?;
+    if let Some(built) = &built
+        && (built.tokens_kept, built.tokens > 0) == (0, true)
+    {
+        log::warn!(
+            "no token of the text is a term of {}: were its terms made with other options of tokens?",
+            dictionary.display()
+        );
+    }
+    Ok(built)
+}
+
+/// Builds a corpus over terms that are there already, of which `digest` tells.
+fn build_over(
+    job: &Job,
+    terms: &[String],
+    digest: Value,
+    mut checked: Checked,
+    output: &Path,
+) -> Result<Option<Built>> {
     job.begin(|| Ok(checked.identity(("dictionary", digest.clone()))))?;
+    phrases::find(job, &checked.plan, &mut checked.tokenizer)?;
+    let (plan, tokenizer) = (&checked.plan, &Tokenizer::new(&checked.tokenizer)?);
     let parameters = checked.parameters(("dictionary", digest));
+    let known = reuse::vocabulary(terms);
     let progress = job.progress.task("build: write", Unit::Bytes, text_bytes(job, plan));
     job.account.phase("write", || {
-        let writer = checked.writer(job, &terms, output)?;
+        let writer = checked.writer(job, terms, output)?;
         let (writer, found) = reuse::write(job, plan, tokenizer, &progress, &known, writer)?;
         let Some(writer) = writer else { return Ok(None) };
         check_announcements(plan, &found.pieces)?;
         let provenance = provenance(&parameters, plan, &found.pieces);
         let header = job.account.io(|| writer.finish(&provenance))?;
-        if found.known == 0 && found.unknown > 0 {
-            log::warn!(
-                "no token of the text is a term of {}: were its terms made with other options of tokens?",
-                dictionary.display()
-            );
-        }
         Ok(Some(Built {
             documents: header.documents,
             tokens: found.known + found.unknown,
@@ -246,15 +267,23 @@ impl BuildSpec {
     /// Looks for everything that can be wrong before the first piece is read.
     fn check(&self) -> Result<Checked> {
         let mut tokenizer = self.tokenizer.clone();
-        Tokenizer::new(&tokenizer)?;
+        let words = Tokenizer::new(&tokenizer)?;
         tokenizer.stop_words.extend(stop_words::read_all(&self.stop_words)?);
+        if let Some(phrases) = &mut tokenizer.phrases {
+            let connectors = &mut phrases.spec.connectors;
+            for list in &self.connectors {
+                connectors.extend(list.read()?.iter().map(|word| words.as_token(word)));
+            }
+            connectors.sort_unstable();
+            connectors.dedup();
+        }
         let filter = match &self.terms {
-            Terms::Dictionary(_) => None,
+            Terms::Dictionary(_) | Terms::Hashed => None,
             Terms::Filtered { filter, keep_tokens } => {
                 filter.check()?;
                 let mut filter = filter.clone();
                 for list in keep_tokens {
-                    filter.keep_tokens.extend(list.read()?.iter().map(|word| tokenizer.in_case(word)));
+                    filter.keep_tokens.extend(list.read()?.iter().map(|word| tokenizer.in_form(word)));
                 }
                 filter.keep_tokens.sort_unstable();
                 filter.keep_tokens.dedup();
@@ -269,7 +298,7 @@ impl BuildSpec {
     fn check_output(&self, plan: &TextPlan) -> Result<()> {
         let dictionary = match &self.terms {
             Terms::Dictionary(path) => Some(path.as_path()),
-            Terms::Filtered { .. } => None,
+            Terms::Filtered { .. } | Terms::Hashed => None,
         };
         refuse_inputs_as_output(plan.files.iter().map(|file| file.path.as_path()).chain(dictionary), &self.output)?;
         if plan.format == InputFormat::Dir
@@ -306,6 +335,8 @@ impl Checked {
             "fields": fields,
             "invalid_utf8": self.plan.invalid_utf8,
             "tokenizer": self.tokenizer,
+            "min_tokens": self.plan.min_tokens,
+            "wiki": (self.plan.format == InputFormat::Wiki).then_some(&self.plan.wiki),
             terms.0: terms.1,
         })
     }
@@ -326,40 +357,6 @@ impl Checked {
         let create = |target| CorpusWriter::create(target, terms, Values::Counts, labelled);
         job.target(output)?.map(create).transpose()
     }
-}
-
-/// Bytes of text that will be read, where that is known beforehand; the dispatcher shows it.
-fn text_bytes(job: &Job, plan: &TextPlan) -> Option<u64> {
-    if !job.is_dispatcher() {
-        return None;
-    }
-    let bytes = plan.files.iter().map(|file| match (plan.format, file.compression) {
-        (InputFormat::Dir, _) => file.listing().ok()?.piece_bytes(),
-        (_, Compression::None) => Some(file.bytes.saturating_sub(file.data_offset)),
-        _ => None,
-    });
-    bytes.sum()
-}
-
-/// Share of the memory that terms and their counts may take on a worker before they go to a file: sorting them takes as
-/// much again.
-const TERMS_SHARE: u64 = 4;
-/// Bytes a worker takes for a piece of text, its bags of words and its documents, on their way.
-const PIECE: u64 = 64 << 20;
-
-/// What building takes. How many terms the text has is not known: their tables get a share of the memory and go to a file
-/// where that is too small, and the dictionary, of which only the largest size is known, is no reason to refuse.
-fn forecast(job: &Job, checked: &Checked, keep_n: Option<usize>) -> Forecast {
-    // Texts of less than 12 bytes a distinct term are rare.
-    let text = text_bytes(job, &checked.plan);
-    let terms = keep_n.map_or(0, |keep_n| text.map_or(keep_n as u64, |text| (keep_n as u64).min(text / 12)));
-    let workers = job.workers() as u64;
-    let share = text.map(|text| (text / workers + text / workers / 4).min(text) + checked.plan.piece_bytes);
-    let dispatcher =
-        Need::fixed(FILES + memory::waiting(workers, checked.plan.piece_bytes / 2) + (8 << 20)).keeping(320 * terms);
-    // Bags are smaller than their text; terms, their counts and both sorted may be twice as large.
-    let worker = Need::fixed(PIECE).keeping(share.map_or(u64::MAX, |share| 3 * share + 160 * terms));
-    Forecast { dispatcher, worker }
 }
 
 /// Pass 1: counts terms and pieces. The dispatcher gets the facts on all pieces.
@@ -467,13 +464,19 @@ fn write(
 }
 
 /// How the corpus was made. Inputs are known by their content: the same text under another name, or compressed, is the
-/// same input. A checksum is the BLAKE3 of the digests of an input's pieces; those of a folder hold the paths too.
+/// same input. A checksum is the BLAKE3 of the digests of an input's pieces; those of a folder hold the paths too. Of a
+/// dump it is that of the sum of its pages' digests.
 fn provenance(parameters: &Value, plan: &TextPlan, pieces: &[PieceFacts]) -> Value {
     let inputs = (0..plan.files.len()).map(|file| {
-        let (mut bytes, mut hasher) = (0, blake3::Hasher::new());
-        for piece in pieces.iter().filter(|piece| piece.file as usize == file) {
-            bytes += piece.bytes;
-            hasher.update(&piece.checksum);
+        let mut hasher = blake3::Hasher::new();
+        let own = || pieces.iter().filter(|piece| piece.file as usize == file);
+        let bytes = own().map(|piece| piece.bytes).sum();
+        if plan.format == InputFormat::Wiki {
+            hasher.update(&own().fold([0; 32], |sum, piece| page::add_digest(sum, piece.checksum)));
+        } else {
+            own().for_each(|piece| {
+                hasher.update(&piece.checksum);
+            });
         }
         (bytes, hasher.finalize().to_hex().to_string())
     });

@@ -10,11 +10,12 @@ use crate::corpus::chunk::Footprint;
 use crate::corpus::compression::Compression;
 use crate::corpus::cutter::{Cutter, Piece};
 use crate::corpus::folder;
-use crate::corpus::records::{newlines, split};
+use crate::corpus::records::{RecordScanner, newlines, split};
 use crate::corpus::reread::Rereader;
 use crate::corpus::text::{InputFormat, TextPlan};
 use crate::corpus::tokenizer::Tokenizer;
 use crate::corpus::vocabulary::{Known, Numbering, Vocabulary};
+use crate::corpus::wiki::page;
 use crate::dispatch::{Job, Parcel, Source};
 use crate::error::Result;
 use crate::report::progress::Task;
@@ -100,7 +101,7 @@ impl<'a> Pieces<'a> {
         let known = self.known.or(self.dictionary.get().map(Rc::as_ref));
         let stretches = match self.plan.format {
             InputFormat::Dir => folder::split(bytes, threads),
-            format => split(bytes, format.delimiter(), threads),
+            format => split(bytes, RecordScanner::of(format), threads),
         };
         // All results before the first error is looked for: which one is told does not depend on the threads.
         let count_all = || -> Vec<Result<(BagPiece, u64)>> {
@@ -115,16 +116,22 @@ impl<'a> Pieces<'a> {
             };
             stretches.into_par_iter().map(count).collect()
         };
-        let (checksum, parts) = self.job.pool.install(|| rayon::join(|| *blake3::hash(bytes).as_bytes(), count_all));
+        let wiki = self.plan.format == InputFormat::Wiki;
+        let digest = || match wiki {
+            // Which piece a page is in depends on how the dump is compressed, what was read must not.
+            true => page::digest(bytes),
+            false => (*blake3::hash(bytes).as_bytes(), piece.length),
+        };
+        let ((checksum, length), parts) = self.job.pool.install(|| rayon::join(digest, count_all));
         let (mut parts, unknown): (Vec<BagPiece>, Vec<u64>) =
             parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let mut documents = 0;
         for part in &mut parts {
-            // A document has a newline or a frame, and a piece fewer than 2^32 bytes: see MAX_RECORD_BYTES.
+            // A document has a newline, a frame or a tag, and a piece fewer than 2^32 bytes: see MAX_RECORD_BYTES.
             part.first_row = documents as u32;
             documents += part.documents() as u64;
         }
-        let facts = PieceFacts { number: piece.number, file: piece.file, bytes: piece.length, documents, checksum };
+        let facts = PieceFacts { number: piece.number, file: piece.file, bytes: length, documents, checksum };
         Ok(Bags { parts, facts, by_dictionary: known.is_some(), unknown: unknown.iter().sum() })
     }
 }
@@ -164,15 +171,20 @@ impl Source for Pieces<'_> {
         }))
     }
 
-    /// Workers read plain files and folders themselves. A compressed file is decompressed once, by the dispatcher.
+    /// Workers read plain files, folders and dumps in ranges themselves. Any other compressed file is decompressed once, by the
+    /// dispatcher.
     fn visible(&self) -> bool {
-        self.plan.files.iter().all(|file| file.compression == Compression::None) && self.plan.readable_here()
+        let plan = self.plan;
+        plan.files.iter().all(|file| file.compression == Compression::None || plan.in_ranges(file))
+            && plan.readable_here()
     }
 
     fn read(&self, parcel: &Parcel) -> Result<Vec<u8>> {
         let (plan, piece) = (self.plan, parcel.piece()?);
         let rereader = &mut *self.rereader.borrow_mut();
-        self.job.pool.install(|| rereader.read(plan, &piece))
+        let mut read = || self.job.pool.install(|| rereader.read(plan, &piece));
+        // Decompressing is work, whoever does it.
+        if plan.in_ranges(&plan.files[piece.file as usize]) { self.job.account.compute(read) } else { read() }
     }
 
     fn open(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<Bags> {

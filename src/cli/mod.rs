@@ -53,7 +53,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Build(build::Build),
+    Build(Box<build::Build>),
     Import(import::Import),
     Export(export::Export),
     Generate(generate::Generate),

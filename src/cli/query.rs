@@ -1,16 +1,17 @@
 //! `corpuscle query`: vectors or texts -> the nearest documents of an index.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::{Outcome, Printing};
 use crate::dispatch::Job;
-use crate::error::Result;
-use crate::report::output::{Cell, Column, Table};
+use crate::error::{Error, Result};
+use crate::report::output::{Cell, Column, Format, Table};
 use crate::similarity::index::Index;
 use crate::similarity::query::{Found, QuerySource, QuerySpec, query};
+use crate::similarity::stream::answer_lines;
 use crate::store::atomic::refuse_inputs_as_output;
 
 /// Find the nearest documents to vectors or texts
@@ -18,14 +19,19 @@ use crate::store::atomic::refuse_inputs_as_output;
 /// Nearest by the cosine of the angle between the vectors, exactly; of equally near ones the first in the index comes
 /// first. The table, JSON and CSV hold one row per query and neighbour; with --output they go to a file instead.
 ///
+/// With - in place of vectors, queries come from standard input line by line, and each is answered on standard output before the
+/// next is read. A line is a JSON object with a text or a vector, and an id if wanted: {"id": 1, "text": "slide guitar"}. Its answer
+/// is {"query": 1, "neighbours": [{"id": "music-07", "similarity": 0.97}, ...]}, or {"query": 1, "error": "..."}.
+///
 /// Examples: corpuscle query index.h5 new-vectors.h5 --top 10 -o neighbours.h5
 ///           corpuscle query index.h5 --text "slide guitar in open tuning"
+///           corpuscle query index.h5 - --top 3 < queries.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, group(ArgGroup::new("queries").required(true).args(["vectors", "text"])))]
 pub struct Query {
     /// Index made by `corpuscle index`
     index: PathBuf,
-    /// Queries: vectors made by `corpuscle transform` with the model of the index
+    /// Queries: vectors made by `corpuscle transform` with the model of the index, or - for lines of standard input
     vectors: Option<PathBuf>,
     /// A query as text; may be given several times. Texts are numbered from 0
     #[arg(long, value_name = "TEXT")]
@@ -47,6 +53,10 @@ impl Query {
     /// Runs on every rank.
     pub fn run(self, job: &Job) -> Result<Outcome> {
         let Query { index, vectors, text, top, exclude_self, output, printing } = self;
+        if vectors.as_deref() == Some(Path::new("-")) {
+            let table = printing.format == Format::Table;
+            return lines(job, &index, top, output.is_some() || exclude_self || !table);
+        }
         let target = match &output {
             Some(output) => {
                 if job.is_dispatcher() {
@@ -77,6 +87,20 @@ impl Query {
         }
         Ok(Outcome { output, parameters, result, accounted: true })
     }
+}
+
+/// Answers the lines of standard input.
+fn lines(job: &Job, index: &Path, top: u32, more: bool) -> Result<Outcome> {
+    if more {
+        return Err(Error::usage(
+            "--output, --format and --exclude-self mean nothing for lines of standard input: leave them out",
+        ));
+    }
+    let index = job.account.phase("load", || Index::open(job, index))?;
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let lines = answer_lines(job, &index, top as usize, &mut input, &mut output)?;
+    let result = lines.map_or_else(|| json!({}), |lines| json!({ "queries": lines }));
+    Ok(Outcome { output: None, parameters: json!({ "top": top }), result, accounted: true })
 }
 
 /// A row per query and neighbour.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use crate::build::{BuildSpec, Built, Terms, build};
 use crate::corpus::dictionary::FilterSpec;
-use crate::corpus::ngrams::NgramSpec;
 use crate::corpus::text::{InputFormat, MAX_RECORD_BYTES, TextSpec};
+use crate::corpus::text_form::TextForm;
 use crate::corpus::tokenizer::TokenizerSpec;
 use crate::dispatch::Job;
 use crate::error::Result;
@@ -46,12 +46,11 @@ pub fn import_words(
     };
     let tokenizer = TokenizerSpec {
         token_pattern: Some(r"\S+".to_owned()),
-        lowercase: false,
+        form: TextForm { lowercase: false, ..TextForm::default() },
         min_length: 1,
         // No record is longer.
         max_length: MAX_RECORD_BYTES as usize,
-        stop_words: Vec::new(),
-        ngrams: NgramSpec::default(),
+        ..TokenizerSpec::default()
     };
     let filter =
         FilterSpec { no_below: 1, no_above: 1.0, keep_n: None, keep_tokens: Vec::new(), remove_most_frequent: 0 };
@@ -59,5 +58,5 @@ pub fn import_words(
         Some(dictionary) => Terms::Dictionary(dictionary),
         None => Terms::Filtered { filter, keep_tokens: Vec::new() },
     };
-    build(job, &BuildSpec { text, tokenizer, stop_words: Vec::new(), terms, output })
+    build(job, &BuildSpec { text, tokenizer, stop_words: Vec::new(), connectors: Vec::new(), terms, output })
 }

@@ -112,8 +112,12 @@ pub fn tokenise<N: Numbering>(
     let mut scratch = String::new();
     readers::documents(plan, piece, bytes, &mut |document| {
         let begin = bag.terms.len();
-        tokenizer.tokens(&document.text, &mut scratch, |token| {
-            let Some(term) = numbers.number(token) else { return };
+        let mut unknown = 0;
+        let tokens = tokenizer.tokens(&document.text, &mut scratch, |token| {
+            let Some(term) = numbers.number(token) else {
+                unknown += 1;
+                return;
+            };
             if term as usize == places.len() {
                 places.push(0);
             }
@@ -126,6 +130,13 @@ pub fn tokenise<N: Numbering>(
                 bag.counts.push(1);
             }
         });
+        if tokens < plan.min_tokens {
+            // Never was there. Places that point into it are told by what stands there.
+            bag.terms.truncate(begin);
+            bag.counts.truncate(begin);
+            numbers.take_back(unknown);
+            return Ok(());
+        }
         bag.indptr.push(bag.terms.len() as u32);
         for (kept, found) in [(&mut bag.ids, document.id), (&mut bag.labels, document.label)] {
             if let (Some(kept), Some(found)) = (kept, found) {

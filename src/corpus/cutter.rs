@@ -7,7 +7,9 @@
 //! What it costs the dispatcher: plain lines are not read but for a few bytes around each boundary. Plain CSV is read
 //! once and scanned for quotes, since a newline may lie inside a field. Of both only the place of a piece has to
 //! travel; whoever sees the file reads it with [`read_piece`]. Compressed files are decompressed here and travel as
-//! bytes. Of a folder, whole files are the records ([`folder`](crate::corpus::folder)).
+//! bytes. Of a folder, whole files are the records ([`folder`](crate::corpus::folder)). The records of a dump of MediaWiki are its
+//! pages; where bzip2 compresses it, pieces are ranges of `piece_bytes` compressed bytes, and not read here at all
+//! ([`ranges`]).
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -18,6 +20,7 @@ use memchr::memchr;
 use crate::corpus::compression::Compression;
 use crate::corpus::records::{RecordScanner, newlines};
 use crate::corpus::text::{InputFormat, MAX_RECORD_BYTES, TextFile, TextPlan, read_more};
+use crate::corpus::wiki::ranges;
 use crate::error::{At, Error, Result};
 
 /// Bytes taken from a stream at a time.
@@ -32,9 +35,9 @@ pub struct Piece {
     pub number: u64,
     /// Index into [`TextPlan::files`].
     pub file: u32,
-    /// Where it begins in the decompressed file, in bytes; of a folder, its first file.
+    /// Where it begins in the decompressed file, in bytes; of a folder, its first file; of a dump in ranges, in the file.
     pub offset: u64,
-    /// Its length in decompressed bytes.
+    /// Its length in decompressed bytes; of a dump in ranges, in bytes of the file.
     pub length: u64,
     /// Line it begins on, counted from 1, where the cutter came to know it.
     pub first_line: Option<u64>,
@@ -85,7 +88,11 @@ pub fn read_piece<'a>(plan: &TextPlan, piece: &'a Piece) -> Result<Cow<'a, [u8]>
     if let Some(body) = &piece.body {
         return Ok(Cow::Borrowed(body));
     }
-    let path = &plan.files[piece.file as usize].path;
+    let file = &plan.files[piece.file as usize];
+    let path = &file.path;
+    if plan.in_ranges(file) {
+        return Ok(Cow::Owned(ranges::read(path, piece.offset..piece.offset + piece.length)?));
+    }
     let bytes = if plan.format == InputFormat::Dir {
         let first = piece.offset as usize;
         plan.files[piece.file as usize].listing()?.read(first..first + piece.files as usize)?
@@ -118,6 +125,8 @@ enum Source {
     Seek { file: File, offset: u64 },
     /// A folder: only lengths are looked at, unless files are compressed.
     Folder { next: usize },
+    /// A dump compressed by bzip2: nothing is looked at.
+    Ranges { next: u64 },
     /// Everything else: all bytes pass through `buffer`, which begins with the next piece.
     Stream {
         stream: Box<dyn Read + Send>,
@@ -146,7 +155,7 @@ impl Cutter {
             let file = &self.plan.files[self.file];
             let source = match &mut self.source {
                 Some(source) => source,
-                None => self.source.insert(Source::open(file, self.plan.format)?),
+                None => self.source.insert(Source::open(file, &self.plan)?),
             };
             if let Some(piece) = source.cut(file, self.plan.piece_bytes, self.max_record_bytes)? {
                 let piece = Piece { number: self.next_number, file: self.file as u32, ..piece };
@@ -161,11 +170,15 @@ impl Cutter {
 }
 
 impl Source {
-    fn open(file: &TextFile, format: InputFormat) -> Result<Self> {
+    fn open(file: &TextFile, plan: &TextPlan) -> Result<Self> {
+        let format = plan.format;
         if format == InputFormat::Dir {
             return Ok(Source::Folder { next: 0 });
         }
-        let line_is_record = format.delimiter().is_none();
+        if plan.in_ranges(file) {
+            return Ok(Source::Ranges { next: 0 });
+        }
+        let line_is_record = format.delimiter().is_none() && format != InputFormat::Wiki;
         if file.compression == Compression::None && line_is_record {
             return Ok(Source::Seek { file: File::open(&file.path).at(&file.path)?, offset: file.data_offset });
         }
@@ -181,7 +194,7 @@ impl Source {
             stream,
             ended: false,
             buffer: Vec::new(),
-            scanner: RecordScanner::new(format.delimiter()),
+            scanner: RecordScanner::of(format),
             offset: file.data_offset,
             line: file.data_line,
         })
@@ -213,6 +226,11 @@ impl Source {
                 let piece = Piece { offset: *next as u64, length, files: files as u32, body, ..Piece::default() };
                 *next += files;
                 Ok((files > 0).then_some(piece))
+            }
+            Source::Ranges { next } => {
+                let offset = *next;
+                *next = (offset + piece_bytes).min(about.bytes);
+                Ok((offset < *next).then(|| Piece { offset, length: *next - offset, ..Piece::default() }))
             }
             Source::Stream { stream, ended, buffer, scanner, offset, line } => {
                 let wanted = usize::try_from(piece_bytes).map_err(|_| too_long(*offset))?;

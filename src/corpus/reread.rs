@@ -29,8 +29,8 @@ impl Rereader {
     /// The file cannot be read, its stream is damaged, or it has become shorter.
     pub fn read(&mut self, plan: &TextPlan, piece: &Piece) -> Result<Vec<u8>> {
         let file = &plan.files[piece.file as usize];
-        if file.compression == Compression::None {
-            // Folders are such, and decompress their files themselves.
+        if file.compression == Compression::None || plan.in_ranges(file) {
+            // Folders are of the former, and decompress their files themselves.
             return Ok(read_piece(plan, &Piece { body: None, ..piece.clone() })?.into_owned());
         }
         let mut forward = match self.open.take() {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::compression::Compression;
 use crate::corpus::folder::{Listed, Listing};
 use crate::corpus::records::{RecordScanner, newlines};
+use crate::corpus::wiki::{self, WikiSpec};
 use crate::error::{At, Error, Result};
 
 /// Longest single record in bytes; a file without record boundaries is not a corpus.
@@ -37,6 +38,8 @@ pub enum InputFormat {
     Tsv,
     /// A folder: a document per file.
     Dir,
+    /// A dump of MediaWiki's pages, as Wikipedia publishes them (`pages-articles.xml`): a document per article.
+    Wiki,
     /// Mallet's: a line per document with its id, its label and its text. For `import`.
     #[value(skip)]
     Mallet,
@@ -57,6 +60,7 @@ impl InputFormat {
             Some("jsonl" | "ndjson" | "json") => InputFormat::Jsonl,
             Some("csv") => InputFormat::Csv,
             Some("tsv" | "tab") => InputFormat::Tsv,
+            Some("xml") => InputFormat::Wiki,
             _ => InputFormat::Lines,
         }
     }
@@ -78,6 +82,7 @@ impl InputFormat {
             InputFormat::Csv => "csv",
             InputFormat::Tsv => "tsv",
             InputFormat::Dir => "dir",
+            InputFormat::Wiki => "wiki",
             InputFormat::Mallet => "mallet",
             InputFormat::Low => "low",
         }
@@ -112,6 +117,10 @@ pub struct TextSpec {
     pub piece_bytes: u64,
     /// What to do about bytes that are not UTF-8.
     pub invalid_utf8: InvalidUtf8,
+    /// Which pages of a dump are documents.
+    pub wiki: WikiSpec,
+    /// Documents of fewer tokens are left out; 50 in a dump and none elsewhere, if left out.
+    pub min_tokens: Option<u64>,
 }
 
 impl TextSpec {
@@ -125,6 +134,8 @@ impl TextSpec {
             label_field: None,
             piece_bytes: DEFAULT_PIECE_BYTES,
             invalid_utf8: InvalidUtf8::Refuse,
+            wiki: WikiSpec::default(),
+            min_tokens: None,
         }
     }
 
@@ -163,6 +174,12 @@ impl TextSpec {
         if format == InputFormat::Dir {
             return self.check_folders();
         }
+        if format != InputFormat::Wiki && self.wiki != WikiSpec::default() {
+            return Err(Error::usage(format!(
+                "--namespaces, --skip-titles, --keep-redirects and --keep-markup are for dumps of MediaWiki, not {}",
+                format.name()
+            )));
+        }
         let fields =
             [("--text-field", &self.text_field), ("--id-field", &self.id_field), ("--label-field", &self.label_field)];
         if format == InputFormat::Lines
@@ -172,12 +189,16 @@ impl TextSpec {
                 "{option} means nothing for plain lines: leave it out, or say --input-format"
             )));
         }
-        let fields = Fields {
+        let mut fields = Fields {
             text: self.text_field.clone().unwrap_or_else(|| "text".into()),
             text_was_named: self.text_field.is_some(),
             id: self.id_field.clone(),
             label: self.label_field.clone(),
         };
+        if format == InputFormat::Wiki {
+            wiki::input::check_fields(self)?;
+            fields.id.get_or_insert_with(|| wiki::FIELDS.0[0].to_owned());
+        }
         let files = self.inputs.iter().map(|path| TextFile::look_at(path, format, &fields, self.invalid_utf8));
         Ok(TextPlan {
             files: files.collect::<Result<_>>()?,
@@ -185,6 +206,8 @@ impl TextSpec {
             fields,
             piece_bytes: self.piece_bytes,
             invalid_utf8: self.invalid_utf8,
+            wiki: self.wiki.clone(),
+            min_tokens: self.min_tokens.unwrap_or(if format == InputFormat::Wiki { wiki::MIN_TOKENS } else { 0 }),
         })
     }
 
@@ -223,6 +246,8 @@ impl TextSpec {
             },
             piece_bytes: self.piece_bytes,
             invalid_utf8: self.invalid_utf8,
+            wiki: self.wiki.clone(),
+            min_tokens: self.min_tokens.unwrap_or(0),
         })
     }
 }
@@ -253,9 +278,18 @@ pub struct TextPlan {
     pub piece_bytes: u64,
     /// What to do about bytes that are not UTF-8.
     pub invalid_utf8: InvalidUtf8,
+    /// Which pages of a dump are documents.
+    pub wiki: WikiSpec,
+    /// Documents of fewer tokens are left out.
+    pub min_tokens: u64,
 }
 
 impl TextPlan {
+    /// Whether pieces of a file are ranges of its compressed bytes, which whoever sees it decompresses.
+    pub fn in_ranges(&self, file: &TextFile) -> bool {
+        self.format == InputFormat::Wiki && file.compression == Compression::Bzip2
+    }
+
     /// Whether this rank sees every file as the dispatcher does, by content and not by name, and so may read pieces
     /// itself.
     pub fn readable_here(&self) -> bool {
@@ -347,6 +381,8 @@ impl TextFile {
             file.read_header(&mut stream, buffer, delimiter, fields, invalid_utf8)?;
         } else if format == InputFormat::Low {
             file.read_announcement(&mut stream, buffer)?;
+        } else if format == InputFormat::Wiki {
+            wiki::input::check_dump(&file, &mut stream, buffer)?;
         }
         Ok(file)
     }

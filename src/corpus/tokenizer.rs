@@ -3,10 +3,11 @@
 //! By default as gensim's `simple_preprocess` does it: the text in lower case, cut into the longest runs of Python's
 //! `\w` without `\d`, kept if they are 2 to 15 characters long and do not begin with an underscore. Python's classes,
 //! by Unicode general category: `\w` without `\d` is L*, Nl, No and the underscore; marks are not in it, so that a
-//! combining mark ends a token. Given a pattern, tokens are its matches instead.
+//! combining mark ends a token. Given a pattern, tokens are its matches instead. Before that the text may be put into other
+//! forms ([`TextForm`]).
 //!
-//! Then, as scikit-learn's `CountVectorizer` goes about it, stop words are left out and runs of the tokens that remain
-//! become terms.
+//! Then, as scikit-learn's `CountVectorizer` goes about it, numbers and stop words are left out, the others give way to their
+//! stems, and phrases and runs of the tokens that remain become terms, or the hashes of those.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -15,60 +16,94 @@ use regex::Regex;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use crate::corpus::characters::CharacterClass;
+use crate::corpus::hashed_terms::HashedTerms;
 use crate::corpus::ngrams::{NgramSpec, Runs};
+use crate::corpus::phrases::{FoundPhrases, Phrases};
+use crate::corpus::stems::Stems;
+use crate::corpus::text_form::TextForm;
 use crate::error::{Error, Result, one_line};
 
 /// How text is cut into tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenizerSpec {
     /// Regular expression (syntax of the `regex` crate) whose matches are the tokens, or whose first group if it has
     /// one.
     pub token_pattern: Option<String>,
-    /// Whether text is put into lower case first.
-    pub lowercase: bool,
+    /// What is done to the text before.
+    #[serde(flatten)]
+    pub form: TextForm,
     /// Shortest token in characters.
     pub min_length: usize,
     /// Longest token in characters.
     pub max_length: usize,
-    /// Tokens that are left out; put into lower case if the text is.
+    /// Tokens that are numbers are left out: digits, and what stands between and before digits.
+    #[serde(default)]
+    pub drop_numbers: bool,
+    /// Tokens that are left out; put into the form of the text.
     #[serde(default)]
     pub stop_words: Vec<String>,
-    /// Which runs of the remaining tokens are terms.
+    /// Language of the Snowball algorithm that puts stems in the place of the remaining tokens.
+    #[serde(default)]
+    pub stem: Option<String>,
+    /// Which of their neighbours become one token.
+    #[serde(default)]
+    pub phrases: Option<FoundPhrases>,
+    /// Which runs of these tokens are terms.
     #[serde(default)]
     pub ngrams: NgramSpec,
+    /// Terms are hashes of so many bits.
+    #[serde(default)]
+    pub hash_bits: Option<u8>,
 }
 
 impl Default for TokenizerSpec {
     fn default() -> Self {
         TokenizerSpec {
             token_pattern: None,
-            lowercase: true,
+            form: TextForm::default(),
             min_length: 2,
             max_length: 15,
+            drop_numbers: false,
             stop_words: Vec::new(),
+            stem: None,
+            phrases: None,
             ngrams: NgramSpec::default(),
+            hash_bits: None,
         }
     }
 }
 
 impl TokenizerSpec {
-    /// A word as it stands in the text once that is in lower case, where it is to be.
-    pub fn in_case(&self, word: &str) -> String {
-        if self.lowercase { word.to_lowercase() } else { word.to_owned() }
+    /// A word as it stands in the text once that is in its form.
+    pub fn in_form(&self, word: &str) -> String {
+        self.form.of(word)
     }
 
     /// The options in which another differs, by name, each with its value here; none if it gives the same tokens.
     pub fn differences(&self, other: &TokenizerSpec) -> Option<String> {
         let words =
-            |spec: &TokenizerSpec| spec.stop_words.iter().map(|word| spec.in_case(word)).collect::<HashSet<_>>();
+            |spec: &TokenizerSpec| spec.stop_words.iter().map(|word| spec.in_form(word)).collect::<HashSet<_>>();
         let pattern = self.token_pattern.as_deref().unwrap_or("the default one");
+        let switch = |on: bool, name: &str| if on { name.to_owned() } else { format!("no {name}") };
+        let (form, others) = (self.form, other.form);
+        let phrases = self.phrases.as_ref().map_or(0, |phrases| phrases.found.iter().map(Vec::len).sum::<usize>());
         let options = [
             (self.token_pattern != other.token_pattern, format!("--token-pattern {pattern}")),
-            (self.lowercase != other.lowercase, ["--no-lowercase", "--lowercase"][usize::from(self.lowercase)].into()),
+            (form.nfkc != others.nfkc, switch(form.nfkc, "--nfkc")),
+            (form.lowercase != others.lowercase, ["--no-lowercase", "--lowercase"][usize::from(form.lowercase)].into()),
+            (form.strip_accents != others.strip_accents, switch(form.strip_accents, "--strip-accents")),
             (self.min_length != other.min_length, format!("--min-length {}", self.min_length)),
             (self.max_length != other.max_length, format!("--max-length {}", self.max_length)),
+            (self.drop_numbers != other.drop_numbers, switch(self.drop_numbers, "--drop-numbers")),
             (words(self) != words(other), format!("{} stop words", self.stop_words.len())),
+            (self.stem != other.stem, self.stem.as_ref().map_or("no --stem".into(), |stem| format!("--stem {stem}"))),
+            (self.phrases != other.phrases, format!("{phrases} phrases")),
             (self.ngrams != other.ngrams, self.ngrams.options()),
+            (
+                self.hash_bits != other.hash_bits,
+                self.hash_bits.map_or("no --hash-terms".into(), |bits| format!("--hash-terms {bits}")),
+            ),
         ];
         let options = options.into_iter().filter(|option| option.0).map(|option| option.1).collect::<Vec<_>>();
         (!options.is_empty()).then(|| options.join(", "))
@@ -79,12 +114,23 @@ impl TokenizerSpec {
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     pattern: Option<Pattern>,
-    lowercase: bool,
+    form: TextForm,
     min_length: usize,
     max_length: usize,
+    /// None where all tokens are terms as they are.
+    choice: Option<Choice>,
+}
+
+/// What is done to tokens.
+#[derive(Debug, Clone)]
+struct Choice {
+    drop_numbers: bool,
     stop_words: HashSet<String, FxBuildHasher>,
+    stems: Option<Stems>,
+    phrases: Option<Phrases>,
     /// None where single tokens are the terms.
     ngrams: Option<NgramSpec>,
+    hash: Option<HashedTerms>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,8 +144,21 @@ impl Tokenizer {
     /// Checks the parameters and compiles the pattern.
     ///
     /// # Errors
-    /// `Usage` for lengths that admit no token or no run of tokens, and for a pattern that is no regular expression.
+    /// `Usage` for lengths that admit no token or no run of tokens, for a pattern that is no regular expression, for a
+    /// language without a stemmer, and those of phrases and hashes.
     pub fn new(spec: &TokenizerSpec) -> Result<Self> {
+        Tokenizer::make(spec, false)
+    }
+
+    /// One that gives words and pairs of neighbours, to be counted for a further pass of phrases.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn of_pairs(spec: &TokenizerSpec) -> Result<Self> {
+        Tokenizer::make(&TokenizerSpec { ngrams: NgramSpec::default(), hash_bits: None, ..spec.clone() }, true)
+    }
+
+    fn make(spec: &TokenizerSpec, pairs: bool) -> Result<Self> {
         if spec.min_length == 0 || spec.min_length > spec.max_length {
             return Err(Error::usage(format!(
                 "tokens of {} to {} characters: the shortest must be at least 1 and not beyond the longest",
@@ -107,40 +166,61 @@ impl Tokenizer {
             )));
         }
         spec.ngrams.check()?;
+        if let Some(phrases) = &spec.phrases {
+            phrases.spec.check()?;
+        }
         let pattern = spec.token_pattern.as_deref().map(|pattern| match Regex::new(pattern) {
             Ok(regex) => Ok(Pattern { group: usize::from(regex.captures_len() > 1), regex }),
             Err(cause) => Err(Error::usage(format!("token pattern \"{pattern}\": {}", one_line(&cause)))),
         });
+        let choice = Choice {
+            drop_numbers: spec.drop_numbers,
+            stop_words: spec.stop_words.iter().map(|word| spec.in_form(word)).collect(),
+            stems: spec.stem.as_deref().map(Stems::of).transpose()?,
+            phrases: spec.phrases.as_ref().map(|phrases| Phrases::new(phrases, pairs)),
+            ngrams: (spec.ngrams.max > 1).then(|| spec.ngrams.clone()),
+            hash: spec.hash_bits.map(HashedTerms::new).transpose()?,
+        };
         Ok(Tokenizer {
             pattern: pattern.transpose()?,
-            lowercase: spec.lowercase,
+            form: spec.form,
             min_length: spec.min_length,
             max_length: spec.max_length,
-            stop_words: spec.stop_words.iter().map(|word| spec.in_case(word)).collect(),
-            ngrams: (spec.ngrams.max > 1).then(|| spec.ngrams.clone()),
+            choice: (!choice.is_idle()).then_some(choice),
         })
     }
 
     /// Most terms that a text of so many bytes can give.
     pub fn most_terms(&self, bytes: usize) -> usize {
-        // Lower case has at most a character per byte of text, and tokens do not overlap.
-        let tokens = bytes / self.min_length;
-        self.ngrams.as_ref().map_or(tokens, |ngrams| ngrams.most_terms(tokens))
+        // A form has at most a character per byte of text, but for ligatures of up to 18 letters in 3 bytes; tokens do not overlap.
+        let characters = if self.form.nfkc { bytes.saturating_mul(6) } else { bytes };
+        let tokens = characters / self.min_length;
+        self.choice.as_ref().map_or(tokens, |choice| choice.most_terms(tokens))
     }
 
-    /// Calls `each` with every term of a text: its tokens but for stop words, in order, or the runs of them that are
-    /// asked for. `scratch` is overwritten; reuse it over documents.
-    pub fn tokens(&self, text: &str, scratch: &mut String, each: impl FnMut(&str)) {
-        let text = if self.lowercase {
-            lower_case(text, scratch);
-            scratch.as_str()
-        } else {
-            text
-        };
-        if self.stop_words.is_empty() && self.ngrams.is_none() {
-            self.all_tokens(text, each);
-        } else {
-            self.chosen_terms(text, &mut { each });
+    /// A word of a list as it stands among tokens: in their form, and as its stem.
+    pub fn as_token(&self, word: &str) -> String {
+        let word = self.form.of(word);
+        match self.choice.as_ref().and_then(|choice| choice.stems.as_ref()) {
+            Some(stems) => stems.stem(&word).into_owned(),
+            None => word,
+        }
+    }
+
+    /// Calls `each` with every term of a text: its tokens but for stop words, in order, or what they become.
+    /// Returns how many tokens there are, runs not counted. `scratch` is overwritten; reuse it over documents.
+    pub fn tokens(&self, text: &str, scratch: &mut String, mut each: impl FnMut(&str)) -> u64 {
+        let text = self.form.apply(text, scratch);
+        match &self.choice {
+            None => {
+                let mut tokens = 0;
+                self.all_tokens(text, |token| {
+                    tokens += 1;
+                    each(token);
+                });
+                tokens
+            }
+            Some(choice) => self.chosen_terms(choice, text, &mut each),
         }
     }
 
@@ -152,16 +232,34 @@ impl Tokenizer {
     }
 
     /// Terms where not every token is one. Through `dyn`, so that the code of the usual case is made once.
-    fn chosen_terms(&self, text: &str, each: &mut dyn FnMut(&str)) {
-        let mut runs = self.ngrams.as_ref().map(Runs::new);
+    fn chosen_terms(&self, choice: &Choice, text: &str, each: &mut dyn FnMut(&str)) -> u64 {
+        let mut tokens = 0;
+        let mut runs = choice.ngrams.as_ref().map(Runs::new);
+        let mut phrases = choice.phrases.as_ref().map(Phrases::joiner);
+        let mut hashed = |term: &str| match choice.hash {
+            None => each(term),
+            Some(hash) => hash.term(term, each),
+        };
+        let mut in_runs = |token: &str| match &mut runs {
+            None => hashed(token),
+            Some(runs) => runs.push(token, &mut hashed),
+        };
         self.all_tokens(text, |token| {
-            if !self.stop_words.contains(token) {
-                match &mut runs {
-                    None => each(token),
-                    Some(runs) => runs.push(token, each),
-                }
+            if choice.drop_numbers && is_number(token) || choice.stop_words.contains(token) {
+                return;
+            }
+            tokens += 1;
+            let stem = choice.stems.as_ref().map(|stems| stems.stem(token));
+            let token = stem.as_deref().unwrap_or(token);
+            match &mut phrases {
+                None => in_runs(token),
+                Some(phrases) => phrases.push(token, &mut in_runs),
             }
         });
+        if let Some(phrases) = &mut phrases {
+            phrases.finish(&mut in_runs);
+        }
+        tokens
     }
 
     fn matches(&self, pattern: &Pattern, text: &str, mut each: impl FnMut(&str)) {
@@ -236,64 +334,50 @@ const ASCII_WORD: [bool; 128] = {
     table
 };
 
-static WORDS: LazyLock<WordClass> = LazyLock::new(WordClass::new);
+/// The characters that words are made of.
+static WORDS: LazyLock<CharacterClass> = LazyLock::new(|| CharacterClass::of(r"[\p{L}\p{Nl}\p{No}_]"));
 
-/// The characters that words are made of, a bit each up to the last of them.
-struct WordClass {
-    bits: Vec<u64>,
-}
-
-impl WordClass {
-    /// From the Unicode tables of `regex-syntax`.
-    fn new() -> Self {
-        let class = regex_syntax::parse(r"[\p{L}\p{Nl}\p{No}_]").expect("a constant expression");
-        let regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) = class.kind() else {
-            unreachable!("a bracketed class parses to a class")
-        };
-        let mut bits = Vec::new();
-        for code in class.ranges().iter().flat_map(|range| range.start() as usize..=range.end() as usize) {
-            bits.resize(bits.len().max(code / 64 + 1), 0_u64);
-            bits[code / 64] |= 1 << (code % 64);
-        }
-        WordClass { bits }
-    }
-
-    /// Whether the character at a byte offset belongs to words, and its length in bytes.
+impl CharacterClass {
+    /// Whether the character at a byte offset belongs to the class, and its length in bytes.
     fn at(&self, text: &str, at: usize) -> (bool, usize) {
-        let Some(character) = text[at..].chars().next() else {
-            return (false, 1);
-        };
-        let code = character as usize;
-        let word = self.bits.get(code / 64).is_some_and(|bits| bits >> (code % 64) & 1 == 1);
-        (word, character.len_utf8())
+        text[at..].chars().next().map_or((false, 1), |character| (self.contains(character), character.len_utf8()))
     }
 }
 
-/// Writes `text` in lower case to `out`: the full Unicode mapping, as Python's `str.lower`.
-fn lower_case(text: &str, out: &mut String) {
-    out.clear();
-    // A capital sigma becomes one of two letters by what is around it: let the standard library look.
-    if memchr::memmem::find(text.as_bytes(), "Σ".as_bytes()).is_some() {
-        out.push_str(&text.to_lowercase());
-        return;
+impl Choice {
+    /// Whether tokens stay what they are.
+    fn is_idle(&self) -> bool {
+        let Choice { drop_numbers, stop_words, stems, phrases, ngrams, hash } = self;
+        !drop_numbers
+            && stop_words.is_empty()
+            && stems.is_none()
+            && phrases.is_none()
+            && ngrams.is_none()
+            && hash.is_none()
     }
-    // Letters map one by one then. Runs of ASCII, most of most texts, are mapped as a block.
-    let mut rest = text;
-    while !rest.is_empty() {
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
-        let begin = out.len();
-        out.push_str(&rest[..ascii]);
-        out[begin..].make_ascii_lowercase();
-        rest = &rest[ascii..];
-        let foreign = rest.bytes().position(|byte| byte.is_ascii()).unwrap_or(rest.len());
-        out.extend(rest[..foreign].chars().flat_map(char::to_lowercase));
-        rest = &rest[foreign..];
+
+    /// Most terms that so many tokens can give.
+    fn most_terms(&self, tokens: usize) -> usize {
+        // Each word may come with a pair.
+        let tokens = if self.phrases.is_some() { tokens.saturating_mul(2) } else { tokens };
+        self.ngrams.as_ref().map_or(tokens, |ngrams| ngrams.most_terms(tokens))
     }
+}
+
+/// Whether a token is a number: it has digits, and else only signs that stand in numbers.
+fn is_number(token: &str) -> bool {
+    token.chars().any(char::is_numeric)
+        && token.chars().all(|character| {
+            character.is_numeric() || matches!(character, '.' | ',' | '-' | '+' | '\'' | '/' | ':' | '%')
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::phrases::PhraseSpec;
+
+    const AS_WRITTEN: TextForm = TextForm { nfkc: false, lowercase: false, strip_accents: false };
 
     fn tokens(spec: &TokenizerSpec, text: &str) -> Vec<String> {
         let mut tokens = Vec::new();
@@ -312,20 +396,10 @@ mod tests {
     }
 
     #[test]
-    fn lower_case_is_that_of_the_standard_library() {
-        let mut out = String::new();
-        for code in (0..=0x10_ffff_u32).filter_map(char::from_u32).collect::<Vec<_>>().chunks(997) {
-            let text = code.iter().flat_map(|&c| ['a', c, 'B']).collect::<String>();
-            lower_case(&text, &mut out);
-            assert_eq!(out, text.to_lowercase());
-        }
-    }
-
-    #[test]
     fn a_pattern_takes_the_place_of_words() {
         let spec = TokenizerSpec { token_pattern: Some(r"(?u)\b\w\w+\b".into()), ..TokenizerSpec::default() };
         assert_eq!(tokens(&spec, "A b2b _x don't R2-D2"), ["b2b", "_x", "don", "r2", "d2"]);
-        let group = TokenizerSpec { token_pattern: Some(r"#(\w+)".into()), lowercase: false, ..spec };
+        let group = TokenizerSpec { token_pattern: Some(r"#(\w+)".into()), form: AS_WRITTEN, ..spec };
         assert_eq!(tokens(&group, "#Tag text #a #other"), ["Tag", "other"]);
         let empty = TokenizerSpec { token_pattern: Some(r"x*".into()), min_length: 1, ..group };
         assert_eq!(tokens(&empty, "axxb"), ["xx"]);
@@ -344,7 +418,7 @@ mod tests {
         assert_eq!(tokens(&spec, "THE King of the Hill"), ["king", "hill"]);
         let pairs = TokenizerSpec { ngrams: NgramSpec { max: 2, ..NgramSpec::default() }, ..spec.clone() };
         assert_eq!(tokens(&pairs, "the King of the Hill"), ["king", "hill", "king hill"]);
-        let as_written = TokenizerSpec { lowercase: false, ..spec };
+        let as_written = TokenizerSpec { form: AS_WRITTEN, ..spec };
         assert_eq!(tokens(&as_written, "The the of"), ["the"]);
         // The text of before has no say in the next.
         let mut all = Vec::new();
@@ -365,7 +439,7 @@ mod tests {
         assert_eq!(words(["The", "of"]).differences(&words(["of", "the"])), None);
         let other = TokenizerSpec {
             token_pattern: Some("x+".into()),
-            lowercase: false,
+            form: AS_WRITTEN,
             min_length: 1,
             max_length: 9,
             ngrams: NgramSpec { min: 1, max: 2, separator: "_".into() },
@@ -379,6 +453,41 @@ mod tests {
             plain.differences(&other).unwrap(),
             "--token-pattern the default one, --lowercase, --min-length 2, --max-length 15, 0 stop words, --ngrams 1,1"
         );
+    }
+
+    #[test]
+    fn words_become_stems_phrases_runs_and_hashes_in_this_order() {
+        let phrases = PhraseSpec { connectors: vec!["of".into()], ..PhraseSpec::default() };
+        let phrases = FoundPhrases { spec: phrases, found: vec![vec!["king\u{1f}of\u{1f}hill".into()]] };
+        let spec = TokenizerSpec {
+            token_pattern: Some(r"\S+".into()),
+            form: TextForm { nfkc: true, lowercase: true, strip_accents: true },
+            min_length: 1,
+            drop_numbers: true,
+            stop_words: vec!["THÉ".into()],
+            stem: Some("english".into()),
+            phrases: Some(phrases),
+            ngrams: NgramSpec { max: 2, ..NgramSpec::default() },
+            ..TokenizerSpec::default()
+        };
+        let text = "Thé Kings of HILLS 1,000 -5% ﬁshing x2";
+        let found = tokens(&spec, text);
+        assert_eq!(found, ["king_of_hill", "fish", "king_of_hill fish", "x2", "fish x2"]);
+        assert_eq!(Tokenizer::new(&spec).unwrap().tokens(text, &mut String::new(), |_| {}), 5);
+        let hashed = HashedTerms::new(20).unwrap();
+        let names = found.iter().map(|term| format!("#{:x}", hashed.number(term))).collect::<Vec<_>>();
+        let spec = TokenizerSpec { hash_bits: Some(20), ..spec };
+        assert_eq!(tokens(&spec, text), names);
+        // A file keeps all of it, and one of before has the defaults.
+        let kept = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<TokenizerSpec>(&kept).unwrap(), spec);
+        let before = r#"{"token_pattern":null,"lowercase":true,"min_length":2,"max_length":15}"#;
+        assert_eq!(serde_json::from_str::<TokenizerSpec>(before).unwrap(), TokenizerSpec::default());
+        let told = spec.differences(&TokenizerSpec::default()).unwrap();
+        for option in ["--nfkc", "--strip-accents", "--drop-numbers", "--stem english", "1 phrases", "--hash-terms 20"]
+        {
+            assert!(told.contains(option), "{told}");
+        }
     }
 
     #[test]

@@ -93,6 +93,8 @@ impl Vocabulary {
 pub trait Numbering {
     /// The number of a term, or none if it is to be passed over. A new number is the one that [`len`](Self::len) was.
     fn number(&mut self, term: &str) -> Option<u32>;
+    /// So many terms that were passed over count as never asked for.
+    fn take_back(&mut self, unknown: u64);
     /// How many numbers there are.
     fn len(&self) -> usize;
     /// Whether there is none yet.
@@ -107,6 +109,8 @@ impl Numbering for Vocabulary {
     fn number(&mut self, term: &str) -> Option<u32> {
         Some(self.intern(term))
     }
+
+    fn take_back(&mut self, _unknown: u64) {}
 
     fn len(&self) -> usize {
         Vocabulary::len(self)
@@ -134,6 +138,10 @@ impl Numbering for Known<'_> {
         let number = self.vocabulary.get(term);
         self.unknown += u64::from(number.is_none());
         number
+    }
+
+    fn take_back(&mut self, unknown: u64) {
+        self.unknown -= unknown;
     }
 
     fn len(&self) -> usize {

@@ -8,6 +8,7 @@
 //! nearest   the n best, and joining the n best of parts
 //! search    many queries over an index that is spread over the workers
 //! query     from vectors or texts to their neighbours, in memory or in a file
+//! stream    queries of another program, line by line
 //! ```
 
 pub mod index;
@@ -15,5 +16,6 @@ pub mod nearest;
 pub mod query;
 pub mod scan;
 pub mod search;
+pub mod stream;
 pub mod text;
 pub mod unit;

@@ -100,6 +100,20 @@ pub fn ranks<S: AsRef<OsStr>>(ranks: usize, arguments: impl IntoIterator<Item = 
     run_launcher(launcher(ranks).arg(PROGRAM).args(arguments))
 }
 
+/// As [`ranks`], with a file as standard input.
+#[track_caller]
+pub fn ranks_reading<S: AsRef<OsStr>>(ranks: usize, input: &Path, arguments: impl IntoIterator<Item = S>) -> Run {
+    let mut command = if ranks == 1 { Command::new(PROGRAM) } else { launcher(ranks) };
+    if ranks > 1 {
+        command.arg(PROGRAM);
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "input=$1; shift; exec \"$@\" < \"$input\"", "sh"]).arg(input).arg(command.get_program());
+    shell.args(command.get_args()).args(arguments);
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run(&mut shell)
+}
+
 /// False in a build that knows no MPI: there is nothing to launch then.
 pub fn has_mpi() -> bool {
     if !cfg!(feature = "mpi") {

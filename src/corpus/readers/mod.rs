@@ -5,6 +5,7 @@ mod folder;
 mod jsonl;
 mod lines;
 mod mallet;
+mod wiki;
 
 use std::borrow::Cow;
 
@@ -44,6 +45,9 @@ pub fn documents(
     if plan.format == InputFormat::Dir {
         return folder::documents(&Source { plan, piece, bytes }, each);
     }
+    if plan.format == InputFormat::Wiki {
+        return wiki::documents(&Source { plan, piece, bytes }, each);
+    }
     if let Some(at) = memchr(0, bytes) {
         return Err(Source { plan, piece, bytes }.error(at, BINARY));
     }
@@ -61,7 +65,7 @@ pub fn documents(
         InputFormat::Mallet => mallet::documents(&source, &text, each),
         InputFormat::Jsonl => jsonl::documents(&source, &text, each),
         InputFormat::Csv | InputFormat::Tsv => csv::documents(&source, each),
-        InputFormat::Dir => unreachable!("returned above"),
+        InputFormat::Dir | InputFormat::Wiki => unreachable!("returned above"),
     }
 }
 
