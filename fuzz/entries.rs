@@ -68,7 +68,7 @@ fn with_job<T>(work: impl FnOnce(&Job) -> T) -> T {
     let comm = Local::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
     let account = Account::open(comm.rank());
-    let progress = Progress::of_rank(1, true);
+    let progress = Progress::Quiet;
     let (checkpoint, strict, scatter) = (None, false, false);
     work(&Job { comm: &comm, pool: &pool, memory: 1 << 30, strict, scatter, account: &account, progress, checkpoint })
 }

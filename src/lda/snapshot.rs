@@ -49,6 +49,8 @@ pub(super) struct Reached {
 /// Saves the state after steps.
 pub(super) struct Keeper<'a> {
     stage: Stage<'a>,
+    /// What a checkpoint takes, but for steps under way.
+    bytes: u64,
 }
 
 fn damaged() -> Error {
@@ -67,6 +69,7 @@ impl<'a> Keeper<'a> {
     /// Enters the stage, if checkpoints are made, and finds out where an earlier run had come to. Collective.
     pub fn open(job: &Job<'a>, terms: usize, plan: &LdaPlan) -> Result<(Option<Self>, Option<Reached>)> {
         let Some(stage) = Stage::enter(job) else { return Ok((None, None)) };
+        let bytes = (size_of::<f32>() * terms * plan.topics) as u64;
         let records = if job.is_dispatcher() {
             let all = stage.records();
             let last = all.iter().rposition(|record| record.kind == STATE);
@@ -85,19 +88,19 @@ impl<'a> Keeper<'a> {
                 _ => state = Some(serde_json::from_slice::<State>(&bytes).map_err(|_| damaged())?),
             }
         }
-        let Some(state) = state else { return Ok((Some(Keeper { stage }), None)) };
+        let Some(state) = state else { return Ok((Some(Keeper { stage, bytes }), None)) };
         let fits = state.totals.len() == plan.topics && state.alpha.len() == plan.topics && !state.eta.is_empty();
         if !fits || state.step > plan.passes * plan.steps() || job.works() && rows.len() != terms * plan.topics {
             return Err(damaged());
         }
         log::info!("lda: going on after step {} of {}", state.step, plan.passes * plan.steps());
-        Ok((Some(Keeper { stage }), Some(Reached { state, rows, open })))
+        Ok((Some(Keeper { stage, bytes }), Some(Reached { state, rows, open })))
     }
 
     /// Makes a checkpoint after a step if the dispatcher wants one. Collective; workers give themselves, with nothing under
     /// way on their lanes.
     pub fn after_step(&mut self, job: &Job, worker: Option<&Worker>) -> Result<()> {
-        let decision = self.stage.decide(job)?;
+        let decision = self.stage.decide(job, self.bytes)?;
         if decision == Decision::Nothing {
             return Ok(());
         }

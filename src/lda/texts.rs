@@ -14,7 +14,7 @@ use crate::comm::Route;
 use crate::corpus::chunk::Footprint;
 use crate::corpus::compression::Compression;
 use crate::corpus::cutter::{Cutter, Piece};
-use crate::corpus::records::{newlines, split};
+use crate::corpus::records::{RecordScanner, newlines, split};
 use crate::corpus::reread::Rereader;
 use crate::corpus::text::{InputFormat, TextPlan};
 use crate::corpus::tokenizer::{Tokenizer, TokenizerSpec};
@@ -82,7 +82,9 @@ impl Reader<'_> {
             self.tokenizer.tokens(&document.text, &mut scratch, |token| {
                 tokens.push(self.leading.get(token).copied().unwrap_or(OTHER));
             });
-            documents.push(tokens);
+            if tokens.len() as u64 >= self.plan.min_tokens {
+                documents.push(tokens);
+            }
             Ok(())
         })?;
         Ok(documents)
@@ -114,7 +116,7 @@ impl Source for Pieces<'_> {
         let (reader, pool) = (&self.reader, self.job.pool);
         let stretches = match reader.plan.format {
             InputFormat::Dir => folder::split(&bytes, pool.current_num_threads()),
-            format => split(&bytes, format.delimiter(), pool.current_num_threads()),
+            format => split(&bytes, RecordScanner::of(format), pool.current_num_threads()),
         };
         // All results before the first error is looked for: which one is told does not depend on the threads.
         let tokens = || -> Vec<Result<Vec<Vec<u32>>>> {
