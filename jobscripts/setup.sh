@@ -169,5 +169,7 @@ if ! has_chromium; then
     fi
 fi
 
-mpi_name=$(${CORPUSCLE_MPIRUN%% *} --version 2>&1 | sed -nE '/^ *Version: */ { s//MPICH /p; q }; /.*\((Open MPI|OpenRTE)\) / { s//Open MPI /p; q }')
+# Read to its end: a launcher whose pipe is closed early fails, and set-up with it.
+mpi_name=$(${CORPUSCLE_MPIRUN%% *} --version 2>&1 | sed -nE 's/^ *Version: */MPICH /p; s/.*\((Open MPI|OpenRTE)\) /Open MPI /p')
+mpi_name=${mpi_name%%$'\n'*}
 echo "setup: ready: ${mpi_name:-$MPICC}, HDF5 $(pkg-config --modversion hdf5 2>/dev/null || echo "in ${HDF5_DIR:-/usr}"), MKL ${MKLROOT##*/mkl-}, Rust $rust"

@@ -218,7 +218,7 @@ mod tests {
             let help: String = texts.iter().flatten().map(|text| format!("{text}\n")).collect();
             let examples: Vec<&str> = help.split_once("Example").map_or(vec![], |(_, after)| {
                 let starts = after.split("corpuscle ").skip(1);
-                starts.map(|rest| rest.split(['\n', '>']).next().unwrap_or(rest)).collect()
+                starts.map(|rest| rest.split(['\n', '>', '<']).next().unwrap_or(rest)).collect()
             });
             assert!(!examples.is_empty(), "{name}: no examples");
             for example in examples {

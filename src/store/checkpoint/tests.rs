@@ -180,7 +180,7 @@ fn only_hidden_files_of_ours_are_removed() {
 
 #[test]
 fn the_cost_of_the_next_generation_is_reckoned_from_its_bytes() {
-    let place = folder();
+    let place = tempfile::tempdir().unwrap();
     let (mut folder, _) = Folder::open(place.path(), false, &job(1)).unwrap();
     let pace = |bytes: u64| UNKNOWN_COMMIT + Duration::from_nanos(UNKNOWN_PACE * bytes);
     assert_eq!((folder.likely_cost(0), folder.likely_cost(1000)), (pace(0), pace(1000)));
