@@ -120,7 +120,7 @@ fn the_same_bytes_for_any_ranks_and_memory() {
         for ending in ["", ".gz"] {
             let mut first: Option<(String, String)> = None;
             for (count, options) in
-                [(1, &[][..]), (2, &["--scatter"]), (3, &["--memory", "1M"]), (5, &["--threads", "2"])]
+                [(1, &[][..]), (2, &["--scatter"]), (3, &["--memory", "4M"]), (5, &["--threads", "2"])]
             {
                 let lines = file(&format!("lines{count}.{format}{ending}"));
                 let back = file("back.h5");
