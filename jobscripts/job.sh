@@ -39,7 +39,7 @@ job_begin() {
     tasks=${SLURM_NTASKS:-1} threads=${SLURM_CPUS_PER_TASK:-1}
     # A build that cannot go on without a worker must not be started as if it could: it would wait for ever.
     recovery=()
-    if [[ ${CORPUSCLE_OUTLIVE:-yes} == yes && ${CORPUSCLE_LAUNCHER:-mpirun} == mpirun ]] && "$program" lsi --help | grep -q -- --worker-timeout; then
+    if [[ ${CORPUSCLE_OUTLIVE:-yes} == yes && ${CORPUSCLE_LAUNCHER:-mpirun} == mpirun ]] && [[ $("$program" lsi --help) == *--worker-timeout* ]]; then
         read -ra recovery <<<"$CORPUSCLE_MPIRUN_RECOVERY"
     fi
     # A message between hosts goes out whole instead of asking first, which would cost three times the latency.
@@ -108,7 +108,7 @@ job_output() {
 #   the launcher fails          back into the queue, CORPUSCLE_RETRIES times, unless corpuscle has refused its command line
 #                               or its input
 job_run() {
-    local output checkpoint own=yes started=${SLURM_RESTART_COUNT:-0} log offset status=0 why='' pid end watch=''
+    local output checkpoint own=yes started=${SLURM_RESTART_COUNT:-0} log offset status=0 why='' pid='' end watch=''
     output=$(job_output "$@")
     if [[ -z $output ]]; then
         say "a batch job needs -o OUTPUT: corpuscle $*"
@@ -131,10 +131,17 @@ job_run() {
     [[ -f $log ]] || log=
     say "${SLURM_JOB_NODELIST:-$(hostname)}: ${command[*]}"
     offset=$(stat -c %s "${log:-/dev/null}")
+    trap 'why=USR1; say "time is nearly up"; [[ -z $pid ]] || kill -USR1 $pid' USR1
+    trap 'why=TERM; say "told to end"; [[ -z $pid ]] || kill -USR1 $pid' TERM
+    if [[ -n ${job_told:-} ]]; then
+        say "time is nearly up, before anything was begun"
+        job_requeue "${CORPUSCLE_REQUEUES:-50}"
+        exit 1
+    fi
     "${command[@]}" &
     pid=$!
-    trap 'why=USR1; say "time is nearly up"; kill -USR1 $pid' USR1
-    trap 'why=TERM; say "told to end"; kill -USR1 $pid' TERM
+    # The signal may have come in between.
+    [[ -z $why ]] || kill -USR1 "$pid"
     if [[ -n $log ]] && ((${CORPUSCLE_START_TIMEOUT:-300} > 0)) && [[ " $* " != *" -q "* && " $* " != *" --quiet "* ]]; then
         job_watch_start "$pid" "$log" "$offset" &
         watch=$!
@@ -174,7 +181,8 @@ job_watch_start() {
     while ((SECONDS < end)); do
         sleep 1
         kill -0 "$1" 2>/dev/null || return 0
-        if tail -c "+$(($3 + 1))" "$2" | grep -qE 'rank [0-9]|^corpuscle'; then return 0; fi
+        # Not through a pipe: one that is closed early makes it fail.
+        if grep -qE 'rank [0-9]|^corpuscle' <(tail -c "+$(($3 + 1))" "$2"); then return 0; fi
     done
     say "no word from corpuscle for ${CORPUSCLE_START_TIMEOUT:-300} s: it has not started"
     kill -TERM "$1"
