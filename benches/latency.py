@@ -56,6 +56,7 @@ def main():
     options.add_argument("--delays", type=float, nargs="+", default=[0, 10, 50], metavar="MS", help="one way (default 0 10 50)")
     options.add_argument("--rate", type=float, default=0, metavar="MBIT", help="of each host; 0: as fast as it goes")
     options.add_argument("--slow-start", action="store_true", help="leave the kernel's slow start after pauses on, which doctor advises against")
+    options.add_argument("--window", type=int, default=64, metavar="MIB", help="most that TCP may have under way (default %(default)s)")
     options.add_argument("--lsi", nargs=argparse.REMAINDER, default=[], help="further options of corpuscle lsi")
     given = options.parse_args()
     program = shutil.which("corpuscle")
@@ -66,6 +67,8 @@ def main():
     cluster = bed.Bed(3, slow=True, shared=[corpus.parent, Path(program).parent])
     for host in cluster.hosts.values():
         host.inside("sh", "-c", f"echo {int(given.slow_start)} > /proc/sys/net/ipv4/tcp_slow_start_after_idle")
+        host.inside("sh", "-c", f"echo 4096 65536 {given.window << 20} > /proc/sys/net/ipv4/tcp_wmem; "
+                    f"echo 4096 131072 {given.window << 20} > /proc/sys/net/ipv4/tcp_rmem")
     bars, runs = Bars(), []
     for delay in given.delays:
         run = measure(cluster, program, corpus, ["-k", given.k, *given.lsi], delay, given.rate)

@@ -70,7 +70,7 @@ fn a_model_page_answers_to_clicks_keys_and_the_slider() {
         "--plots",
         text(&plots),
     ]);
-    assert_eq!(names(&plots), ["map.svg"]);
+    assert_eq!(names(&plots), ["map.png", "map.svg"]);
     let page = bench.at("topics.html");
     let Some(chromium) = chromium() else { return };
     for dark in [false, true] {

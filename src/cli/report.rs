@@ -38,7 +38,7 @@ pub struct Report {
     /// The page to write; of runs optional
     #[arg(short, long, value_name = "PAGE")]
     output: Option<PathBuf>,
-    /// Write the pictures of the page as SVG files into this folder, too
+    /// Write the pictures of the page as SVG and PNG files into this folder, too
     #[arg(long, value_name = "DIR", requires = "output")]
     plots: Option<PathBuf>,
     /// Of a model: vectors that `corpuscle transform` made with it

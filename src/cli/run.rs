@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Command, Common, Outcome, signals};
 use crate::comm::{self, Comm, Route};
-use crate::dispatch::{Checkpoint, CheckpointSpec, Job, endure};
+use crate::dispatch::{Checkpoint, CheckpointSpec, Job, endure, round_bytes};
 use crate::error::{Error, Result};
 use crate::report::account::{Account, RankAccount};
 use crate::report::progress::{Progress, Style};
@@ -162,7 +162,8 @@ fn once(
         common.memory.unwrap_or_else(|| (free_memory() as f64 * MEMORY_SHARE) as u64 / neighbours.ranks as u64);
     log::debug!("{threads} threads and {} MiB a rank", memory >> 20);
     let (strict, scatter) = (common.memory.is_some(), common.scatter);
-    let job = Job { comm, pool: &pool, memory, strict, scatter, account, progress, checkpoint };
+    let round_bytes = round_bytes(memory, comm.size().saturating_sub(1) as u64);
+    let job = Job { comm, pool: &pool, memory, round_bytes, strict, scatter, account, progress, checkpoint };
     let outcome = command.run(&job, common);
     if outcome == Err(Error::Stopped)
         && let Some(checkpoint) = checkpoint

@@ -76,7 +76,7 @@ impl Corpus {
     pub fn sizes(&self, job: &Job) -> Result<Sizes> {
         let blind = job.wait(job.comm.sum(Route::World, vec![i64::from(job.works() && self.reader.is_none())]))?;
         let sizes = self.reader.as_ref().map(|reader| Sizes::of(reader, job.workers() as u64));
-        Ok(Sizes { sent: blind != [0], ..sizes.unwrap_or_default() })
+        Ok(Sizes { sent: blind != [0], round: job.round_bytes, ..sizes.unwrap_or_default() })
     }
 
     /// The file; there is always one on the dispatcher.

@@ -19,10 +19,19 @@ use super::table::Entry;
 use crate::comm::{Route, Started};
 use crate::error::{Error, Result};
 
-/// Bytes of chunks sent to one worker in one round (at least one chunk).
-pub(super) const ROUND_BYTES: u64 = 8 << 20;
+/// Fewest and most bytes of chunks sent to one worker in one round (at least one chunk).
+const ROUND_BYTES: (u64, u64) = (8 << 20, 32 << 20);
+/// The share of a rank's memory that rounds under way may take.
+const UNDER_WAY: u64 = 16;
 /// Most chunks of a stream a worker gets in one round when it is faster than the others.
 const MOST: f64 = 4.0;
+
+/// Bytes of chunks sent to one of so many workers in one round, by ranks of so much memory. A pass that sends all its
+/// chunks waits for each round as long as a message takes there and back: on slow networks large rounds are few.
+pub fn round_bytes(memory: u64, workers: u64) -> u64 {
+    // The dispatcher holds three rounds: read, encoded and under way.
+    (memory / UNDER_WAY / (3 * workers.max(1))).clamp(ROUND_BYTES.0, ROUND_BYTES.1)
+}
 
 impl<S: Source> Dataset<'_, '_, S> {
     /// Goes once through the corpus: `absorb` sees each chunk on exactly one worker, together with its number. The
@@ -223,7 +232,7 @@ impl Queues {
                     (entry.parcel.clone(), entry.kept)
                 };
                 let travels = !kept && !dataset.sees.borrow()[worker];
-                if travels && sent > 0 && sent + parcel.memory > ROUND_BYTES {
+                if travels && sent > 0 && sent + parcel.memory > dataset.job.round_bytes {
                     break;
                 }
                 let assignment = dataset.deliver(worker, parcel, kept)?;

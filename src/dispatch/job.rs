@@ -22,6 +22,8 @@ pub struct Job<'a> {
     /// Bytes this rank may take beside what the program itself takes: see [`memory`](super::memory). After
     /// [`within_memory`](Job::within_memory), bytes of the corpus that it may keep between passes.
     pub memory: u64,
+    /// Bytes of chunks that a worker gets in one round of a pass: see [`round_bytes`](super::round_bytes).
+    pub round_bytes: u64,
     /// The memory was given by the user: what cannot be done within it is refused.
     pub strict: bool,
     /// Send the corpus to the workers even where they could read the file themselves.

@@ -186,6 +186,8 @@ pub struct Sizes {
     pub workers: u64,
     /// Chunks have to be sent.
     pub sent: bool,
+    /// Bytes of chunks that are sent to a worker in one round.
+    pub round: u64,
 }
 
 /// Bytes of a term as a string of about 10 letters, with its allocation.
@@ -215,6 +217,7 @@ impl Sizes {
             chunks: chunks.len() as u64,
             workers,
             sent: false,
+            round: 0,
         }
     }
 
@@ -252,18 +255,21 @@ impl Sizes {
 
     /// A dispatcher that has the corpus open and hands out its chunks.
     pub fn dispatcher(&self) -> Need {
-        let round = self.chunk().max(super::fold::ROUND_BYTES.min(8 * self.nonzeros / self.workers));
-        self.open().with("chunks on their way", if self.sent { 3 * self.workers * round } else { 0 })
+        self.open().with("chunks on their way", 3 * self.workers * self.sent_at_once())
     }
 
     /// A worker that has the corpus open, or gets its chunks sent, where what it makes of a chunk takes so many bytes
     /// beside the chunk itself.
     pub fn worker(&self, beside: u64) -> Need {
-        let sent = 2 * self.chunk().max(super::fold::ROUND_BYTES.min(8 * self.nonzeros / self.workers));
         // Reading takes less than reading and writing.
         Need { fixed: FILES / 2, ..self.open() }
             .with("a chunk at hand", self.chunk() + beside)
-            .with("chunks on their way", if self.sent { sent } else { 0 })
+            .with("chunks on their way", 2 * self.sent_at_once())
+    }
+
+    /// Bytes of chunks sent to a worker in one round, where they have to be.
+    fn sent_at_once(&self) -> u64 {
+        if self.sent { self.chunk().max(self.round.min(8 * self.nonzeros / self.workers)) } else { 0 }
     }
 
     /// What a dispatcher holds of the results of a [`map`](super::Dataset::map) of so many bytes each.

@@ -25,6 +25,7 @@ pub use checkpoint::{Checkpoint, CheckpointSpec, Decision, Stage, ask_to_stop, o
 pub use container::{Corpus, Documents};
 pub use dataset::{Dataset, Parcel, Source};
 pub use farm::farm;
+pub use fold::round_bytes;
 pub use job::Job;
 pub use mend::endure;
 pub use merge::{Mergeable, merge};

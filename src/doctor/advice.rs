@@ -19,6 +19,10 @@ pub struct Advice {
 const FAR_BELOW: f64 = 0.6;
 /// Round trips longer than twice this pay for larger blocks.
 const SLOW_MESSAGE: f64 = 1e-3;
+/// A connection that cannot carry so many bytes a second holds up the blocks of a round; one that carries the second
+/// number does not.
+const SLOW_STREAM: f64 = 2e8;
+const FAST_STREAM: f64 = 1e9;
 /// Free space under which results of any size are at risk.
 const LITTLE_SPACE: u64 = 1 << 30;
 
@@ -261,6 +265,21 @@ impl Found {
                 "{}: TCP connections begin anew slowly after every pause, and the blocks of each round then take several \
                  times as long on a network like this: sysctl -w net.ipv4.tcp_slow_start_after_idle=0.",
                 hosts.join(", ")
+            ));
+        }
+        // What is under way fills the time a message takes there and back.
+        let narrow = |rank: &&Rank| {
+            rank.view.tcp_window_bytes.is_some_and(|window| (window as f64) < SLOW_STREAM * 2.0 * seconds)
+        };
+        let windows =
+            report.ranks.iter().filter(narrow).filter_map(|rank| Some((rank.view.tcp_window_bytes?, &rank.host)));
+        if let Some((window, host)) = windows.min() {
+            let wanted = ((FAST_STREAM * 2.0 * seconds) as u64).next_power_of_two();
+            self.say(format!(
+                "{host}: a TCP connection may have {:.0} MiB under way, so it carries no more than {:.0} MB/s over this \
+                 distance: sysctl -w net.ipv4.tcp_rmem=\"4096 131072 {wanted}\" net.ipv4.tcp_wmem=\"4096 65536 {wanted}\".",
+                window as f64 / (1u64 << 20) as f64,
+                window as f64 / (2.0 * seconds) / 1e6
             ));
         }
     }

@@ -24,6 +24,7 @@ fn rank(rank: usize, host: &str, works: bool) -> Rank {
             available_bytes: Some(8 << 30),
             memory_limit_bytes: None,
             slow_start_after_idle: Some(false),
+            tcp_window_bytes: Some(32 << 20),
         },
         one_thread: Vec::new(),
         all_threads: Vec::new(),
@@ -175,6 +176,13 @@ fn slow_networks_pay_for_larger_blocks() {
     assert_eq!(advice(&report).len(), 2);
     let text = &advice(&report)[1].text;
     assert!(text.contains("node: TCP") && text.contains("tcp_slow_start_after_idle=0"), "{text}");
+    report.ranks[2].view.slow_start_after_idle = Some(false);
+    report.ranks[0].view.tcp_window_bytes = Some(4 << 20);
+    let text = only(&report, &["A message to rank 1"; 0]).text;
+    assert!(text.contains("--block"), "210 MB/s will do: {text}");
+    with(&mut report, 5e-2);
+    let text = &advice(&report)[1].text;
+    assert!(text.contains("no more than 42 MB/s") && text.contains("tcp_wmem=\"4096 65536 134217728\""), "{text}");
     // Nobody notices on a fast network.
     with(&mut report, 5e-5);
     assert_eq!(advice(&report), []);

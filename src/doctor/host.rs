@@ -27,6 +27,8 @@ pub struct HostView {
     pub memory_limit_bytes: Option<u64>,
     /// Whether TCP connections begin anew slowly after every pause, as far as the kernel tells.
     pub slow_start_after_idle: Option<bool>,
+    /// Most bytes that a TCP connection of this host may have under way, as far as the kernel tells.
+    pub tcp_window_bytes: Option<u64>,
 }
 
 impl HostView {
@@ -51,6 +53,10 @@ impl HostView {
                 "" => None,
                 _ => Some(true),
             },
+            tcp_window_bytes: {
+                let most = |buffer: &str| last_number(&read(&format!("/proc/sys/net/ipv4/tcp_{buffer}")));
+                most("rmem").zip(most("wmem")).map(|(receive, send)| receive.min(send))
+            },
         }
     }
 }
@@ -58,6 +64,11 @@ impl HostView {
 /// The rest of the line that begins with `name`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+/// The last of some numbers: of three sizes of a buffer the largest it may grow to.
+fn last_number(text: &str) -> Option<u64> {
+    text.split_whitespace().next_back()?.parse().ok()
 }
 
 fn kibibytes(text: &str, name: &str) -> Option<u64> {

@@ -28,6 +28,8 @@ fn builder(level: LevelFilter, rank: usize, ranks: usize) -> Builder {
     let ours = if rank == 0 || level >= LevelFilter::Debug { level } else { LevelFilter::Error };
     let mut builder = Builder::new();
     builder.filter_level(ours.min(LevelFilter::Warn)).filter_module(env!("CARGO_CRATE_NAME"), ours);
+    // It warns of lines through one point and bars of no height, which plots have.
+    builder.filter_module("usvg", LevelFilter::Error);
     builder.format(move |out, record| {
         let (time, level) = (out.timestamp_seconds(), record.level());
         if events::on() {

@@ -7,6 +7,7 @@ pub mod events;
 pub mod html;
 pub mod logging;
 pub mod output;
+pub mod png;
 pub mod progress;
 pub mod pulse;
 pub mod run_file;

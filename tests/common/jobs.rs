@@ -18,6 +18,17 @@ pub fn job<T: Send>(
         let account = Account::open(comm.rank());
         let progress = Progress::Quiet;
         let (checkpoint, strict) = (None, false);
-        program(&Job { comm, pool: &pool, memory: 1 << 30, strict, scatter, account: &account, progress, checkpoint })
+        let (memory, round_bytes) = (1 << 30, 8 << 20);
+        program(&Job {
+            comm,
+            pool: &pool,
+            memory,
+            round_bytes,
+            strict,
+            scatter,
+            account: &account,
+            progress,
+            checkpoint,
+        })
     })
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::png::png;
 use super::svg::escaped;
 use crate::error::{At, Result};
 use crate::store::atomic::Target;
@@ -74,7 +75,7 @@ impl Page {
         )
     }
 
-    /// Writes the page, whole or not at all, and its pictures as SVG files into a folder, where one is named.
+    /// Writes the page, whole or not at all, and its pictures as SVG and PNG files into a folder, where one is named.
     ///
     /// # Errors
     /// Fails when a file cannot be written.
@@ -83,9 +84,11 @@ impl Page {
         if let Some(folder) = pictures {
             fs::create_dir_all(folder).at(folder)?;
             for (name, svg) in &self.figures {
-                let picture = Target::create(folder.join(format!("{name}.svg")))?;
-                fs::write(picture.temporary(), svg).at(picture.path())?;
-                picture.commit()?;
+                for (ending, bytes) in [("svg", svg.as_bytes()), ("png", &png(svg)?)] {
+                    let picture = Target::create(folder.join(format!("{name}.{ending}")))?;
+                    fs::write(picture.temporary(), bytes).at(picture.path())?;
+                    picture.commit()?;
+                }
             }
         }
         fs::write(target.temporary(), self.text()).at(path)?;
@@ -121,15 +124,18 @@ mod tests {
     #[test]
     fn a_page_holds_everything_and_no_data_breaks_out() {
         let folder = tempfile::tempdir().unwrap();
+        let svg = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='5'></svg>";
         let mut page = Page::new("a <b>");
         page.data("data", &json!(["</script><script>alert(1)</script>"]));
-        page.figure("one", "<svg></svg>".into());
+        page.figure("one", svg.into());
         page.html(&table("t", "c", &["a&b", "n"], &[vec!["x".into(), "1".into()]]));
         let path = folder.path().join("page.html");
         page.write(&path, Some(&folder.path().join("plots"))).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("<h1>a &lt;b&gt;</h1>") && text.contains("a&amp;b"));
-        assert!(!text.contains("<script>alert") && !text.contains("http://") && !text.contains("https://"));
-        assert_eq!(fs::read_to_string(folder.path().join("plots/one.svg")).unwrap(), "<svg></svg>");
+        assert!(!text.contains("<script>alert") && !text.replace(svg, "").contains("://"));
+        assert_eq!(fs::read_to_string(folder.path().join("plots/one.svg")).unwrap(), svg);
+        let png = fs::read(folder.path().join("plots/one.png")).unwrap();
+        assert_eq!((&png[1..4], &png[16..24]), (&b"PNG"[..], &[0, 0, 0, 36, 0, 0, 0, 20][..]));
     }
 }
