@@ -3,6 +3,7 @@
 
     . jobscripts/env.sh
     benches/kills.py [--kills 50] [--ranks 4] [--seed 1] [--stop] [--documents 20000] [--program FILE] > kills.csv
+    benches/kills.py --hosts [--ranks 3] > kills.csv   # root only: a rank on each of as many hosts of tests/cluster
 
 Each job runs once undisturbed. Then it runs again and again; each time one worker or several get a SIGKILL (or, with
 --stop, a SIGSTOP) at a moment drawn from the whole time between the first line of the log and the end, and the SHA-256
@@ -17,6 +18,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +26,11 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "cluster"))
+import bed  # noqa: E402
+
 READY = "the job outlives its workers"
+HOSTS = "--hosts" in sys.argv
 
 
 def rank_of(pid):
@@ -39,8 +45,23 @@ def rank_of(pid):
     return None
 
 
+def everywhere():
+    """Ranks and processes of all living workers of a bed of hosts, where no others run."""
+    ranks = {int(pid): rank_of(pid) for pid in os.listdir("/proc") if pid.isdigit() and name_of(pid) == "corpuscle"}
+    return {rank: pid for pid, rank in ranks.items() if rank}
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def workers(launcher):
     """Ranks and processes of the living workers below a launcher."""
+    if HOSTS:
+        return everywhere()
     below, found = [launcher], {}
     while below:
         children = []
@@ -105,11 +126,22 @@ def main():
     parser.add_argument("--stop", action="store_true", help="stop workers instead of killing them")
     parser.add_argument("--program", default="corpuscle")
     parser.add_argument("--only", help="these commands, separated by commas")
+    parser.add_argument("--hosts", action="store_true", help="each rank on a host of its own")
     parser.add_argument("--options", default="", help="for the program, such as --scatter")
     options = parser.parse_args()
     chance = random.Random(options.seed)
     launch = shlex.split(os.environ["CORPUSCLE_MPIRUN"]) + shlex.split(os.environ["CORPUSCLE_MPIRUN_RECOVERY"])
     launch += ["-n", str(options.ranks)]
+    if options.hosts:
+        bed.enter()
+        options.program = shutil.which(options.program)
+        shared = Path(tempfile.gettempdir()) / "corpuscle-kills"
+        shared.mkdir(exist_ok=True)
+        tempfile.tempdir = str(shared)
+        cluster = bed.Bed(options.ranks, shared=[shared, Path(options.program).parent])
+        # The launcher runs on the login host; --oversubscribe would put all ranks on the first node.
+        slurm = ["env", f"SLURM_CONF={bed.STATE}/slurm.conf", "salloc", "-Q", f"--nodes={options.ranks}", "--ntasks-per-node=1"]
+        launch = cluster.hosts["login"].command(*slurm, *(word for word in launch if word != "--oversubscribe"))
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         folder = Path(name)
         program = [options.program, "--worker-timeout", "2" if options.stop else "30", *shlex.split(options.options)]
