@@ -6,7 +6,7 @@
 //! it gets; the others are told at the end of a round ([`Stage::decide`]). When a checkpoint is made changes no result.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::job::Job;
 use crate::comm::Route;
 use crate::error::{Error, Result};
 use crate::linalg::{Simd, back_end};
-use crate::store::checkpoint::{Folder, Record, Saved};
+use crate::store::checkpoint::{Folder, Record, Saved, forget_unfinished, note_unfinished};
 
 /// Set by a signal: the job is to save what it has and stop.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -51,8 +51,8 @@ pub struct Checkpoint {
     begun: Cell<bool>,
     /// Stages entered so far.
     stages: Cell<u32>,
-    /// On the dispatcher: hidden files that outputs are written to.
-    unfinished: RefCell<Vec<PathBuf>>,
+    /// The names of hidden files that outputs are written to stand in the folder.
+    noted: Cell<bool>,
     /// On the dispatcher, once begun.
     open: RefCell<Option<Open>>,
 }
@@ -88,6 +88,15 @@ pub enum Decision {
     Stop,
 }
 
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        // A job that was refused before it began leaves no folder.
+        if self.noted.get() && !self.begun.get() {
+            forget_unfinished(&self.spec.folder);
+        }
+    }
+}
+
 impl Checkpoint {
     /// Checkpoints of a job that has not begun.
     pub fn new(spec: CheckpointSpec) -> Self {
@@ -95,7 +104,7 @@ impl Checkpoint {
             spec,
             begun: Cell::default(),
             stages: Cell::default(),
-            unfinished: RefCell::default(),
+            noted: Cell::default(),
             open: RefCell::default(),
         }
     }
@@ -118,19 +127,15 @@ impl Checkpoint {
             (None, true) => log::info!("{place}: no checkpoint there: starting from the beginning"),
             (None, false) => {}
         }
-        self.unfinished.borrow().iter().try_for_each(|temporary| folder.note_unfinished(temporary))?;
         *self.open.borrow_mut() =
             Some(Open { folder, saved, last: Instant::now(), begun: Instant::now(), made: 0, made_in: Duration::ZERO });
         Ok(())
     }
 
-    /// Notes a hidden file that an output is written to.
-    pub(super) fn note_unfinished(&self, temporary: PathBuf) -> Result<()> {
-        if let Some(open) = self.open.borrow().as_ref() {
-            open.folder.note_unfinished(&temporary)?;
-        }
-        self.unfinished.borrow_mut().push(temporary);
-        Ok(())
+    /// Notes a hidden file that an output is going to be written to, in the folder, which is made if it is not there.
+    pub(super) fn note_unfinished(&self, temporary: &Path) -> Result<()> {
+        self.noted.set(true);
+        note_unfinished(&self.spec.folder, temporary)
     }
 
     /// Waits until what was saved is on disk: for a job that stops.

@@ -79,11 +79,10 @@ impl Job<'_> {
 
     /// Makes sure on the dispatcher that a file can be written. The next run removes what a killed one leaves of it.
     pub fn create_target(&self, path: &Path) -> Result<Target> {
-        let target = Target::create(path)?;
-        if let Some(checkpoint) = self.checkpoint {
-            checkpoint.note_unfinished(std::path::absolute(target.temporary()).at(path)?)?;
-        }
-        Ok(target)
+        Target::create_noted(path, |temporary| match self.checkpoint {
+            Some(checkpoint) => checkpoint.note_unfinished(&std::path::absolute(temporary).at(path)?),
+            None => Ok(()),
+        })
     }
 
     /// Tells the checkpoints, if any are made, what decides the result of the job: `identity` runs on the dispatcher only.

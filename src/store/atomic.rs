@@ -34,6 +34,12 @@ pub fn remove_unfinished() {
     }
 }
 
+/// Whether a temporary file is one that this process writes.
+pub fn is_being_written(temporary: &Path) -> bool {
+    let absolute = |path: &PathBuf| std::path::absolute(path).is_ok_and(|path| path == temporary);
+    unfinished().iter().any(absolute)
+}
+
 /// Adds the temporary file of another process of the job to those that [`remove_unfinished`] removes.
 pub fn remove_with_unfinished(temporary: PathBuf) {
     unfinished().insert(temporary);
@@ -69,7 +75,11 @@ impl Target {
     ///
     /// Errors: the folder does not exist or cannot be written; `path` is a directory or a device.
     pub fn create(path: impl AsRef<Path>) -> Result<Target> {
-        let named = path.as_ref();
+        Target::create_noted(path.as_ref(), |_| Ok(()))
+    }
+
+    /// As [`create`](Self::create); `note` is told the temporary file's name before there is such a file.
+    pub fn create_noted(named: &Path, note: impl FnOnce(&Path) -> Result<()>) -> Result<Target> {
         // Through a symbolic link the file it points to is replaced, not the link.
         let path = match fs::canonicalize(named) {
             Ok(resolved) => resolved,
@@ -105,6 +115,7 @@ impl Target {
         let temporary = folder.join(format!(".{}.{}-{serial}.tmp", name.to_string_lossy(), std::process::id()));
         unfinished().insert(temporary.clone());
         let target = Target { path, temporary };
+        note(&target.temporary)?;
         match OpenOptions::new().write(true).create_new(true).open(&target.temporary) {
             Ok(_) => Ok(target),
             Err(cause) => {

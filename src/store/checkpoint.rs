@@ -33,6 +33,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::atomic::is_being_written;
 use crate::error::{At, Error, Result};
 
 /// Version of the folder's layout; raised when a program of the old version would go wrong.
@@ -273,13 +274,6 @@ impl Folder {
             .max(Duration::from_nanos(spent / commits))
     }
 
-    /// Notes a hidden file that an output is written to. Should this run be killed, the next one removes it.
-    pub fn note_unfinished(&self, temporary: &Path) -> Result<()> {
-        let path = self.path.join(UNFINISHED);
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).at(&path)?;
-        writeln!(file, "{}", temporary.display()).at(&path)
-    }
-
     /// Waits until everything is on disk.
     pub fn close(mut self) -> Result<()> {
         self.join()
@@ -386,7 +380,8 @@ fn remove_temporaries(folder: &Path) -> Result<()> {
 fn remove_unfinished_outputs(folder: &Path) {
     let path = folder.join(UNFINISHED);
     let Ok(list) = fs::read_to_string(&path) else { return };
-    for line in list.lines().take(1000).map(Path::new) {
+    let (mine, others): (Vec<&str>, Vec<&str>) = list.lines().partition(|line| is_being_written(Path::new(line)));
+    for line in others.iter().take(1000).map(Path::new) {
         let name = line.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let serial =
             name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp")).and_then(|rest| rest.rsplit_once('.'));
@@ -398,6 +393,28 @@ fn remove_unfinished_outputs(folder: &Path) {
         }
     }
     let _ = fs::remove_file(path);
+    for line in mine {
+        let _ = note_unfinished(folder, Path::new(line));
+    }
+}
+
+/// Notes a hidden file that an output is going to be written to. Should this run be killed, the next one that opens the
+/// folder removes it. The folder is made if it is not there.
+pub fn note_unfinished(folder: &Path, temporary: &Path) -> Result<()> {
+    fs::create_dir_all(folder).at(folder)?;
+    let path = folder.join(UNFINISHED);
+    let mut file = OpenOptions::new().create(true).append(true).open(&path).at(&path)?;
+    writeln!(file, "{}", temporary.display()).at(&path)
+}
+
+/// Takes back what [`note_unfinished`] made where nothing else has come to it.
+pub fn forget_unfinished(folder: &Path) {
+    let path = folder.join(UNFINISHED);
+    let alone = fs::read_dir(folder).is_ok_and(|there| there.flatten().all(|entry| entry.path() == path));
+    if alone {
+        let _ = fs::remove_file(path);
+        let _ = fs::remove_dir(folder);
+    }
 }
 
 /// Why a generation cannot be used.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::atomic::Target;
 use serde_json::json;
 
 /// A job that has added three records in two generations, and a fourth that no generation counts.
@@ -176,6 +177,39 @@ fn only_hidden_files_of_ours_are_removed() {
     let left: Vec<bool> = list.iter().map(|path| Path::new(path).exists()).collect();
     assert_eq!(left, [false, true, true, true, true]);
     assert!(!place.path().join(UNFINISHED).exists());
+}
+
+#[test]
+fn an_output_is_noted_before_it_is_there_and_its_writer_leaves_it_alone() {
+    let (place, outside) = (folder(), tempfile::tempdir().unwrap());
+    let mut noted = PathBuf::new();
+    let target = Target::create_noted(&outside.path().join("out.h5"), |temporary| {
+        assert!(!temporary.exists());
+        noted = temporary.to_path_buf();
+        note_unfinished(place.path(), temporary)
+    })
+    .unwrap();
+    content(place.path()).unwrap();
+    let list = || fs::read_to_string(place.path().join(UNFINISHED)).unwrap_or_default();
+    assert_eq!((target.temporary(), noted.exists(), list()), (&*noted, true, format!("{}\n", noted.display())));
+    drop(target);
+    // Killed before it could remove the file.
+    fs::write(&noted, "x").unwrap();
+    content(place.path()).unwrap();
+    assert!(!noted.exists() && list().is_empty());
+}
+
+#[test]
+fn a_folder_made_for_a_note_alone_is_taken_back() {
+    let outside = tempfile::tempdir().unwrap();
+    let fresh = outside.path().join("fresh");
+    note_unfinished(&fresh, Path::new("/x/.out.1-0.tmp")).unwrap();
+    forget_unfinished(&fresh);
+    assert!(!fresh.exists());
+    let used = folder();
+    note_unfinished(used.path(), Path::new("/x/.out.1-0.tmp")).unwrap();
+    forget_unfinished(used.path());
+    assert!(used.path().join(UNFINISHED).exists() && content(used.path()).is_ok());
 }
 
 #[test]
