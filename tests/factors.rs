@@ -111,7 +111,8 @@ fn blocks_of_rows_add_up_to_the_covariances() {
     let [rows, model] = ["x.npy", "pca.h5"].map(|name| folder.path().join(name));
     let mut stream = Stream::new(2, "rows", 0);
     let factors = Array2::from_shape_fn((300, 5), |_| stream.normal());
-    let x = Array2::from_shape_fn((2300, 5), |_| stream.normal()).dot(&factors.t()) + 3.0
+    let x = Array2::from_shape_fn((2300, 5), |_| stream.normal()).dot(&factors.t())
+        + 3.0
         + Array2::from_shape_fn((2300, 300), |_| 0.1 * stream.normal());
     write_npy(&rows, &x);
     alone(["pca", text(&rows), "-k", "7", "-o", text(&model)]).ok();
@@ -245,8 +246,12 @@ fn errors_are_no_larger_than_those_of_others() {
     };
     let theirs = |pointer: &str| reference["nmf"].pointer(pointer).unwrap().as_f64().unwrap();
     let (one, twenty) = (error("1"), error("20"));
-    println!("1 pass {one}, gensim {}; 20 passes {twenty}, gensim {}, scikit-learn {}", theirs("/gensim/1"),
-        theirs("/gensim/20"), theirs("/scikit-learn"));
+    println!(
+        "1 pass {one}, gensim {}; 20 passes {twenty}, gensim {}, scikit-learn {}",
+        theirs("/gensim/1"),
+        theirs("/gensim/20"),
+        theirs("/scikit-learn")
+    );
     assert!(one < theirs("/gensim/1") && twenty < theirs("/gensim/20"));
     assert!(twenty < 1.02 * theirs("/scikit-learn"));
     let shown = alone(["topics", text(&model), "--words", "3", "--format", "csv"]).ok().stdout;
@@ -266,7 +271,10 @@ fn weights_of_documents_are_shares_unless_said_otherwise() {
         let vectors = ModelReader::open(&out, Format::Vectors).unwrap();
         vectors.table::<f32>("vectors").unwrap().mapv(f64::from)
     };
-    let plain = vectors(&["--no-normalize", "--minimum-probability", "0", "--h-stop-condition", "1e-9", "--h-max-iter", "999"], &[]);
+    let plain = vectors(
+        &["--no-normalize", "--minimum-probability", "0", "--h-stop-condition", "1e-9", "--h-max-iter", "999"],
+        &[],
+    );
     let w = NmfModel::load(&model).unwrap().term_topic.mapv(f64::from);
     let g = w.t().dot(&w);
     for (found, v) in plain.rows().into_iter().zip(v.rows()) {

@@ -53,6 +53,9 @@ pub struct Trained {
     topics: Array2<f32>,
 }
 
+/// Most that an entry of W is before columns are brought to length 1. Only topics that hardly any document has come near it.
+const MOST: f64 = 1000.0;
+
 /// Covers columns that are of length 1 only to rounding, in bounds that hold for those of length 1.
 const SLACK: f64 = 1.5;
 
@@ -61,8 +64,6 @@ const SLACK: f64 = 1.5;
 struct Size {
     /// |V|_F^2.
     squares: f64,
-    /// The largest value.
-    largest: f64,
     documents: u64,
     terms: usize,
 }
@@ -70,7 +71,7 @@ struct Size {
 impl Size {
     /// Collective.
     fn of(job: &Job, corpus: &Corpus, chunks: &[Held]) -> Result<Size> {
-        let (mut largest, mut squares) = (0f32, Vec::new());
+        let mut squares = Vec::new();
         for Held(chunk) in chunks {
             if let Some(at) = chunk.data.iter().position(|value| *value < 0.0) {
                 let row = chunk.indptr.partition_point(|&begin| begin <= at as u64) as u64 - 1;
@@ -79,7 +80,6 @@ impl Size {
                     "{path}: document {document} (counted from 0) has a weight below 0: NMF takes none"
                 )));
             }
-            largest = chunk.data.iter().copied().fold(largest, f32::max);
             let sum: f64 = chunk.data.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
             squares.push([chunk.first_document, sum.to_bits()]);
         }
@@ -88,11 +88,8 @@ impl Size {
             let path = corpus.path().display();
             return Err(Error::failed(format!("{path}: no document has a term: there is nothing to learn")));
         }
-        let all = job.wait(job.comm.all_gather(Route::World, largest.to_le_bytes().to_vec()))?;
-        let largest = all.iter().filter_map(|bytes| bytes.first_chunk()).map(|bytes| f32::from_le_bytes(*bytes));
-        let largest = f64::from(largest.fold(0.0, f32::max));
         let terms = corpus.header().terms as usize;
-        Ok(Size { squares, largest, documents: corpus.header().documents, terms })
+        Ok(Size { squares, documents: corpus.header().documents, terms })
     }
 
     /// Grid for sums of products of weights and values.
@@ -105,7 +102,7 @@ impl Size {
         Grid::for_bound(SLACK * (self.documents as f64 * self.squares).sqrt())
     }
 
-    /// Grid for sums over a column of W, whose entries are `largest` at most.
+    /// Grid for sums over a column of numbers of `largest` at most, one a term.
     fn column(&self, largest: f64) -> Result<Grid> {
         Grid::for_bound(SLACK * self.terms as f64 * largest)
     }
@@ -266,8 +263,7 @@ impl<'a> Worker<'a> {
                     let mut stream = Stream::new(plan.params.seed, "nmf start", term as u64);
                     row[..k].fill_with(|| stream.normal().abs() as f32);
                 }
-                // No normal number of ours is larger.
-                worker.normalise(40.0)?;
+                worker.normalise()?;
             }
         }
         Ok(worker)
@@ -340,7 +336,7 @@ impl<'a> Worker<'a> {
                 self.a[i * k + j] = take(value, upper);
             }
         }
-        let (a, largest) = (&self.a, self.size.largest);
+        let a = &self.a;
         let (w, b, sums) = (&mut self.w.values, &mut self.b.values, &self.sums);
         let improve = |((w, b), sums): ((&mut [f32], &mut [f32]), &[i64])| {
             b.iter_mut().zip(sums).for_each(|(b, &sum)| *b = take(f64::from(*b), sum) as f32);
@@ -350,7 +346,7 @@ impl<'a> Worker<'a> {
                 gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum += x * value);
             }
             descend(a, &mut gradient, &mut x, &plan.term);
-            w.iter_mut().zip(x).for_each(|(to, x)| *to = x.min(largest) as f32);
+            w.iter_mut().zip(x).for_each(|(to, x)| *to = x.min(MOST) as f32);
         };
         job.account.compute(|| {
             job.pool.install(|| {
@@ -359,14 +355,14 @@ impl<'a> Worker<'a> {
             });
         });
         self.step = step + 1;
-        self.normalise(largest)
+        self.normalise()
     }
 
-    /// Brings the columns of W, whose entries are `largest` at most, to length 1; A and B change as if the weights of documents had
+    /// Brings the columns of W to length 1; A and B change as if the weights of documents had
     /// been larger by as much. Collective over the workers.
-    fn normalise(&mut self, largest: f64) -> Result<()> {
+    fn normalise(&mut self) -> Result<()> {
         let (job, k, width) = (self.job, self.plan.params.topics, self.w.width);
-        let grid = self.size.column(largest * largest)?;
+        let grid = self.size.column(MOST * MOST)?;
         let mut sums = vec![0i64; k];
         for block in rows::blocks(self.w.rows) {
             let mut squares = vec![0f64; k];
