@@ -174,7 +174,7 @@ pub fn kind_of(job: &Job, model: &Path, wanted: &[Kind]) -> Result<Kind> {
 /// Data that is either documents or dense rows.
 pub enum Data {
     /// A corpus.
-    Documents(Corpus),
+    Documents(Box<Corpus>),
     /// Rows of a table.
     Rows(Table),
 }
@@ -185,7 +185,11 @@ pub fn open_data(job: &Job, path: &Path, choice: &Choice) -> Result<Data> {
     // What cannot be opened is said by the reader of tables.
     let corpus = || !chosen && OpenFile::open(path).is_ok_and(|open| open.format == FileFormat::Corpus);
     let corpus = job.share(|| Ok(vec![u8::from(corpus())]))? == [1];
-    Ok(if corpus { Data::Documents(Corpus::open(job, path)?) } else { Data::Rows(Table::open(job, path, choice)?) })
+    Ok(if corpus {
+        Data::Documents(Box::new(Corpus::open(job, path)?))
+    } else {
+        Data::Rows(Table::open(job, path, choice)?)
+    })
 }
 
 /// A number of bytes with an optional suffix K, M, G or T (powers of 1024).

@@ -70,7 +70,7 @@ impl Transform {
         let data = match kind {
             Kind::Pca | Kind::Projection => job.account.phase("open", || open_data(job, &self.data, &choice))?,
             _ if chosen => return Err(Error::usage("--dataset and --label-field go with a PCA model or a projection")),
-            _ => Data::Documents(job.account.phase("open", || Corpus::open(job, &self.data))?),
+            _ => Data::Documents(Box::new(job.account.phase("open", || Corpus::open(job, &self.data))?)),
         };
         let (rows, (width, parameters)) = match &data {
             Data::Documents(corpus) => (corpus.header().documents, self.of_documents(job, kind, corpus, target)?),

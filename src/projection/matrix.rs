@@ -5,6 +5,7 @@
 //! * Gaussian: normal numbers of variance 1 / k, in the order of the columns (scikit-learn's `GaussianRandomProjection`).
 //! * Sparse, of density d: +-1 / sqrt(d k), each with probability d / 2, else 0 (`SparseRandomProjection`); with density 1 all are
 //!   +-1 / sqrt(k), as in gensim's `RpModel`. Which columns are not zero is drawn by the gaps between them.
+//!
 //! Cost: sparse, d k random numbers and entries of 8 bytes a row; Gaussian, k numbers of 4 bytes.
 
 use ndarray::Array2;

@@ -67,8 +67,8 @@ impl Affine {
         let (columns, k) = self.matrix.dim();
         let mut results = vec![0f64; block.rows() * k];
         let work = |(number, out): (usize, &mut [f64])| {
-            let mut rows = shifted(block, number * ROWS, out.len() / k, &self.mean);
-            let x = ArrayView2::from_shape((out.len() / k, columns), &mut rows[..]).expect("rows of a block");
+            let rows = shifted(block, number * ROWS, out.len() / k, &self.mean);
+            let x = ArrayView2::from_shape((out.len() / k, columns), &rows[..]).expect("rows of a block");
             let mut product = Array2::zeros((out.len() / k, k));
             multiply_f64(1.0, x, self.matrix.view(), 0.0, &mut product.view_mut());
             for (row, values) in out.chunks_exact_mut(k).zip(product.rows()) {
