@@ -12,9 +12,10 @@ use crate::nmf::params::NmfParams;
 use crate::nmf::train;
 use crate::store::provenance::{self, Input};
 
-/// Non-negative matrix factorisation: documents as sums of topics, neither with a negative weight
+/// Non-negative matrix factorisation: documents as sums of topics
 ///
-/// Learns online from minibatches that mix the whole corpus, with the parameters of gensim's Nmf. Takes counts or weights.
+/// Neither topics nor documents have a negative weight. Learns online from minibatches that mix the whole corpus, with the
+/// parameters of gensim's Nmf. Takes counts or weights.
 ///
 /// Example: mpirun -n 3 corpuscle nmf tfidf.h5 -k 50 --passes 5 -o nmf.h5
 #[derive(Debug, Args)]
