@@ -21,6 +21,9 @@ use corpuscle::dispatch::Job;
 use corpuscle::lda::model::LdaModel;
 use corpuscle::learn::table::{Choice, Table};
 use corpuscle::lsi::model::LsiModel;
+use corpuscle::nmf::model::NmfModel;
+use corpuscle::pca::model::PcaModel;
+use corpuscle::projection::model::ProjectionModel;
 use corpuscle::report::account::{Account, RankAccount};
 use corpuscle::report::progress::Progress;
 use corpuscle::search::model::FittedPipeline;
@@ -95,6 +98,10 @@ pub fn model(bytes: &[u8]) {
         let _ = (file.attributes(), file.datasets(), file.verify(), file.provenance());
     }
     let _ = (LsiModel::load(&path), LdaModel::load(&path), SavedModel::load(&path), FittedPipeline::load(&path));
+    let _ = (NmfModel::load(&path), ProjectionModel::load(&path));
+    if let Ok(model) = PcaModel::load(&path) {
+        let _ = (model.explained_variance_ratio(), model.noise_variance(), model.affine().offset());
+    }
     if let Ok(vectors) = UnitVectors::open(&path) {
         let _ = vectors.rows(0, vectors.documents().min(MOST as usize));
         let _ = vectors.strings("ids").map(|names| names.take(3).count());

@@ -11,6 +11,10 @@
 //! convert    corpora made of something else than text: import, export, generate, split
 //! lsi        singular vectors: training, projection, quality
 //! lda        topic models: training, inference, quality
+//! nmf        non-negative factors, from minibatches
+//! pca        principal components of dense rows and of documents
+//! projection random projections
+//! vectors    vectors of documents and rows as files
 //! weight     term weights: tf-idf, log-entropy, BM25
 //! learn      scaler, estimators, metrics, on dense or sparse rows
 //! search     cross-validated search over pipelines, prediction
@@ -43,10 +47,14 @@ pub mod lda;
 pub mod learn;
 pub mod linalg;
 pub mod lsi;
+pub mod nmf;
 pub mod pages;
+pub mod pca;
+pub mod projection;
 pub mod random;
 pub mod report;
 pub mod search;
 pub mod similarity;
 pub mod store;
+pub mod vectors;
 pub mod weight;

@@ -197,6 +197,22 @@ fn lda_survives_kills_of_the_whole_job() {
 }
 
 #[test]
+fn nmf_and_pca_survive_kills_of_the_whole_job() {
+    let bench = Bench::get();
+    let tfidf = bench.path("tfidf.h5");
+    let arguments = ["nmf", &tfidf, "-k", "20", "--chunksize", "900", "--passes", "3"];
+    Case::new(&arguments).survives(&[1, 3, 2, 4], 15);
+    Case::new(&["pca", &tfidf, "-k", "16", "--tolerance", "1e-4"]).survives(&[3, 1], 16);
+    let [model, vectors] = ["nmf.h5", "projected.h5"].map(|name| bench.path(name));
+    alone(["nmf", "-q", &tfidf, "-k", "20", "-o", &model]).ok();
+    Case::new(&["transform", &model, &tfidf]).survives(&[2, 1], 17);
+    let projection = bench.path("projection.h5");
+    alone(["project", "-q", &tfidf, "-k", "300", "-o", &projection]).ok();
+    alone(["transform", "-q", &projection, &tfidf, "-o", &vectors]).ok();
+    Case::new(&["pca", &vectors, "-k", "30"]).survives(&[3, 1], 18);
+}
+
+#[test]
 fn building_survives_kills_of_the_whole_job() {
     let bench = Bench::get();
     let lines = bench.path("lines.txt");

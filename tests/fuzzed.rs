@@ -79,6 +79,9 @@ impl Files {
             run(&["tfidf", &at("corpus.h5"), "-o", &at("weights.h5"), "--model-out", &at("tfidf.h5")]);
             run(&["lsi", &at("weights.h5"), "-k", "4", "-o", &at("lsi.h5")]);
             run(&["lda", &at("corpus.h5"), "-k", "4", "--passes", "1", "-o", &at("lda.h5")]);
+            run(&["nmf", &at("weights.h5"), "-k", "4", "-o", &at("nmf.h5")]);
+            run(&["pca", &at("weights.h5"), "-k", "4", "-o", &at("pca.h5")]);
+            run(&["project", &at("weights.h5"), "-k", "9", "-o", &at("projection.h5")]);
             run(&["transform", &at("lsi.h5"), &at("weights.h5"), "-o", &at("vectors.h5")]);
             run(&["index", &at("vectors.h5"), "--model", &at("lsi.h5"), "-o", &at("index.h5")]);
             std::fs::write(files.path("pipeline.toml"), PIPELINE).unwrap();
@@ -162,7 +165,8 @@ fn seeds(entry: &str) -> Vec<Vec<u8>> {
     match entry {
         "corpus" => ["corpus.h5", "weights.h5"].map(|name| files.read(name)).into(),
         "model" => {
-            ["tfidf.h5", "lsi.h5", "lda.h5", "vectors.h5", "index.h5", "search.h5"].map(|name| files.read(name)).into()
+            let names = ["tfidf.h5", "lsi.h5", "lda.h5", "nmf.h5", "pca.h5", "projection.h5", "vectors.h5", "index.h5", "search.h5"];
+            names.map(|name| files.read(name)).into()
         }
         "checkpoint" => {
             let record = |stage: u64, kind: u64, bytes: &[u8]| message(&[kind << 32 | stage, bytes.len() as u64], bytes);

@@ -4,7 +4,7 @@
 //! A comment before a fenced block says what is to be done with it:
 //!
 //! ```text
-//! <!-- test: tour -->     sh: run it (in the tutorial: tutorial)
+//! <!-- test: tour -->     sh: run it (in the tutorial: tutorial; on numbers of topics: topics)
 //! <!-- test: mpi -->      sh: run it where there is an MPI launcher
 //! <!-- test: output -->   text: what the block before it printed
 //! <!-- test: python -->   python: run it where its packages are
@@ -133,7 +133,7 @@ fn run_blocks(folder: &Path, text: &str) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for Block { kind, body } in tested_blocks(text) {
         match kind.as_str() {
-            "tour" | "tutorial" => printed = succeed(folder, "bash", &["-euo", "pipefail", "-c", &body]),
+            "tour" | "tutorial" | "topics" => printed = succeed(folder, "bash", &["-euo", "pipefail", "-c", &body]),
             "output" => assert_alike(&body, &printed),
             "mpi" if has_launcher(folder) => {
                 succeed(folder, "bash", &["-euo", "pipefail", "-c", &body]);
@@ -170,6 +170,23 @@ fn the_tutorial_runs_as_written_in_ten_commands() {
     let commands = tested_blocks(&text).iter().filter(|block| block.body.starts_with("corpuscle ")).count();
     assert_eq!(commands, 10);
     assert!(folder.path().join("topics.html").exists());
+}
+
+#[test]
+fn the_page_on_numbers_of_topics_runs_as_written() {
+    let folder = workplace();
+    assert_eq!(run_blocks(folder.path(), &page("docs/topics.md"))["topics"], 2);
+    let sweep = fs::read_to_string(folder.path().join("k/sweep.csv")).expect("a table of runs");
+    assert_eq!(sweep.lines().count(), 5, "{sweep}");
+    // Perplexities of the first line under each head.
+    let perplexity = |k: usize| {
+        let table = fs::read_to_string(folder.path().join(format!("k/lda-{k}.csv"))).expect("an evaluation");
+        let (head, values) = table.split_once('\n').expect("a head");
+        let place = head.split(',').position(|name| name == "perplexity").expect("a perplexity");
+        values.split([',', '\n']).nth(place).and_then(|value| value.parse::<f64>().ok()).expect("a number")
+    };
+    // The sample has six subjects.
+    assert!([3, 12, 24].into_iter().all(|k| perplexity(6) < perplexity(k)));
 }
 
 /// What a heading's link is called: lower case, blanks as hyphens, nothing but letters, digits and these.

@@ -102,7 +102,7 @@ fn what_does_not_fit_is_named_and_leaves_nothing_behind() {
         (of_counts, weights, out, 1, &["weights.h5: holds lfc weights", "of-counts.h5", "corpus of counts"]),
         (of_weights, weights, out, 1, &["weights.h5: holds lfc weights", "nfc weights"]),
         (of_counts, other, out, 1, &["other.h5", "of-counts.h5", "29 terms and not 30"]),
-        (counts, counts, out, 1, &["counts.h5: holds a corpus where an LSI model or an LDA model is wanted"]),
+        (counts, counts, out, 1, &["counts.h5: holds a corpus where an LSI model or an LDA model or an NMF model or"]),
         (flat, counts, out, 1, &["flat.h5", "topic 4 is 0", "--scaled"]),
         (odd, counts, out, 1, &["odd.h5: damaged model"]),
         (cut, counts, out, 1, &["of-counts.cut"]),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use crate::dispatch::{CheckpointSpec, Job};
+use crate::dispatch::{CheckpointSpec, Corpus, Job};
 use crate::error::{Error, Result};
+use crate::learn::table::{Choice, Table};
 use crate::report::output::Format;
 use crate::report::progress::Style;
 use crate::store::file::{Format as FileFormat, OpenFile};
@@ -124,27 +125,71 @@ fn parse_patience(text: &str) -> std::result::Result<Duration, String> {
     if seconds < Duration::from_millis(100) { Err("at least 0.1 seconds".into()) } else { Ok(seconds) }
 }
 
-/// Models that documents can be taken to topics with.
+/// Models that documents, or rows, can be taken to vectors with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Latent semantic indexing.
     Lsi,
     /// Latent Dirichlet allocation.
     Lda,
+    /// Non-negative matrix factorisation.
+    Nmf,
+    /// Principal components.
+    Pca,
+    /// A random projection.
+    Projection,
 }
 
-/// What kind of model a file holds. Collective.
-pub fn kind_of(job: &Job, model: &Path) -> Result<Kind> {
-    let kind = job.share(|| match OpenFile::open(model)?.format {
-        FileFormat::Lsi => Ok(vec![0]),
-        FileFormat::Lda => Ok(vec![1]),
-        other => Err(Error::failed(format!(
-            "{}: holds {} where an LSI model or an LDA model is wanted",
-            model.display(),
-            other.description()
-        ))),
+impl Kind {
+    const ALL: [Kind; 5] = [Kind::Lsi, Kind::Lda, Kind::Nmf, Kind::Pca, Kind::Projection];
+
+    fn format(self) -> FileFormat {
+        match self {
+            Kind::Lsi => FileFormat::Lsi,
+            Kind::Lda => FileFormat::Lda,
+            Kind::Nmf => FileFormat::Nmf,
+            Kind::Pca => FileFormat::Pca,
+            Kind::Projection => FileFormat::Projection,
+        }
+    }
+}
+
+/// What kind of model a file holds, of those that are wanted. Collective.
+pub fn kind_of(job: &Job, model: &Path, wanted: &[Kind]) -> Result<Kind> {
+    let kind = job.share(|| {
+        let format = OpenFile::open(model)?.format;
+        let found = Kind::ALL.iter().position(|kind| kind.format() == format && wanted.contains(kind));
+        found.map(|kind| vec![kind as u8]).ok_or_else(|| {
+            let names: Vec<&str> = wanted.iter().map(|kind| kind.format().description()).collect();
+            let (path, held) = (model.display(), format.description());
+            Error::failed(format!("{path}: holds {held} where {} is wanted", names.join(" or ")))
+        })
     })?;
-    Ok(if kind == [1] { Kind::Lda } else { Kind::Lsi })
+    match kind[..] {
+        [kind] if usize::from(kind) < Kind::ALL.len() => Ok(Kind::ALL[usize::from(kind)]),
+        _ => Err(Error::failed("damaged message: the kind of a model")),
+    }
+}
+
+/// Data that is either documents or dense rows.
+pub enum Data {
+    /// A corpus.
+    Documents(Box<Corpus>),
+    /// Rows of a table.
+    Rows(Table),
+}
+
+/// Opens a corpus, or else a table of anyone. Collective.
+pub fn open_data(job: &Job, path: &Path, choice: &Choice) -> Result<Data> {
+    let chosen = choice.dataset.is_some() || choice.label_field.is_some();
+    // What cannot be opened is said by the reader of tables.
+    let corpus = || !chosen && OpenFile::open(path).is_ok_and(|open| open.format == FileFormat::Corpus);
+    let corpus = job.share(|| Ok(vec![u8::from(corpus())]))? == [1];
+    Ok(if corpus {
+        Data::Documents(Box::new(Corpus::open(job, path)?))
+    } else {
+        Data::Rows(Table::open(job, path, choice)?)
+    })
 }
 
 /// A number of bytes with an optional suffix K, M, G or T (powers of 1024).

@@ -80,7 +80,7 @@ impl Evaluate {
         }
         let Some(corpus) = &self.corpus else { return Err(Error::usage("evaluate: a corpus, or --against a model")) };
         let corpus = job.account.phase("open", || Corpus::open(job, corpus))?;
-        if kind_of(job, &self.model)? == Kind::Lda {
+        if kind_of(job, &self.model, &[Kind::Lsi, Kind::Lda])? == Kind::Lda {
             return self.of_lda(job, &corpus, common.seed);
         }
         for (given, option) in [

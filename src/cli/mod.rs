@@ -12,7 +12,10 @@ mod index;
 mod info;
 mod lda;
 mod lsi;
+mod nmf;
+mod pca;
 mod predict;
+mod project;
 mod query;
 mod report;
 mod run;
@@ -62,6 +65,9 @@ enum Command {
     Tfidf(tfidf::Tfidf),
     Lda(lda::Lda),
     Lsi(lsi::Lsi),
+    Nmf(nmf::Nmf),
+    Pca(pca::Pca),
+    Project(project::Project),
     Topics(topics::Topics),
     Transform(transform::Transform),
     Index(index::Index),
@@ -88,6 +94,9 @@ impl Command {
             Command::Tfidf(_) => "tfidf",
             Command::Lda(_) => "lda",
             Command::Lsi(_) => "lsi",
+            Command::Nmf(_) => "nmf",
+            Command::Pca(_) => "pca",
+            Command::Project(_) => "project",
             Command::Topics(_) => "topics",
             Command::Transform(_) => "transform",
             Command::Index(_) => "index",
@@ -112,10 +121,13 @@ impl Command {
             | Command::Tfidf(_)
             | Command::Lsi(_)
             | Command::Lda(_)
+            | Command::Nmf(_)
+            | Command::Pca(_)
             | Command::Transform(_) => true,
             Command::Split(_)
             | Command::Info(_)
             | Command::Topics(_)
+            | Command::Project(_)
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
@@ -140,6 +152,9 @@ impl Command {
             Command::Tfidf(command) => command.run(job, common),
             Command::Lda(command) => command.run(job, common),
             Command::Lsi(command) => command.run(job, common),
+            Command::Nmf(command) => command.run(job, common),
+            Command::Pca(command) => command.run(job, common),
+            Command::Project(command) => command.run(job, common),
             Command::Topics(command) => command.run(job, common),
             Command::Transform(command) => command.run(job, common),
             Command::Index(command) => command.run(job),

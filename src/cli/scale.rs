@@ -79,7 +79,7 @@ impl Scale {
         };
         let phase = job.account.enter_phase("apply");
         let columns = table.shape().columns;
-        let mut output = target.map(|target| Output::create(target, &self.output, &table)).transpose()?;
+        let mut output = target.map(|target| Output::create(target, &self.output, table.shape())).transpose()?;
         let place = Place::find(job, output.as_ref())?;
         scaler::apply(job, &dataset, &scaler, place.as_ref(), &mut |rows| {
             output.as_mut().map_or(Ok(()), |output| output.append(&rows, table.shape()))

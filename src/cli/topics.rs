@@ -13,7 +13,10 @@ use crate::lda::model::LdaModel;
 use crate::lda::standing::{self, Standing};
 use crate::lda::topics as lda;
 use crate::lsi::model::LsiModel;
-use crate::lsi::topics::leading_terms;
+use crate::lsi::topics::{leading_terms, leading_weights};
+use crate::nmf::model::NmfModel;
+use crate::pca;
+use crate::pca::model::PcaModel;
 use crate::report::output::{Cell, Column, Format, Table};
 use crate::store::file::{Format as FileFormat, OpenFile};
 use crate::store::model::ModelReader;
@@ -21,9 +24,9 @@ use crate::store::provenance;
 
 /// Print the topics of a model by their leading terms
 ///
-/// Of an LSI model: topics are numbered from 0 by falling singular value. Terms come by the size of their weight in the left
-/// singular vector; the sign tells the two ends of a topic apart. Of an LDA model: topics come by falling share of the
-/// tokens, under the numbers they have in the model; terms by their probability. With --corpus there are two columns more, by
+/// Of an LSI model, and a PCA model of a corpus: topics are numbered from 0 by falling singular value or variance. Terms come by the size of their weight in the left
+/// singular vector; the sign tells the two ends of a topic apart. Of an LDA or NMF model: topics come by falling share of the
+/// tokens or weights, under the numbers they have in the model; terms by their probability. With --corpus there are two columns more, by
 /// which topics can be put in order: the mean share of a topic in a document, and u_mass coherence. JSON and CSV hold one row
 /// per topic and term.
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ use crate::store::provenance;
   corpuscle topics lda.h5 --documents shares.h5 --top 5
   corpuscle topics lsi.h5 --format csv")]
 pub struct Topics {
-    /// LSI or LDA model
+    /// LSI, LDA, NMF model, or PCA model of a corpus
     model: PathBuf,
     /// Topics to print, from the first in this order; all if there are fewer
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
@@ -85,21 +88,34 @@ impl Topics {
                     Some(vectors) => self.of_documents(vectors)?,
                     None => self.of_lda(&LdaModel::load(&self.model)?, standing.as_ref()),
                 },
-                FileFormat::Lsi if self.documents.is_some() => {
+                FileFormat::Lsi | FileFormat::Nmf | FileFormat::Pca if self.documents.is_some() => {
                     return Err(Error::usage("--documents goes with an LDA model"));
                 }
                 FileFormat::Lsi => {
                     let model = LsiModel::load(&self.model)?;
-                    match self.printing.format {
-                        Format::Table => self.for_reading(&model),
-                        Format::Json | Format::Csv => self.for_programs(&model),
-                    }
+                    let leading = |topic| leading_terms(&model, topic, self.words as usize);
+                    self.of_axes("singular value", &model.singular_values, &model.residuals, leading)
                 }
+                FileFormat::Pca => {
+                    let model = PcaModel::load(&self.model)?;
+                    if model.values == pca::model::ROWS {
+                        let path = self.model.display();
+                        return Err(Error::failed(format!("{path}: a PCA of dense rows, whose columns are no terms")));
+                    }
+                    let leading = |topic: usize| {
+                        let weights = model.components.column(topic).iter().map(|&weight| weight as f32).collect();
+                        leading_weights(weights, self.words as usize)
+                            .map(|(term, weight)| (&model.terms[term][..], weight))
+                            .collect()
+                    };
+                    self.of_axes("explained variance", &model.explained_variance(), &model.residuals, leading)
+                }
+                FileFormat::Nmf => self.of_nmf(&NmfModel::load(&self.model)?),
                 other => {
                     let path = self.model.display();
                     let what = other.description();
                     return Err(Error::failed(format!(
-                        "{path}: holds {what} where an LSI model or an LDA model is wanted"
+                        "{path}: holds {what} where a model with topics is wanted: LSI, LDA, NMF, or PCA of a corpus"
                     )));
                 }
             };
@@ -110,7 +126,7 @@ impl Topics {
 
     /// Looks the topics up in a corpus. Collective.
     fn standing(&self, job: &Job, path: &Path) -> Result<Standing> {
-        if kind_of(job, &self.model)? != Kind::Lda {
+        if kind_of(job, &self.model, &[Kind::Lsi, Kind::Lda, Kind::Nmf, Kind::Pca])? != Kind::Lda {
             return Err(Error::usage("--corpus goes with an LDA model"));
         }
         if self.words as usize > MOST_TERMS || self.words < 2 {
@@ -118,11 +134,6 @@ impl Topics {
         }
         let corpus = job.account.phase("open", || Corpus::open(job, path))?;
         standing::standing(job, &self.model, &corpus, self.words as usize)
-    }
-
-    /// Numbers of the topics to print.
-    fn chosen(&self, model: &LsiModel) -> std::ops::Range<usize> {
-        0..model.topics().min(self.topics as usize)
     }
 
     fn of_documents(&self, vectors: &Path) -> Result<Table> {
@@ -202,46 +213,66 @@ impl Topics {
         table
     }
 
-    fn for_reading(&self, model: &LsiModel) -> Table {
-        let mut table = Table::new(vec![
-            Column::integer("topic"),
-            Column::number("singular value", 3),
-            Column::scientific("residual", 1),
-            Column::text("terms"),
-        ]);
-        for topic in self.chosen(model) {
-            let terms: Vec<String> = leading_terms(model, topic, self.words as usize)
-                .into_iter()
-                .map(|(term, weight)| format!("{weight:.3}*\"{term}\""))
-                .collect();
-            let (value, residual) = (model.singular_values[topic], model.residuals[topic]);
-            table.push(vec![topic.into(), value.into(), residual.into(), terms.join(" + ").into()]);
+    /// Topics that are directions, with a size and a residual each and terms of either sign.
+    fn of_axes<'m>(
+        &self,
+        size: &str,
+        sizes: &[f64],
+        residuals: &[f64],
+        leading: impl Fn(usize) -> Vec<(&'m str, f32)>,
+    ) -> Table {
+        let reading = self.printing.format == Format::Table;
+        let name = if reading { size.to_owned() } else { size.replace(' ', "_") };
+        let mut columns = vec![Column::integer("topic"), Column::number(&name, 3), Column::scientific("residual", 1)];
+        columns.extend(term_columns(reading, 3));
+        let mut table = Table::new(columns);
+        for topic in 0..sizes.len().min(self.topics as usize) {
+            let row = vec![topic.into(), sizes[topic].into(), residuals[topic].into()];
+            push_terms(&mut table, reading, row, leading(topic));
         }
         table
     }
 
-    fn for_programs(&self, model: &LsiModel) -> Table {
-        let mut table = Table::new(vec![
-            Column::integer("topic"),
-            Column::number("singular_value", 3),
-            Column::scientific("residual", 1),
-            Column::integer("position"),
-            Column::text("term"),
-            Column::number("weight", 3),
-        ]);
-        for topic in self.chosen(model) {
-            let (value, residual) = (model.singular_values[topic], model.residuals[topic]);
-            for (position, (term, weight)) in leading_terms(model, topic, self.words as usize).into_iter().enumerate() {
-                table.push(vec![
-                    topic.into(),
-                    value.into(),
-                    residual.into(),
-                    position.into(),
-                    term.into(),
-                    weight.into(),
-                ]);
-            }
+    /// Topics by falling share.
+    fn of_nmf(&self, model: &NmfModel) -> Table {
+        let reading = self.printing.format == Format::Table;
+        let share = if reading { Column::number("share %", 2) } else { Column::number("share", 4) };
+        let mut columns = vec![Column::integer("topic"), share];
+        columns.extend(term_columns(reading, 4));
+        let mut table = Table::new(columns);
+        let scale = if reading { 100.0 } else { 1.0 };
+        for topic in model.by_share().into_iter().take(self.topics as usize) {
+            let divisor = model.divisor(topic);
+            let weights = model.term_topic.column(topic).to_vec();
+            let terms = leading_weights(weights, self.words as usize)
+                .map(|(term, weight)| (model.terms[term].as_str(), (f64::from(weight) / divisor) as f32))
+                .collect();
+            push_terms(&mut table, reading, vec![topic.into(), (scale * model.topic_share[topic]).into()], terms);
         }
         table
+    }
+}
+
+/// The columns of the terms: one for people; for programs a row for each term.
+fn term_columns(reading: bool, digits: usize) -> Vec<Column> {
+    if reading {
+        vec![Column::text("terms")]
+    } else {
+        vec![Column::integer("position"), Column::text("term"), Column::number("weight", digits)]
+    }
+}
+
+/// Adds a topic, of which `row` holds all but the terms.
+fn push_terms(table: &mut Table, reading: bool, mut row: Vec<Cell>, terms: Vec<(&str, f32)>) {
+    if reading {
+        let terms: Vec<String> = terms.into_iter().map(|(term, weight)| format!("{weight:.3}*\"{term}\"")).collect();
+        row.push(terms.join(" + ").into());
+        table.push(row);
+        return;
+    }
+    for (position, (term, weight)) in terms.into_iter().enumerate() {
+        let mut row = row.clone();
+        row.extend([position.into(), term.into(), weight.into()]);
+        table.push(row);
     }
 }

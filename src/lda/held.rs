@@ -22,6 +22,15 @@ pub fn hold(job: &Job, corpus: &Corpus) -> Result<(Vec<Held>, u64)> {
             "{path}: holds {code} weights, and LDA is a model of counts; use the corpus they were made from"
         )));
     }
+    let chunks = hold_all(job, corpus)?;
+    let tokens: f64 = chunks.iter().flat_map(|held| &held.0.data).map(|&count| f64::from(count)).sum();
+    let tokens = job.wait(job.comm.sum(Route::World, vec![tokens as i64]))?[0] as u64;
+    Ok((chunks, tokens))
+}
+
+/// Brings the documents of a corpus of any values to the workers, who hold on to them. Collective. Returns the chunks of this
+/// rank, in the order of the corpus.
+pub fn hold_all(job: &Job, corpus: &Corpus) -> Result<Vec<Held>> {
     // Nothing is kept but what is held here.
     let job = &Job { memory: 0, ..*job };
     let dataset = Dataset::new(job, Documents::of(corpus, |chunk| Ok(Held(Rc::new(chunk)))))?;
@@ -32,9 +41,7 @@ pub fn hold(job: &Job, corpus: &Corpus) -> Result<(Vec<Held>, u64)> {
     })?;
     let mut chunks = chunks.into_inner();
     chunks.sort_by_key(|held: &Held| held.0.first_document);
-    let tokens: f64 = chunks.iter().flat_map(|held| &held.0.data).map(|&count| f64::from(count)).sum();
-    let tokens = job.wait(job.comm.sum(Route::World, vec![tokens as i64]))?[0] as u64;
-    Ok((chunks, tokens))
+    Ok(chunks)
 }
 
 /// Held-out documents to judge the model by while it is trained.

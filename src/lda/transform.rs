@@ -15,15 +15,14 @@ use super::completion::Topics;
 use super::memory;
 use super::model::{LdaModel, Shared};
 use crate::corpus::chunk::CsrChunk;
-use crate::dispatch::{Corpus, Dataset, Documents, Job};
+use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
 use crate::linalg::Simd;
-use crate::lsi::transform::Output;
-use crate::report::progress::Unit;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::ModelReader;
 use crate::store::provenance::{self, Input};
+use crate::vectors::documents;
 
 /// Infers a corpus; shares below `minimum` are written as 0. Collective; `target` is given on the dispatcher. Returns the
 /// number of topics.
@@ -45,12 +44,7 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target:
         inputs.extend(input.clone().map(|model| ("model", model)));
         Ok(provenance::of("transform", json!({ "minimum_probability": minimum }), &inputs))
     };
-    job.begin(provenance)?;
     let topics = shared.topics;
-    let mut output = target.map(|target| Output::create(target, topics)).transpose()?;
-    let phase = job.account.enter_phase("infer");
-    let dataset = Dataset::new(job, Documents::of(corpus, Ok::<CsrChunk, Error>))?.enduring();
-    let progress = job.progress.task("transform", Unit::Documents, Some(corpus.header().documents));
     let kernel = Topics { phi: &shared.phi, prior: &shared.prior, topics };
     let simd = Simd::detect();
     let infer = |chunk: &CsrChunk| {
@@ -67,23 +61,6 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target:
         job.pool.install(|| vectors.par_chunks_mut(topics).enumerate().for_each(work));
         vectors
     };
-    dataset.map(
-        |_, chunk| {
-            job.account.count(|counters| counters.documents += chunk.documents() as u64);
-            Ok(bytemuck::cast_slice(&infer(chunk)).to_vec())
-        },
-        |_, vectors| {
-            let vectors: Vec<f32> = bytemuck::pod_collect_to_vec(&vectors);
-            let documents = (vectors.len() / topics) as u64;
-            output.as_mut().map_or(Ok(()), |output| output.append(&vectors))?;
-            progress.advance(documents, documents);
-            Ok(())
-        },
-    )?;
-    drop((phase, progress));
-    if let Some(output) = output {
-        let provenance = provenance()?;
-        job.account.phase("write", || job.account.io(|| output.finish(corpus, &provenance)))?;
-    }
+    documents::write(job, corpus, topics, target, Ok::<CsrChunk, Error>, infer, &provenance)?;
     Ok(topics)
 }

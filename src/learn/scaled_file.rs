@@ -45,9 +45,8 @@ fn bytes(numbers: &Numbers) -> &[u8] {
 }
 
 impl Output {
-    /// Starts a file for rows of the shape of a table; `name` says of which kind.
-    pub fn create(target: Target, name: &Path, table: &Table) -> Result<Output> {
-        let shape = table.shape();
+    /// Starts a file for rows of this shape; `name` says of which kind.
+    pub fn create(target: Target, name: &Path, shape: &Shape) -> Result<Output> {
         if name.extension().is_some_and(|extension| extension == "npy") {
             let mut file = File::create(target.temporary()).at(target.path())?;
             let head = head(shape);

@@ -104,6 +104,18 @@ pub struct Shape {
     digest: String,
 }
 
+impl Shape {
+    /// The shape of what is made of the table, with so many numbers in a row.
+    pub fn with_columns(&self, columns: usize) -> Shape {
+        Shape { columns, ..self.clone() }
+    }
+
+    /// Whether the dispatcher holds all rows and sends them.
+    pub fn travels_always(&self) -> bool {
+        self.kind == Kind::Csv
+    }
+}
+
 enum Opened {
     Vectors(ModelReader),
     Npy(File),

@@ -4,6 +4,7 @@
 //! term, and every row of the result is written once. A scatter along documents would update rows of the result all
 //! over memory and takes 1.5 to 2 times as long.
 
+use super::fixed::Grid;
 use crate::corpus::chunk::{CsrChunk, Footprint};
 use crate::error::{Error, Result};
 
@@ -88,6 +89,14 @@ impl Prepared {
     /// Size of the dictionary.
     pub fn terms(&self) -> usize {
         self.terms
+    }
+
+    /// Adds the sum of each term's values to exact sums (terms).
+    pub fn add_term_sums(&self, grid: Grid, sums: &mut [i64]) {
+        for (span, &term) in self.by_term.begins.windows(2).zip(&self.present) {
+            let values = &self.by_term.values[span[0] as usize..span[1] as usize];
+            sums[term as usize] += grid.fix(values.iter().map(|&value| f64::from(value)).sum());
+        }
     }
 
     /// Sum of the squares of all values.

@@ -19,7 +19,7 @@ pub mod panel;
 pub mod params;
 pub mod partial;
 pub mod projection;
-mod snapshot;
+pub(crate) mod snapshot;
 pub mod spread;
 pub mod topics;
 pub mod train;

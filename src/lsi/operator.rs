@@ -1,5 +1,9 @@
 //! The matrix A A^T as an operator on blocks of vectors whose rows are spread over the workers.
 //!
+//! About the mean m of the documents the matrix is A - m 1^T, which is never made: `A^T V` gets the row `m^T V` subtracted
+//! from each of its rows, a correction of rank one. The other factor needs none, for the rows of `Y = (A - m 1^T)^T V` add up
+//! to zero: `(A - m 1^T) Y = A Y`.
+//!
 //! Problem: W = A A^T V for V (terms x b); A (terms x documents) by chunks of documents over the workers.
 //! Algorithm, a round: (1) all-gather of V, whose rows are spread like those of the basis; (2) fold over the chunks:
 //! `Y_i = A_i^T V`, `W += A_i Y_i` in fixed point, so that the product Y of all documents never exists; (3) sum of the
@@ -18,6 +22,7 @@ use crate::linalg::{Aligned, Prepared, Simd};
 
 use super::chunks::Chunks;
 use super::panel::Panel;
+use super::spread::{gather_rows, sum_rows};
 
 /// A corpus as a matrix, spread over the ranks of a job.
 pub struct Operator<'d> {
@@ -26,6 +31,8 @@ pub struct Operator<'d> {
     member: usize,
     grid: Grid,
     frobenius_squared: f64,
+    /// The mean of the documents (terms), where it is subtracted.
+    mean: Option<Vec<f64>>,
     /// Factor by which products are scaled: see [`unit`].
     unit: f64,
     /// Large buffers of a round, kept for the next: fresh memory is slow memory.
@@ -71,9 +78,41 @@ impl<'d> Operator<'d> {
             member: job.comm.rank().saturating_sub(members.start),
             grid,
             frobenius_squared,
+            mean: None,
             unit: unit(frobenius_squared),
             buffers: RefCell::default(),
         })
+    }
+
+    /// The same about the mean of the documents, for which the corpus is gone through once more. Collective; all ranks get the
+    /// mean.
+    pub fn about_mean(self, documents: u64) -> Result<Self> {
+        // |sum of column j| <= sqrt(documents) |column j|, and so is every partial sum.
+        let grid = Grid::for_bound(SLACK * (documents as f64 * self.frobenius_squared).sqrt())?;
+        let mut sums = vec![0i64; self.shares.rows()];
+        self.chunks.each(&mut |_, chunk| {
+            chunk.add_term_sums(grid, &mut sums);
+            count(self.job(), chunk, 0);
+            Ok(())
+        })?;
+        let sums = self.job().wait(self.job().comm.sum(Route::World, sums))?;
+        let mean = sums.iter().map(|&sum| grid.float(sum) / documents as f64).collect();
+        Ok(Operator { mean: Some(mean), ..self })
+    }
+
+    /// The mean of the documents, where it is subtracted; empty elsewhere.
+    pub fn mean(&self) -> &[f64] {
+        self.mean.as_deref().unwrap_or_default()
+    }
+
+    /// m^T V for V of all terms (terms x width), in the order of the terms; empty where no mean is subtracted.
+    fn shift(&self, v: &[f32], width: usize) -> Vec<f64> {
+        let Some(mean) = &self.mean else { return Vec::new() };
+        let mut shift = vec![0f64; width];
+        for (mean, row) in mean.iter().zip(v.chunks_exact(width)).filter(|(mean, _)| **mean != 0.0) {
+            shift.iter_mut().zip(row).for_each(|(sum, value)| *sum += mean * f64::from(*value));
+        }
+        shift
     }
 
     /// The job it runs in.
@@ -118,13 +157,15 @@ impl<'d> Operator<'d> {
         let mut buffers = self.buffers.borrow_mut();
         let Buffers { v, sums, y } = &mut *buffers;
         v.resize(terms * width);
-        self.gather_rows(&mut panel.values, v, width)?;
+        gather_rows(job, &self.shares, &mut panel.values, v, width)?;
         let simd = Simd::detect();
+        let shift: Vec<f32> = self.shift(v, width).into_iter().map(|value| value as f32).collect();
         let mut fresh = true;
         self.chunks.each(&mut |_, chunk| {
             let size = chunk.documents() * width;
             y.resize(size.max(y.len()));
             documents_times(simd, job.pool, chunk, v, width, &mut y[..size]);
+            subtract(&mut y[..size], &shift);
             let into = Sums::begin_or_add(&mut fresh, sums, terms * width);
             terms_times(simd, job.pool, chunk, &y[..size], width, self.grid, into);
             count(job, chunk, columns);
@@ -132,41 +173,12 @@ impl<'d> Operator<'d> {
         })?;
         nothing_added(fresh, sums, terms * width);
         job.account.count(|counters| counters.products += columns as u64);
-        self.sum_rows(sums, width)?;
+        sum_rows(job, &self.shares, sums, width)?;
         let step = self.unit * self.grid.step();
         for (value, sum) in panel.values.iter_mut().zip(&*sums) {
             *value = (*sum as f64 * step) as f32;
         }
         Ok(())
-    }
-
-    /// Brings the rows of all workers together, in order.
-    fn gather_rows(&self, own: &mut Aligned<f32>, all: &mut Aligned<f32>, width: usize) -> Result<()> {
-        let job = self.job();
-        self.exchanged(size_of_val(&own[..]) * (self.counts(width).len() - 1));
-        let buffers = (std::mem::take(own), std::mem::take(all));
-        (*own, *all) =
-            job.wait(job.comm.all_gather_stretches(Route::Workers, buffers.0, buffers.1, self.counts(width)))?;
-        Ok(())
-    }
-
-    /// Adds up the sums of all workers; each keeps its rows.
-    fn sum_rows(&self, sums: &mut Vec<i64>, width: usize) -> Result<()> {
-        let job = self.job();
-        let all = size_of_val(&sums[..]);
-        *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), self.counts(width)))?;
-        self.exchanged(all - size_of_val(&sums[..]));
-        Ok(())
-    }
-
-    /// Books bytes that were handed to other workers.
-    fn exchanged(&self, bytes: usize) {
-        self.job().account.count(|counters| counters.exchanged_bytes += bytes as u64);
-    }
-
-    /// How many numbers each worker has of a matrix of this width that is spread by rows.
-    fn counts(&self, width: usize) -> Vec<usize> {
-        self.shares.counts().into_iter().map(|rows| rows * width).collect()
     }
 
     /// One pass in f64 with the given vectors (this worker's rows of terms x columns, f32 as they are saved), so that
@@ -199,13 +211,15 @@ impl<'d> Operator<'d> {
                 row[used..].fill(0.0);
             }
             v.resize(terms * width);
-            self.gather_rows(&mut strip, v, width)?;
+            gather_rows(job, &self.shares, &mut strip, v, width)?;
+            let shift = self.shift(v, width);
             let mut norms = vec![0i64; 2 * used];
             let mut fresh = true;
             self.chunks.each(&mut |_, chunk| {
                 let size = chunk.documents() * width;
                 exact.resize(size.max(exact.len()));
                 documents_times_f64(simd, job.pool, chunk, v, width, &mut exact[..size]);
+                subtract(&mut exact[..size], &shift);
                 let mut square = vec![0f64; width];
                 for row in exact[..size].chunks_exact(width) {
                     square.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
@@ -220,7 +234,7 @@ impl<'d> Operator<'d> {
             job.account.count(|counters| counters.products += used as u64);
             let total = job.wait(job.comm.sum(Route::World, norms))?;
             captured.extend(total.chunks_exact(2).map(|pair| wide::value(pair) / self.unit));
-            self.sum_rows(sums, width)?;
+            sum_rows(job, &self.shares, sums, width)?;
             let squares = &squares.unwrap_or(&captured)[first..first + used];
             let differences = &mut differences[2 * first..2 * (first + used)];
             job.account.compute(|| self.add_differences(squares, &strip, sums, width, differences));
@@ -264,12 +278,19 @@ fn unit(frobenius_squared: f64) -> f64 {
 
 /// Sums one number a chunk, (chunk number, bits), in the order of the chunks: the same bits for any owner, and no bound
 /// is needed beforehand. Collective.
-pub(super) fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
+pub(crate) fn sum_in_order(job: &Job, own: &[[u64; 2]]) -> Result<f64> {
     let parts = job.wait(job.comm.all_gather(Route::World, bytemuck::cast_slice(own).to_vec()))?;
     let mut all: Vec<[u64; 2]> =
         parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, [u64; 2]>(part)).collect();
     all.sort_unstable();
     Ok(all.iter().map(|[_, bits]| f64::from_bits(*bits)).sum())
+}
+
+/// Subtracts a row from each row; nothing, if it is empty.
+fn subtract<T: Copy + std::ops::SubAssign>(rows: &mut [T], less: &[T]) {
+    for row in rows.chunks_exact_mut(less.len().max(1)).filter(|_| !less.is_empty()) {
+        row.iter_mut().zip(less).for_each(|(value, less)| *value -= *less);
+    }
 }
 
 /// Sums of a pass that gave this worker no chunk.

@@ -20,6 +20,8 @@ pub struct Projection {
     vectors: Aligned<f32>,
     /// What each topic is divided by (topics); none when nothing is.
     divisors: Option<Vec<f64>>,
+    /// What is subtracted from each topic before (topics); none when nothing is.
+    offset: Option<Vec<f64>>,
 }
 
 impl Projection {
@@ -85,7 +87,13 @@ impl Projection {
         for (to, from) in vectors.chunks_exact_mut(width).zip(rows) {
             to.iter_mut().zip(from).for_each(|(to, from)| *to = from);
         }
-        Projection { topics, width, vectors, divisors }
+        Projection { topics, width, vectors, divisors, offset: None }
+    }
+
+    /// The same with something subtracted from each topic, before it is divided: documents less their mean m give
+    /// Y - 1 m^T U.
+    pub fn less(self, offset: Vec<f64>) -> Projection {
+        Projection { offset: Some(offset), ..self }
     }
 
     /// Number of topics.
@@ -98,7 +106,10 @@ impl Projection {
         let mut padded = Aligned::zeros(chunk.documents() * self.width);
         documents_times(Simd::detect(), pool, chunk, &self.vectors, self.width, &mut padded);
         let mut vectors = Vec::with_capacity(chunk.documents() * self.topics);
-        for row in padded.chunks_exact(self.width) {
+        for row in padded.chunks_exact_mut(self.width) {
+            if let Some(offset) = &self.offset {
+                row.iter_mut().zip(offset).for_each(|(value, less)| *value = (f64::from(*value) - less) as f32);
+            }
             match &self.divisors {
                 Some(divisors) => {
                     vectors

@@ -13,20 +13,20 @@ use crate::linalg::rows::RowShares;
 use super::spread::{collect_rows, deal_out};
 
 /// Kind of the records that hold what a stage decides by; what it needs of columns stands before it.
-pub(super) const STATE: u32 = 0;
+pub(crate) const STATE: u32 = 0;
 /// Kind of the records that hold columns.
-pub(super) const COLUMNS: u32 = 1;
+pub(crate) const COLUMNS: u32 = 1;
 
 /// Numbers of a record, unless one column has more.
 const NUMBERS: usize = 1 << 24;
 
 /// Columns of a record of so many rows.
-pub(super) fn columns_at_a_time(rows: usize) -> usize {
+pub(crate) fn columns_at_a_time(rows: usize) -> usize {
     (NUMBERS / rows.max(1)).clamp(1, 64)
 }
 
 /// Adds columns to the journal: `own` are the rows of this rank. Collective.
-pub(super) fn save_columns(job: &Job, stage: &Stage, rows: usize, own: ArrayView2<f32>) -> Result<()> {
+pub(crate) fn save_columns(job: &Job, stage: &Stage, rows: usize, own: ArrayView2<f32>) -> Result<()> {
     let mut bytes = (own.ncols() as u64).to_le_bytes().to_vec();
     collect_rows(job, rows, own, &mut |block| {
         let block = block.as_standard_layout();
@@ -37,7 +37,7 @@ pub(super) fn save_columns(job: &Job, stage: &Stage, rows: usize, own: ArrayView
 }
 
 /// What an earlier run has left of a stage: the latest state, on every rank, and columns still to be dealt out.
-pub(super) struct Left<'a> {
+pub(crate) struct Left<'a> {
     stage: Stage<'a>,
     records: Vec<crate::dispatch::Record>,
     /// The state.
@@ -99,6 +99,6 @@ impl<'a> Left<'a> {
 }
 
 /// What is said of a checkpoint that was proved and makes no sense all the same.
-pub(super) fn damaged() -> Error {
+pub(crate) fn damaged() -> Error {
     Error::failed("the checkpoint does not fit the job; remove its folder to start from the beginning")
 }

@@ -10,6 +10,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 use crate::comm::{Route, Started, Tag};
 use crate::dispatch::Job;
 use crate::error::{Error, Result};
+use crate::linalg::Aligned;
 use crate::linalg::rows::{self, RowShares};
 
 /// Blocks a worker has on their way at a time.
@@ -69,4 +70,37 @@ pub fn collect_rows(
         sink(block)?;
     }
     Ok(())
+}
+
+/// Brings the rows (rows x width) of all workers together, in order. Collective over the workers.
+pub fn gather_rows(
+    job: &Job,
+    shares: &RowShares,
+    own: &mut Aligned<f32>,
+    all: &mut Aligned<f32>,
+    width: usize,
+) -> Result<()> {
+    let counts = counts(shares, width);
+    exchanged(job, size_of_val(&own[..]) * (counts.len() - 1));
+    let buffers = (std::mem::take(own), std::mem::take(all));
+    (*own, *all) = job.wait(job.comm.all_gather_stretches(Route::Workers, buffers.0, buffers.1, counts))?;
+    Ok(())
+}
+
+/// Adds up the sums (rows x width) of all workers; each keeps its rows. Collective over the workers.
+pub fn sum_rows(job: &Job, shares: &RowShares, sums: &mut Vec<i64>, width: usize) -> Result<()> {
+    let all = size_of_val(&sums[..]);
+    *sums = job.wait(job.comm.sum_scatter(Route::Workers, std::mem::take(sums), counts(shares, width)))?;
+    exchanged(job, all - size_of_val(&sums[..]));
+    Ok(())
+}
+
+/// Books bytes that were handed to other workers.
+fn exchanged(job: &Job, bytes: usize) {
+    job.account.count(|counters| counters.exchanged_bytes += bytes as u64);
+}
+
+/// How many numbers each worker has of a matrix of this width that is spread by rows.
+fn counts(shares: &RowShares, width: usize) -> Vec<usize> {
+    shares.counts().into_iter().map(|rows| rows * width).collect()
 }

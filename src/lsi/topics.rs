@@ -8,7 +8,13 @@ use std::cmp::Ordering;
 ///
 /// Cost: O(terms + count log count).
 pub fn leading_terms(model: &LsiModel, topic: usize, count: usize) -> Vec<(&str, f32)> {
-    let mut weights: Vec<(usize, f32)> = model.left_vectors.column(topic).iter().copied().enumerate().collect();
+    let weights = model.left_vectors.column(topic).to_vec();
+    leading_weights(weights, count).map(|(term, weight)| (model.terms[term].as_str(), weight)).collect()
+}
+
+/// The numbers and values of the `count` weights of largest absolute value, largest first; of equals the first.
+pub fn leading_weights(weights: Vec<f32>, count: usize) -> impl Iterator<Item = (usize, f32)> {
+    let mut weights: Vec<(usize, f32)> = weights.into_iter().enumerate().collect();
     let by_size =
         |a: &(usize, f32), b: &(usize, f32)| -> Ordering { b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)) };
     if count < weights.len() {
@@ -16,7 +22,7 @@ pub fn leading_terms(model: &LsiModel, topic: usize, count: usize) -> Vec<(&str,
         weights.truncate(count);
     }
     weights.sort_unstable_by(by_size);
-    weights.into_iter().map(|(term, weight)| (model.terms[term].as_str(), weight)).collect()
+    weights.into_iter()
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl UnitVectors {
     /// # Errors
     /// A vector with an entry that is not a finite number; those of reading.
     pub fn rows(&self, first: usize, count: usize) -> Result<Array2<f32>> {
-        let mut rows: Array2<f32> = self.reader.rows("vectors", first, count)?;
+        let mut rows: Array2<f32> = self.reader.single_rows("vectors", first, count)?;
         if let Some(bad) = rows.rows_mut().into_iter().position(|row| !normalise(row)) {
             let (path, number) = (self.file().path.display(), first + bad);
             let id = self.reader.strings("ids")?.read(number, 1).at(&self.file().path)?;

@@ -30,6 +30,12 @@ pub enum Format {
     Lsi,
     /// Topics as distributions over terms.
     Lda,
+    /// Non-negative topics.
+    Nmf,
+    /// Principal components.
+    Pca,
+    /// What a random matrix is a function of.
+    Projection,
     /// Idfs learned from a corpus.
     Tfidf,
     /// Term weights learned from a corpus, of another scheme than tf-idf.
@@ -49,10 +55,13 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Format; 11] = [
+    const ALL: [Format; 14] = [
         Format::Corpus,
         Format::Lsi,
         Format::Lda,
+        Format::Nmf,
+        Format::Pca,
+        Format::Projection,
         Format::Tfidf,
         Format::Weights,
         Format::Vectors,
@@ -69,6 +78,9 @@ impl Format {
             Format::Corpus => "corpuscle-corpus",
             Format::Lsi => "corpuscle-lsi",
             Format::Lda => "corpuscle-lda",
+            Format::Nmf => "corpuscle-nmf",
+            Format::Pca => "corpuscle-pca",
+            Format::Projection => "corpuscle-projection",
             Format::Tfidf => "corpuscle-tfidf",
             Format::Weights => "corpuscle-weights",
             Format::Vectors => "corpuscle-vectors",
@@ -86,6 +98,9 @@ impl Format {
             Format::Corpus => "a corpus",
             Format::Lsi => "an LSI model",
             Format::Lda => "an LDA model",
+            Format::Nmf => "an NMF model",
+            Format::Pca => "a PCA model",
+            Format::Projection => "a random projection",
             Format::Tfidf => "a tf-idf model",
             Format::Weights => "a model of term weights",
             Format::Vectors => "document vectors",

@@ -146,6 +146,15 @@ impl ModelReader {
         dataset.as_reader().no_convert().read_slice_2d(selection).at_file(&self.open.path)
     }
 
+    /// As [`rows`](Self::rows), of numbers in single or double precision; the latter are rounded.
+    pub fn single_rows(&self, name: &str, first: usize, count: usize) -> Result<Array2<f32>> {
+        let kind = self.dataset(name, 2)?.dtype().at_file(&self.open.path)?;
+        if kind.size() == size_of::<f64>() {
+            return Ok(self.rows::<f64>(name, first, count)?.mapv(|value| value as f32));
+        }
+        self.rows(name, first, count)
+    }
+
     /// A dataset of strings, to be read whole or in part.
     pub fn strings(&self, name: &str) -> Result<StringReader> {
         StringReader::open(&self.open.file, &self.open.path, name).at_file(&self.open.path)

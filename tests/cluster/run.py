@@ -127,6 +127,8 @@ def whole_pipeline(cluster):
         ("lsi.sbatch", "lsi", ("{tfidf}", "-k", "6"), "lsi"),
         ("corpuscle.sbatch", "transform", ("{lsi}", "{tfidf}"), "vectors"),
         ("lda.sbatch", "lda", ("{corpus}", "-k", "6"), "lda"),
+        ("nmf.sbatch", "nmf", ("{tfidf}", "-k", "6"), "nmf"),
+        ("pca.sbatch", "pca", ("{vectors}", "-k", "3"), "pca"),
     ]
     jobs = []
     for script, command, arguments, name in steps:
