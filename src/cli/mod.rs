@@ -112,6 +112,8 @@ impl Command {
             | Command::Tfidf(_)
             | Command::Lsi(_)
             | Command::Lda(_)
+            | Command::Scale(_)
+            | Command::Search(_)
             | Command::Transform(_) => true,
             Command::Split(_)
             | Command::Info(_)
@@ -119,8 +121,6 @@ impl Command {
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
-            | Command::Scale(_)
-            | Command::Search(_)
             | Command::Predict(_)
             | Command::Report(_)
             | Command::Doctor(_)

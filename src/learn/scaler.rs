@@ -145,12 +145,7 @@ fn scale(variance: f64, mean: f64, samples: f64) -> f64 {
 }
 
 /// Rows scaled: written once, not copied first.
-fn scaled_rows<T: Copy>(
-    scaler: &StandardScaler,
-    rows: &[T],
-    to: impl Fn(T) -> f64,
-    from: impl Fn(f64) -> T,
-) -> Vec<T> {
+fn scaled_rows<T: Copy>(scaler: &StandardScaler, rows: &[T], to: impl Fn(T) -> f64, from: impl Fn(f64) -> T) -> Vec<T> {
     let StandardScaler { mean, scale, with_mean, with_std, .. } = scaler;
     let mut all = Vec::with_capacity(rows.len());
     for row in rows.chunks_exact(mean.len().max(1)) {
