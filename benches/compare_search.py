@@ -62,6 +62,10 @@ refit = false
 """
 
 
+def cpu(run):
+    return run["cpu_seconds"]
+
+
 def search(work, name, text, data, *more):
     pipeline = work / f"{name}.toml"
     pipeline.write_text(text)
@@ -125,7 +129,8 @@ def main():
             ours.append(search(work, "path", PATH, vectors))
             theirs.append(peer(given.python, "search_peer.py", "path", vectors))
         difference = max(abs(a - b) for a, b in zip(ours[0]["means"], theirs[0]["means"], strict=True))
-        print(f"path, median seconds: corpuscle {median(ours):.2f}, scikit-learn {median(theirs):.2f}")
+        print(f"path, median seconds: corpuscle {median(ours):.2f}, scikit-learn {median(theirs):.2f}; "
+              f"of CPU {median(ours, cpu):.2f}, {median(theirs, cpu):.2f}")
         bars.at_least("path: speed-up over scikit-learn", median(theirs) / median(ours), 5)
         bars.at_most("path: largest difference of a mean accuracy", difference, 1e-3)
         record["path"] = {"corpuscle": ours, "scikit-learn": theirs}
@@ -135,7 +140,8 @@ def main():
         theirs = peer(given.python, "search_peer.py", "pipeline", given.docs, given.labels, given.sample)
         scaled = theirs["seconds"] * theirs["candidates"] / given.sample
         print(f"pipeline, seconds: corpuscle {ours['seconds']:.1f} (best {ours['best']:.4f}), scikit-learn "
-              f"{theirs['seconds']:.1f} for {given.sample} of {theirs['candidates']} candidates: {scaled:.0f} for all")
+              f"{theirs['seconds']:.1f} for {given.sample} of {theirs['candidates']} candidates: {scaled:.0f} for all; of CPU "
+              f"{cpu(ours):.1f}, {cpu(theirs) * theirs['candidates'] / given.sample:.0f} for all")
         bars.at_least("pipeline: speed-up over scikit-learn, scaled up from its sample", scaled / ours["seconds"], 20)
         record["pipeline"] = {"corpuscle": ours, "scikit-learn": theirs, "sample": given.sample}
 

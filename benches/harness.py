@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -19,7 +20,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def corpuscle(workers, *arguments, output):
     """Runs `corpuscle ARGUMENTS -o OUTPUT` on a dispatcher and `workers` workers of one thread each.
 
-    Returns the seconds of the whole command, start of MPI included, and the totals of its OUTPUT.run.json.
+    Returns the seconds of the whole command, start of MPI included, its CPU seconds on all ranks, and the totals of its
+    OUTPUT.run.json.
     """
     launcher = os.environ.get("CORPUSCLE_MPIRUN")
     if not launcher or not shutil.which("corpuscle"):
@@ -29,13 +31,19 @@ def corpuscle(workers, *arguments, output):
     # A run that failed must not be read off the result of an earlier one.
     for path in (Path(output), Path(f"{output}.run.json")):
         path.unlink(missing_ok=True)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), _cpu_of_children()
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    seconds = time.perf_counter() - start
+    seconds, used = time.perf_counter() - start, _cpu_of_children() - used
     if run.returncode or not Path(output).exists():
         sys.exit(f"benchmark: {' '.join(command)} ended with {run.returncode}:\n{run.stdout}")
     totals = json.loads(Path(f"{output}.run.json").read_text())["totals"]
-    return {"seconds": seconds, "totals": totals}
+    return {"seconds": seconds, "cpu_seconds": used, "totals": totals}
+
+
+def _cpu_of_children():
+    """CPU seconds of all processes that have ended below this one: what a busy machine changes less than seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def on_one_core(*arguments, output):
@@ -58,15 +66,17 @@ def _bind():
 
 
 def peer(python, script, *arguments, core=False):
-    """Runs a peer's script of this folder with two threads, or bound to one core, and returns the JSON object it prints."""
+    """Runs a peer's script of this folder with two threads, or bound to one core, and returns the JSON object it prints, with the CPU seconds of
+    the whole script unless it tells its own."""
     threads = "1" if core else "2"
     environment = dict(os.environ, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         environment.pop(name, None)
     command = [python, str(RESULTS.parent / script), *map(str, arguments)]
+    used = _cpu_of_children()
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True, preexec_fn=_bind if core else None)
-    return json.loads(run.stdout)
+    return {"cpu_seconds": _cpu_of_children() - used, **json.loads(run.stdout)}
 
 
 def weighted_corpus(work, docs):

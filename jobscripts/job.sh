@@ -122,7 +122,7 @@ job_run() {
     local -a resume=()
     # The others begin again, and refuse the options.
     case $1 in
-        build | import | export | generate | tfidf | lsi | lda | transform) resume=(--checkpoint "$checkpoint" --resume) ;;
+        build | import | export | generate | tfidf | lsi | lda | transform | scale | search) resume=(--checkpoint "$checkpoint" --resume) ;;
     esac
     job_command "$tasks" "$@" "${resume[@]}"
 

@@ -6,6 +6,7 @@ mod common;
 use common::{alone, digest, has_mpi, launcher, names, ranks, run, text};
 use corpuscle::random::Stream;
 use corpuscle::store::checkpoint::Folder;
+use ndarray::Array2;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -59,22 +60,29 @@ fn lines() -> String {
 struct Case {
     folder: tempfile::TempDir,
     arguments: Vec<String>,
+    /// Name of the output, where its ending matters.
+    name: &'static str,
     expected: String,
 }
 
 impl Case {
     /// Runs the job alone, without checkpoints, for the bytes to expect.
     fn new(arguments: &[&str]) -> Case {
+        Case::named(arguments, "output")
+    }
+
+    /// The same, with an output of this name.
+    fn named(arguments: &[&str], name: &'static str) -> Case {
         let folder = tempfile::tempdir().expect("a folder");
         let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string()).collect();
-        let reference = folder.path().join("reference");
+        let reference = folder.path().join(format!("reference-{name}"));
         alone(arguments.iter().map(String::as_str).chain(["-q", "-o", text(&reference)])).ok();
         let expected = digest(&reference);
-        Case { folder, arguments, expected }
+        Case { folder, arguments, name, expected }
     }
 
     fn output(&self) -> PathBuf {
-        self.folder.path().join("output")
+        self.folder.path().join(self.name)
     }
 
     fn checkpoints(&self) -> PathBuf {
@@ -229,6 +237,24 @@ fn whatever_is_written_in_order_survives_kills_of_the_whole_job() {
     Case::new(&["import", &bench.path("counts.mm")]).survives(&[1, 3], 9);
     Case::new(&["export", &counts, "--format", "mm"]).survives(&[1], 10);
     Case::new(&["generate", "--documents", "60000", "--terms", "2000"]).survives(&[3], 11);
+}
+
+/// The tasks of a search and the blocks of rows that are scaled, whether the dispatcher writes them or, without checkpoints,
+/// the workers.
+#[test]
+fn scaling_and_searching_survive_kills_of_the_whole_job() {
+    let bench = Bench::get();
+    let rows = bench.path("rows.npy");
+    let mut stream = Stream::new(2, "rows", 0);
+    let numbers: Vec<f64> = (0..20_000 * 150).map(|_| stream.normal()).collect();
+    common::matrices::write_npy(Path::new(&rows), &Array2::from_shape_vec((20_000, 150), numbers).unwrap());
+    Case::named(&["scale", &rows], "output.npy").survives(&[3, 1], 15);
+    Case::named(&["scale", &rows, "--no-mean"], "output.h5").survives(&[2], 16);
+    let pipeline = bench.path("pipeline.toml");
+    let steps = ["tfidf", "lsi", "logistic"].map(|kind| format!("[[step]]\nkind = \"{kind}\"\n")).concat();
+    let grid = "[grid]\nlsi__k = [5, 9]\nlogistic__C = [0.1, 1.0]\ntfidf__smart = [\"nfc\", \"ltc\"]\n";
+    fs::write(&pipeline, format!("{steps}{grid}[cv]\nsplits = 4\n")).unwrap();
+    Case::named(&["search", &pipeline, &bench.path("counts.h5")], "output.csv").survives(&[1, 3, 2], 17);
 }
 
 /// Not all results of a map need have been saved: the others are worked out again, on any number of ranks, be the chunks

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::matrices::write_npy;
 use common::{alone, assert_all_gone, digest, has_mpi, ranks, text, truncated, writing};
 use corpuscle::random::Stream;
 use corpuscle::store::atomic::Target;
@@ -19,14 +20,6 @@ fn rows(count: usize, columns: usize) -> Array2<f64> {
         1 => 4.0,
         _ => stream.normal() * (column + 1) as f64 + 100.0 * column as f64,
     })
-}
-
-fn write_npy(path: &Path, rows: &Array2<f64>) {
-    let head = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {:?}, }}", rows.dim());
-    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    bytes.extend(format!("{head:<117}\n").as_bytes());
-    bytes.extend(rows.iter().flat_map(|value| value.to_le_bytes()));
-    fs::write(path, bytes).expect("written");
 }
 
 fn read_npy(path: &Path, columns: usize) -> Array2<f64> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{DEADLINE, PROGRAM, alone, digest, has_mpi, launcher, text};
 use corpuscle::random::Stream;
+use ndarray::Array2;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -142,6 +143,12 @@ fn prepared() -> TempDir {
         [0, 1, 2].map(|place| char::from(b'a' + (number / 15u32.pow(place) % 15) as u8)).iter().collect::<String>()
     };
     let line = |stream: &mut Stream| (0..80).map(|_| word(stream)).collect::<Vec<_>>().join(" ") + "\n";
+    let numbers: Vec<f64> = (0..40_000 * 40).map(|_| stream.normal()).collect();
+    let rows = Array2::from_shape_vec((40_000, 40), numbers).unwrap();
+    common::matrices::write_npy(Path::new(&at("rows.npy")), &rows);
+    let steps = ["tfidf", "lsi", "logistic"].map(|kind| format!("[[step]]\nkind = \"{kind}\"\n")).concat();
+    let grid = "[grid]\nlsi__k = [5, 12]\nlogistic__C = [0.1, 1.0]\ntfidf__smart = [\"nfc\", \"ltc\"]\n";
+    std::fs::write(at("pipeline.toml"), format!("{steps}{grid}[cv]\nsplits = 4\n")).unwrap();
     std::fs::write(at("text.txt"), (0..12_000).map(|_| line(&mut stream)).collect::<String>()).unwrap();
     folder
 }
@@ -169,9 +176,12 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         "transform projection.h5 weights.h5 -o out",
         "index vectors.h5 -o out",
         "query index.h5 vectors.h5 --top 5 -o out",
+        "scale vectors.h5 -o out",
+        "scale rows.npy -o out.npy",
+        "search pipeline.toml counts.h5 -o out.csv",
     ];
     let file = |word: &str| {
-        let names = word.contains(".h5") || word.contains(".mm") || word.contains(".txt");
+        let names = [".h5", ".mm", ".txt", ".npy", ".toml", ".csv"].iter().any(|ending| word.ends_with(ending));
         if names || word == "out" || word == "rest" { text(&folder.join(word)).to_owned() } else { word.to_owned() }
     };
     lines.iter().map(|line| line.split(' ').map(file).collect()).collect()
@@ -188,11 +198,13 @@ fn a_killed_worker_does_not_change_the_result() {
         return;
     }
     let folder = prepared();
-    let out = folder.path().join("out");
     let mut chance = Stream::new(4, "moments", 0);
     let mut hit = 0;
     for command in commands(folder.path()) {
         let arguments = words(&command);
+        let named =
+            arguments.iter().rev().find(|word| ["out", "out.npy", "out.csv"].iter().any(|out| word.ends_with(out)));
+        let out = PathBuf::from(named.expect("an output"));
         alone(&arguments).ok();
         let expected = digest(&out);
         std::fs::remove_file(&out).unwrap();

@@ -123,6 +123,8 @@ impl Command {
             | Command::Lda(_)
             | Command::Nmf(_)
             | Command::Pca(_)
+            | Command::Scale(_)
+            | Command::Search(_)
             | Command::Transform(_) => true,
             Command::Split(_)
             | Command::Info(_)
@@ -131,8 +133,6 @@ impl Command {
             | Command::Index(_)
             | Command::Query(_)
             | Command::Evaluate(_)
-            | Command::Scale(_)
-            | Command::Search(_)
             | Command::Predict(_)
             | Command::Report(_)
             | Command::Doctor(_)

@@ -12,6 +12,7 @@ use crate::learn::scaled_file::{Output, Place};
 use crate::learn::scaler::{self, StandardScaler};
 use crate::learn::table::{Blocks, Choice, Table};
 use crate::store::atomic::{refuse_inputs_as_output, same_file};
+use crate::store::file::OpenFile;
 use crate::store::model::ModelReader;
 use crate::store::provenance::{self, Input};
 
@@ -67,7 +68,19 @@ impl Scale {
         let model_target = self.model_out.as_ref().map(|path| job.target(path)).transpose()?.flatten();
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
         let table = job.account.phase("open", || Table::open(job, &self.vectors, &choice))?;
-        let dataset = Dataset::new(job, Blocks::of(&table))?;
+        job.begin(|| {
+            let mut inputs = vec![("vectors", job.account.io(|| table.input())?)];
+            if let Some(path) = &self.model {
+                inputs.push(("model", Input::result(&OpenFile::open(path)?)?));
+            }
+            // The kind of file decides what a result is.
+            let parameters = json!({
+                "with_mean": !self.no_mean, "with_std": !self.no_std, "dataset": self.dataset,
+                "label_field": self.label_field, "extension": self.output.extension().map(|e| e.to_string_lossy()),
+            });
+            Ok(provenance::of("scale", parameters, &inputs))
+        })?;
+        let dataset = Dataset::new(job, Blocks::of(&table))?.enduring();
         let mut loaded = None;
         let scaler = match &self.model {
             Some(path) => StandardScaler::from_bytes(&job.share(|| {

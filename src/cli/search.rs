@@ -24,7 +24,7 @@ const SHOWN: usize = 10;
 
 /// Cross-validate the candidates of a pipeline, fit the best
 ///
-/// This is scikit-learn's GridSearchCV. Results have the columns of `cv_results_`: `pandas.read_csv(RESULTS, index_col=0)` takes the place of
+/// This is scikit-learn's GridSearchCV, RandomizedSearchCV, and their Halving kin. Results have the columns of `cv_results_`: `pandas.read_csv(RESULTS, index_col=0)` takes the place of
 /// `pd.DataFrame(search.cv_results_)`. The four columns of times, which differ from run to run, go to RESULTS.times.csv.
 ///
 /// Examples: corpuscle search pipeline.toml corpus.h5 -o results.csv --model-out best.h5
@@ -91,14 +91,34 @@ impl Search {
         let numbers = pipeline.steps.last().is_some_and(|step| step.kind() == Kind::Estimator(Model::Ridge));
         let (data, origin) =
             job.account.phase("share data", || Data::open(job, &self.data, &choice, &beside, numbers))?;
+        let mut inputs = Vec::new();
+        let mut parameters = json!({ "pipeline": String::from_utf8_lossy(&shared) });
+        if let Some(origin) = &origin {
+            inputs.push(("data", origin.input.clone()));
+            for (role, path) in [("labels", &self.labels), ("groups", &self.groups), ("folds", &self.folds)] {
+                inputs
+                    .extend(path.as_ref().map(|path| Ok::<_, Error>((role, provenance::of_input(path)?))).transpose()?);
+            }
+        }
+        job.begin(|| {
+            let mut identity = provenance::of("search", parameters.clone(), &inputs);
+            identity["parameters"]["dataset"] = json!(self.dataset);
+            identity["parameters"]["label_field"] = json!(self.label_field);
+            Ok(identity)
+        })?;
         let found = job.account.phase("search", || search(job, &pipeline, &data))?;
 
-        // The dispatcher tells which candidate is the best, if there is one.
+        // The dispatcher tells which candidate is the best, if there is one: its row, and itself.
         let best = job.share(|| {
             let best = found.as_ref().and_then(|found| pipeline.refit.and_then(|scorer| found.best(scorer)));
-            Ok(best.map_or(Vec::new(), |best| (best as u64).to_le_bytes().to_vec()))
+            let both = best.zip(found.as_ref()).map(|(row, found)| [row as u64, found.candidate(row) as u64]);
+            Ok(both.map_or(Vec::new(), |both| both.map(u64::to_le_bytes).concat()))
         })?;
-        let best = best.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes) as usize);
+        let [row, candidate] = [0, 8].map(|at| {
+            let bytes = best.get(at..).and_then(<[u8]>::first_chunk::<8>);
+            bytes.map(|bytes| u64::from_le_bytes(*bytes) as usize)
+        });
+        let best = row;
         if self.model_out.is_some() && best.is_none() {
             return Err(Error::failed(match found.as_ref().and_then(|found| found.errors.1.as_ref()) {
                 Some((candidate, fold, error)) => {
@@ -107,20 +127,14 @@ impl Search {
                 None => "no candidate could be scored".into(),
             }));
         }
-        let fitted = match (best, &self.model_out) {
+        let fitted = match (candidate, &self.model_out) {
             (Some(best), Some(_)) => job.account.phase("refit", || refit(job, &pipeline, &data, best))?,
             _ => None,
         };
         let mut result = json!({});
         if let (Some(found), Some(target), Some(origin)) = (found, target, origin) {
-            let mut parameters = json!({ "pipeline": String::from_utf8_lossy(&shared) });
             if let Some(best) = best {
                 parameters["best"] = settings(&found, best).into();
-            }
-            let mut inputs = vec![("data", origin.input)];
-            for (role, path) in [("labels", &self.labels), ("groups", &self.groups), ("folds", &self.folds)] {
-                inputs
-                    .extend(path.as_ref().map(|path| Ok::<_, Error>((role, provenance::of_input(path)?))).transpose()?);
             }
             let provenance = provenance::of("search", parameters, &inputs);
             result = summary(&found, &pipeline, best);
@@ -170,7 +184,7 @@ fn settings(found: &Results, candidate: usize) -> Map<String, Json> {
 
 fn summary(found: &Results, pipeline: &Pipeline, best: Option<usize>) -> Json {
     let mut result = json!({
-        "candidates": found.len(), "failed_fits": found.errors.0, "unconverged_fits": found.unconverged.0,
+        "candidates": pipeline.space.len(), "failed_fits": found.errors.0, "unconverged_fits": found.unconverged.0,
     });
     if let (Some(best), Some(scorer)) = (best, pipeline.refit) {
         result["best_index"] = json!(best);
@@ -198,11 +212,16 @@ fn table(found: &Results, pipeline: &Pipeline) -> Table {
     let by = pipeline.refit.unwrap_or(0);
     let means: Vec<Vec<f64>> = (0..pipeline.scorers.len()).map(|scorer| found.means(scorer)).collect();
     let mut order: Vec<usize> = (0..found.len()).collect();
-    let key = |&at: &usize| if means[by][at].is_nan() { f64::NEG_INFINITY } else { means[by][at] };
-    order.sort_by(|a, b| key(b).total_cmp(&key(a)));
+    // Of successive halving the last round comes first.
+    let mean = |at: usize| if means[by][at].is_nan() { f64::NEG_INFINITY } else { means[by][at] };
+    order.sort_by(|&a, &b| found.round(b).cmp(&found.round(a)).then(mean(b).total_cmp(&mean(a))));
     let ranks = results::ranks(&means[by]);
     let names = pipeline.space.names();
     let mut columns = vec![Column::integer("rank")];
+    let halved = found.round(0).is_some();
+    if halved {
+        columns.extend([Column::integer("iter"), Column::integer("n_resources")]);
+    }
     columns.extend(names.iter().map(|name| Column::text(name)));
     columns.extend(pipeline.scorers.iter().map(|(name, _)| Column::number(name, 4)));
     let mut table = Table::new(columns);
@@ -211,6 +230,9 @@ fn table(found: &Results, pipeline: &Pipeline) -> Table {
         let value =
             |name: &String| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_string());
         let mut row: Vec<Cell> = vec![(ranks[candidate] as u64).into()];
+        if let Some((round, resources)) = found.round(candidate) {
+            row.extend([Cell::from(round as u64), Cell::from(resources as u64)]);
+        }
         row.extend(names.iter().map(|name| Cell::from(value(name))));
         row.extend(means.iter().map(|means| Cell::from(means[candidate])));
         table.push(row);

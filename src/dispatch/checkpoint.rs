@@ -6,6 +6,7 @@
 //! it gets; the others are told at the end of a round ([`Stage::decide`]). When a checkpoint is made changes no result.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -263,6 +264,59 @@ impl<'a> Stage<'a> {
         }
         let stopped = job.wait(job.comm.broadcast(Route::World, vec![u8::from(stopped)]))?;
         if stopped == [1] { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+/// Results of chunks or tasks in the journal. A record's kind is the position of its chunk or task.
+pub(super) struct Worked<'a> {
+    /// None where no checkpoints are made, and on workers.
+    stage: Option<Stage<'a>>,
+    /// What an earlier run has left.
+    records: BTreeMap<u32, Record>,
+}
+
+impl<'a> Worked<'a> {
+    /// Dispatcher: finds what an earlier run has left.
+    pub(super) fn find(stage: Option<Stage<'a>>) -> Self {
+        let records = stage.iter().flat_map(Stage::records).map(|record| (record.kind, record)).collect();
+        Worked { stage, records }
+    }
+
+    /// Where no checkpoints are made, and on workers.
+    pub(super) fn nothing() -> Self {
+        Worked { stage: None, records: BTreeMap::new() }
+    }
+
+    /// What an earlier run has left of it.
+    pub(super) fn record(&self, at: usize) -> Option<&Record> {
+        self.records.get(&u32::try_from(at).ok()?)
+    }
+
+    /// The result, if it is there.
+    pub(super) fn result(&self, at: usize) -> Result<Option<Vec<u8>>> {
+        let Some((stage, record)) = self.stage.as_ref().zip(self.record(at)) else { return Ok(None) };
+        stage.read(record).map(Some)
+    }
+
+    /// Adds a result, if it is worth it.
+    pub(super) fn keep(&self, at: usize, result: &[u8]) -> Result<()> {
+        match (&self.stage, u32::try_from(at)) {
+            (Some(stage), Ok(kind)) if stage.is_worth(result.len()) => stage.append(kind, result.to_vec()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a checkpoint if it is time; [`Error::Stopped`] when the job is to stop.
+    pub(super) fn commit_if_due(&self) -> Result<()> {
+        self.stage.as_ref().map_or(Ok(()), Stage::commit_if_due)
+    }
+
+    /// Refuses records behind the last.
+    pub(super) fn fits(&self, chunks: usize) -> Result<()> {
+        match self.records.keys().next_back() {
+            Some(&last) if last as usize >= chunks => Err(Error::failed("a checkpoint of more results than there are")),
+            _ => Ok(()),
+        }
     }
 }
 

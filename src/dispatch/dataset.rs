@@ -44,6 +44,11 @@ pub trait Source {
     fn load(&self, parcel: &Parcel) -> Result<Self::Item> {
         self.open(parcel, self.read(parcel)?)
     }
+    /// Chunks that this rank reads itself are not kept: taking them from the system's cache of files once more costs less than
+    /// memory of their own.
+    fn rereads(&self) -> bool {
+        false
+    }
 }
 
 /// A source spread over the workers of a job.
@@ -172,6 +177,7 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             return Ok((item.clone(), false));
         }
         let source = self.source.borrow();
+        let passing = matches!(delivery, Delivery::Read) && source.rereads();
         let item = Rc::new(match delivery {
             Delivery::Kept => {
                 return Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number)));
@@ -179,7 +185,7 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             Delivery::Read => account.io(|| source.load(&parcel))?,
             Delivery::Sent(bytes) => account.compute(|| source.open(&parcel, bytes))?,
         });
-        Ok((item.clone(), self.keep(parcel.number, item)))
+        Ok((item.clone(), !passing && self.keep(parcel.number, item)))
     }
 
     fn keep(&self, number: u64, item: Rc<S::Item>) -> bool {

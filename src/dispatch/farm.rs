@@ -1,11 +1,13 @@
 //! farm: independent tasks over shared data.
 //!
 //! The data is broadcast once. Tasks are handed out longest first, each worker holding one in work and one in
-//! reserve, so that the time of a message is hidden behind a task. Results come back keyed by task.
+//! reserve, so that the time of a message is hidden behind a task. Results come back keyed by task. Where checkpoints are
+//! made, they go to the journal, as many of them as may be had for what checkpoints may cost; a later run finds them there.
 
 use std::collections::VecDeque;
 
-use super::Job;
+use super::checkpoint::{Stage, Worked};
+use super::job::Job;
 use super::mend::{mend, rejoin};
 use crate::comm::{Comm, Idle, Started, Tag};
 use crate::error::{Error, Result};
@@ -151,37 +153,71 @@ pub fn farm(
     tasks: Vec<(f64, Vec<u8>)>,
     mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>,
 ) -> Result<Vec<Vec<u8>>> {
-    if !job.distributed() {
-        return tasks.iter().map(|(_, task)| job.account.compute(|| run(task))).collect();
-    }
-    if !job.is_dispatcher() {
+    let Some(stage) = Stage::enter(job) else { return farm_but(job, tasks, &Worked::nothing(), &mut run) };
+    let kept = if job.is_dispatcher() { Worked::find(Some(stage)) } else { Worked::nothing() };
+    let mut results = Vec::new();
+    let ended = farm_but(job, tasks, &kept, &mut run).map(|found| results = found);
+    stage.agree(job, ended)?;
+    Ok(results)
+}
+
+/// [`farm`], of which the dispatcher has some results already. It alone hears that the job is to stop.
+fn farm_but(
+    job: &Job,
+    tasks: Vec<(f64, Vec<u8>)>,
+    kept: &Worked,
+    run: &mut impl FnMut(&[u8]) -> Result<Vec<u8>>,
+) -> Result<Vec<Vec<u8>>> {
+    if job.distributed() && !job.is_dispatcher() {
         serve(job, |task| job.account.compute(|| run(task)))?;
         return Ok(Vec::new());
     }
-    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    kept.fits(tasks.len())?;
+    if !job.distributed() {
+        let result = |(at, (_, task)): (usize, &(f64, Vec<u8>))| {
+            if let Some(result) = job.account.io(|| kept.result(at))? {
+                return Ok(result);
+            }
+            let result = job.account.compute(|| run(task))?;
+            job.account.io(|| kept.keep(at, &result).and_then(|()| kept.commit_if_due()))?;
+            Ok(result)
+        };
+        return tasks.iter().enumerate().map(result).collect();
+    }
+    let results: Vec<Option<Vec<u8>>> = (0..tasks.len()).map(|at| kept.result(at)).collect::<Result<_>>()?;
+    let mut order: Vec<usize> = (0..tasks.len()).filter(|&at| results[at].is_none()).collect();
     order.sort_by(|&a, &b| tasks[b].0.total_cmp(&tasks[a].0));
     let mut list = LongestFirst {
-        results: tasks.iter().map(|_| None).collect(),
+        job,
+        kept,
+        results,
         tasks,
+        open: order.len(),
         order: order.into(),
         given: vec![VecDeque::new(); job.workers()],
-        open: 0,
+        stopped: false,
     };
-    list.open = list.tasks.len();
     hand_out(job, &mut list, true)?;
-    Ok(list.results.into_iter().flatten().collect())
+    if list.stopped { Err(Error::Stopped) } else { Ok(list.results.into_iter().flatten().collect()) }
 }
 
-struct LongestFirst {
+struct LongestFirst<'a> {
+    job: &'a Job<'a>,
+    kept: &'a Worked<'a>,
     tasks: Vec<(f64, Vec<u8>)>,
     order: VecDeque<usize>,
     given: Vec<VecDeque<usize>>,
     results: Vec<Option<Vec<u8>>>,
     open: usize,
+    /// No more is handed out: answers that are still due go by unused.
+    stopped: bool,
 }
 
-impl Tasks for LongestFirst {
+impl Tasks for LongestFirst<'_> {
     fn next(&mut self, worker: usize) -> Result<Option<Vec<u8>>> {
+        if self.stopped {
+            return Ok(None);
+        }
         Ok(self.order.pop_front().map(|at| {
             self.given[worker].push_back(at);
             self.tasks[at].1.clone()
@@ -190,6 +226,13 @@ impl Tasks for LongestFirst {
 
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
         let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
+        if self.stopped {
+            return Ok(());
+        }
+        match self.job.account.io(|| self.kept.keep(at, &answer).and_then(|()| self.kept.commit_if_due())) {
+            Err(Error::Stopped) => self.stopped = true,
+            kept => kept?,
+        }
         self.results[at] = Some(answer);
         self.tasks[at].1 = Vec::new();
         self.open -= 1;
@@ -203,6 +246,6 @@ impl Tasks for LongestFirst {
     }
 
     fn finished(&self) -> bool {
-        self.open == 0
+        if self.stopped { self.given.iter().all(VecDeque::is_empty) } else { self.open == 0 }
     }
 }

@@ -10,8 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Record;
-use super::checkpoint::Stage;
+use super::checkpoint::{Stage, Worked};
 use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
 use super::message::Assignment;
@@ -26,57 +25,6 @@ const WAITING_BYTES: u64 = 16 << 20;
 /// worker one that was asked for while there was room.
 pub(super) fn waiting(workers: u64, bytes: u64) -> u64 {
     if workers == 1 { bytes } else { ((WINDOW + AHEAD) as u64 * workers * bytes).min(WAITING_BYTES + bytes) }
-}
-
-/// Results of chunks in the journal. A record's kind is the position of its chunk.
-struct Kept<'a> {
-    /// None where no checkpoints are made, and on workers.
-    stage: Option<Stage<'a>>,
-    /// What an earlier run has left.
-    records: BTreeMap<u32, Record>,
-}
-
-impl<'a> Kept<'a> {
-    /// Dispatcher: finds what an earlier run has left.
-    fn find(stage: Option<Stage<'a>>) -> Self {
-        let records = stage.iter().flat_map(Stage::records).map(|record| (record.kind, record)).collect();
-        Kept { stage, records }
-    }
-
-    fn nothing() -> Self {
-        Kept { stage: None, records: BTreeMap::new() }
-    }
-
-    fn record(&self, at: usize) -> Option<&Record> {
-        self.records.get(&u32::try_from(at).ok()?)
-    }
-
-    /// The result of a chunk, if it is there.
-    fn result(&self, at: usize) -> Result<Option<Vec<u8>>> {
-        let Some((stage, record)) = self.stage.as_ref().zip(self.record(at)) else { return Ok(None) };
-        stage.read(record).map(Some)
-    }
-
-    /// Adds a result, if it is worth it.
-    fn keep(&self, at: usize, result: &[u8]) -> Result<()> {
-        match (&self.stage, u32::try_from(at)) {
-            (Some(stage), Ok(kind)) if stage.is_worth(result.len()) => stage.append(kind, result.to_vec()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes a checkpoint if it is time; [`Error::Stopped`] when the job is to stop.
-    fn commit_if_due(&self) -> Result<()> {
-        self.stage.as_ref().map_or(Ok(()), Stage::commit_if_due)
-    }
-
-    /// Refuses records of chunks behind the last.
-    fn fits(&self, chunks: usize) -> Result<()> {
-        match self.records.keys().next_back() {
-            Some(&last) if last as usize >= chunks => Err(Error::failed("a checkpoint of more chunks than there are")),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl<S: Source> Dataset<'_, '_, S> {
@@ -94,9 +42,9 @@ impl<S: Source> Dataset<'_, '_, S> {
             self.list()?;
         }
         let Some(stage) = Stage::enter(self.job) else {
-            return self.map_but(&Kept::nothing(), &mut convert, &mut sink);
+            return self.map_but(&Worked::nothing(), &mut convert, &mut sink);
         };
-        let kept = if self.job.is_dispatcher() { Kept::find(Some(stage)) } else { Kept::nothing() };
+        let kept = if self.job.is_dispatcher() { Worked::find(Some(stage)) } else { Worked::nothing() };
         let ended = self.map_but(&kept, &mut convert, &mut sink);
         stage.agree(self.job, ended)
     }
@@ -104,7 +52,7 @@ impl<S: Source> Dataset<'_, '_, S> {
     /// [`map`](Self::map), for which the dispatcher has some results already. It alone hears that the job is to stop.
     fn map_but(
         &self,
-        kept: &Kept,
+        kept: &Worked,
         convert: &mut impl FnMut(u64, &S::Item) -> Result<Vec<u8>>,
         sink: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     ) -> Result<()> {
@@ -167,7 +115,7 @@ impl<S: Source> Dataset<'_, '_, S> {
 
 struct InOrder<'a, 'j, 'c, S: Source> {
     dataset: &'a Dataset<'j, 'c, S>,
-    kept: &'a Kept<'a>,
+    kept: &'a Worked<'a>,
     sink: &'a mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     waiting: BTreeMap<usize, Vec<u8>>,
     /// Bytes of these.

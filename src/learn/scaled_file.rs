@@ -124,7 +124,8 @@ impl Place {
     /// Finds out whether all workers see the file. Collective; the dispatcher gives its output.
     pub fn find(job: &Job, output: Option<&Output>) -> Result<Option<Place>> {
         let message = job.share(|| match output {
-            Some(Output::Npy { target, head, .. }) if !job.scatter => {
+            // What a later run is to go on with has to come by the dispatcher.
+            Some(Output::Npy { target, head, .. }) if !job.scatter && job.checkpoint.is_none() => {
                 let path = std::path::absolute(target.temporary()).at(target.path())?;
                 serde_json::to_vec(&(path, head)).at(target.path())
             }

@@ -62,22 +62,16 @@ impl StandardScaler {
 
     /// Scales rows (rows x columns) where they lie.
     pub fn apply(&self, rows: &mut [f64]) {
-        scale_rows(self, rows, |value| value, |value| value);
+        for rows in rows.chunks_mut(ROWS * self.columns().max(1)) {
+            rows.copy_from_slice(&scaled_rows(self, rows, |value| value, |value| value));
+        }
     }
 
     /// Scales a block; its numbers stay of their precision.
     pub fn scaled(&self, block: &Block) -> Numbers {
         match &block.numbers {
-            Numbers::Double(numbers) => {
-                let mut numbers = numbers.clone();
-                scale_rows(self, &mut numbers, |value| value, |value| value);
-                Numbers::Double(numbers)
-            }
-            Numbers::Single(numbers) => {
-                let mut numbers = numbers.clone();
-                scale_rows(self, &mut numbers, f64::from, |value| value as f32);
-                Numbers::Single(numbers)
-            }
+            Numbers::Double(numbers) => Numbers::Double(scaled_rows(self, numbers, |value| value, |value| value)),
+            Numbers::Single(numbers) => Numbers::Single(scaled_rows(self, numbers, f64::from, |value| value as f32)),
         }
     }
 
@@ -150,16 +144,20 @@ fn scale(variance: f64, mean: f64, samples: f64) -> f64 {
     if variance <= samples * f64::EPSILON * variance + rounding * rounding { 1.0 } else { variance.sqrt() }
 }
 
-fn scale_rows<T: Copy>(scaler: &StandardScaler, rows: &mut [T], to: impl Fn(T) -> f64, from: impl Fn(f64) -> T) {
+/// Rows scaled: written once, not copied first.
+fn scaled_rows<T: Copy>(scaler: &StandardScaler, rows: &[T], to: impl Fn(T) -> f64, from: impl Fn(f64) -> T) -> Vec<T> {
     let StandardScaler { mean, scale, with_mean, with_std, .. } = scaler;
-    for row in rows.chunks_exact_mut(mean.len().max(1)) {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows.chunks_exact(mean.len().max(1)) {
+        let row = row.iter().zip(mean).zip(scale);
         match (with_mean, with_std) {
-            (true, true) => row.iter_mut().zip(mean).zip(scale).for_each(|((x, m), s)| *x = from((to(*x) - m) / s)),
-            (true, false) => row.iter_mut().zip(mean).for_each(|(x, m)| *x = from(to(*x) - m)),
-            (false, true) => row.iter_mut().zip(scale).for_each(|(x, s)| *x = from(to(*x) / s)),
-            (false, false) => {}
+            (true, true) => all.extend(row.map(|((x, m), s)| from((to(*x) - m) / s))),
+            (true, false) => all.extend(row.map(|((x, m), _)| from(to(*x) - m))),
+            (false, true) => all.extend(row.map(|((x, _), s)| from(to(*x) / s))),
+            (false, false) => all.extend(row.map(|((x, _), _)| *x)),
         }
     }
+    all
 }
 
 /// Fits a scaler to a table. Collective; every rank gets it.

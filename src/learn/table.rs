@@ -480,6 +480,11 @@ impl Source for Blocks<'_> {
         let (first, count) = self.span(parcel.number as usize);
         self.table.rows(first, count)
     }
+
+    /// Rows of `.npy` are copied as they are.
+    fn rereads(&self) -> bool {
+        matches!(self.table.shape.kind, Kind::Npy { .. })
+    }
 }
 
 /// A view of numbers as rows.

@@ -1,11 +1,12 @@
-//! Cross-validated search over pipelines: what scikit-learn's `GridSearchCV` and `RandomizedSearchCV` do, over ranks.
+//! Cross-validated search over pipelines: what scikit-learn's `GridSearchCV`, `RandomizedSearchCV` and their halving kin do, over ranks.
 //!
 //! [`pipeline`] reads what is wanted, [`steps`] knows what a pipeline may be made of, [`space`] numbers the candidates,
-//! [`splitters`] and [`mt19937`] make the folds, [`data`] brings the rows to all ranks, [`run`] hands out the work, [`fit`] and
+//! [`splitters`] and [`mt19937`] make the folds, [`data`] brings the rows to all ranks, [`run`] hands out the work, [`halving`] in rounds, [`fit`] and
 //! [`model`] are the pipeline itself, [`results`] what comes out, [`predict`] what it is for.
 
 pub mod data;
 pub mod fit;
+pub mod halving;
 pub mod model;
 pub mod mt19937;
 pub mod pipeline;

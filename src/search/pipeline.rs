@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::halving::{Halving, Smallest};
 use super::space::{Axis, Distribution, Grid, Method, Space};
 use super::splitters::{Size, Splitter};
 use super::steps::{self, Kind};
@@ -49,6 +50,8 @@ pub struct Pipeline {
     pub steps: Vec<Described>,
     /// The candidates.
     pub space: Space,
+    /// The candidates are sifted in rounds.
+    pub halving: Option<Halving>,
     /// The folds.
     pub splitter: Splitter,
     /// Scorers by name.
@@ -214,9 +217,10 @@ impl Pipeline {
             what: "[search]",
             asked: vec![],
         };
-        let method = options.word("method", &["grid", "random"], "grid")?;
+        let method = options.word("method", &["grid", "random", "halving"], "grid")?;
         let candidates = options.whole("candidates", 1)?;
         let seed = options.whole("seed", 0)?;
+        let halving = read_halving(&mut options, method == "halving", candidates.is_some(), seed)?;
         let scorers = match options.get("scoring") {
             Some(value) => read_scorers(&text, value, classifies)?,
             None if classifies => vec![("accuracy".into(), Scorer::Accuracy)],
@@ -257,10 +261,11 @@ impl Pipeline {
             ),
         };
         let method = match (method.as_str(), candidates) {
-            ("random", Some(candidates)) => Method::Random { candidates, seed: seed.unwrap_or(1) as u64 },
+            ("random" | "halving", Some(candidates)) => Method::Random { candidates, seed: seed.unwrap_or(1) as u64 },
             ("random", None) => return Err(text.error(0, "a random search needs candidates = N in [search]")),
-            (_, Some(_)) => return Err(text.error(0, "candidates belongs to method = \"random\"")),
-            _ if seed.is_some() => return Err(text.error(0, "seed belongs to method = \"random\"")),
+            ("halving", None) => Method::Grid,
+            (_, Some(_)) => return Err(text.error(0, "candidates belongs to method = \"random\" or \"halving\"")),
+            _ if seed.is_some() => return Err(text.error(0, "seed belongs to method = \"random\" or \"halving\"")),
             _ => Method::Grid,
         };
         options.finish()?;
@@ -268,10 +273,14 @@ impl Pipeline {
         if method == Method::Grid
             && let Some(axis) = grids.iter().flat_map(|grid| &grid.axes).find(drawn)
         {
-            return Err(text.error(axis.at, format!("{}: a distribution needs method = \"random\"", axis.name())));
+            return Err(text
+                .error(axis.at, format!("{}: a distribution needs method = \"random\", or candidates", axis.name())));
         }
         let space = Space::new(grids, method).map_err(|what| text.error(0, what))?;
-        Ok(Pipeline { steps, space, splitter, scorers, refit, error_score, train_score, time_limit })
+        if halving.is_some() && scorers.len() > 1 {
+            return Err(text.error(0, "halving goes by one score: give scoring one name"));
+        }
+        Ok(Pipeline { steps, space, halving, splitter, scorers, refit, error_score, train_score, time_limit })
     }
 }
 
@@ -446,6 +455,35 @@ fn read_scorers(text: &Text, value: &Spanned<DeValue>, classifies: bool) -> Resu
         return Err(text.error(value.span().start, "no score"));
     }
     Ok(scorers)
+}
+
+/// The options of successive halving; without it there are none of them.
+fn read_halving(options: &mut Options, wanted: bool, random: bool, seed: Option<usize>) -> Result<Option<Halving>> {
+    let text = options.text;
+    if !wanted {
+        return Ok(None);
+    }
+    let factor = match options.value("factor")? {
+        None => 3.0,
+        Some((value, at)) => value
+            .number()
+            .filter(|&factor| factor > 1.0 && factor.is_finite())
+            .ok_or_else(|| text.error(at, "factor: a number above 1 is wanted"))?,
+    };
+    let smallest = match options.value("min_resources")? {
+        None if random => Smallest::Smallest,
+        None => Smallest::Exhaust,
+        Some((Value::Text(word), _)) if word == "exhaust" => Smallest::Exhaust,
+        Some((Value::Text(word), _)) if word == "smallest" => Smallest::Smallest,
+        Some((Value::Int(rows), _)) if rows > 0 => Smallest::Rows(rows as usize),
+        Some((_, at)) => {
+            return Err(text.error(at, "min_resources: a number of rows, \"exhaust\" or \"smallest\" is wanted"));
+        }
+    };
+    let seed = u32::try_from(seed.unwrap_or(1)).map_err(|_| text.error(0, "seed: at most 4294967295"))?;
+    let most = options.whole("max_resources", 1)?;
+    let aggressive = options.flag("aggressive_elimination")?.unwrap_or(false);
+    Ok(Some(Halving { factor, smallest, most, aggressive, seed }))
 }
 
 fn read_splitter(text: &Text, table: Option<&Table>, classifies: bool) -> Result<Splitter> {

@@ -2,8 +2,10 @@
 //!
 //! Columns: `mean_fit_time`, `std_fit_time`, `mean_score_time`, `std_score_time`; `param_*`; `params`;
 //! `split<i>_test_<score>`, `mean_test_<score>`, `std_test_<score>`, `rank_test_<score>`; the same with `train` but for the rank.
+//! Successive halving puts `iter` and `n_resources` before them, and has a row for each candidate and round.
 //! With a single scorer its name is `score`. Times vary from run to run: they are columns of their own table, unless asked for.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -25,6 +27,8 @@ pub struct Results {
     step_names: Vec<String>,
     folds: usize,
     scorers: Vec<String>,
+    /// Of successive halving: what each row is.
+    rounds: Option<Rounds>,
     /// (candidate, fold, scorer).
     test: Vec<f64>,
     train: Option<Vec<f64>>,
@@ -36,10 +40,20 @@ pub struct Results {
     pub unconverged: (usize, Option<(usize, String)>),
 }
 
+/// Rows of successive halving.
+#[derive(Default)]
+struct Rounds {
+    /// Candidate, round and rows used.
+    rows: Vec<[usize; 3]>,
+    /// First row of the present round, and the row of each of its candidates.
+    first: usize,
+    places: HashMap<usize, usize>,
+}
+
 /// A column of the results.
 enum Column {
     Reals(Vec<f64>),
-    Ranks(Vec<i32>),
+    Counts(Vec<i32>),
     Values(Vec<Option<Value>>),
     Words(Vec<String>),
 }
@@ -47,7 +61,8 @@ enum Column {
 impl Results {
     /// Of nothing yet.
     pub fn new(pipeline: &Pipeline, folds: usize) -> Results {
-        let (candidates, scorers) = (pipeline.space.len(), pipeline.scorers.len());
+        let rounds = pipeline.halving.map(|_| Rounds::default());
+        let (candidates, scorers) = (if rounds.is_some() { 0 } else { pipeline.space.len() }, pipeline.scorers.len());
         let scores = || vec![f64::NAN; candidates * folds * scorers];
         let single = |(name, _): &(String, _)| if scorers == 1 { "score".to_owned() } else { name.clone() };
         Results {
@@ -56,6 +71,7 @@ impl Results {
             step_names: pipeline.steps.iter().map(|step| step.name.clone()).collect(),
             folds,
             scorers: pipeline.scorers.iter().map(single).collect(),
+            rounds,
             test: scores(),
             train: pipeline.train_score.then(scores),
             seconds: vec![[0.0; 2]; candidates * folds],
@@ -64,9 +80,39 @@ impl Results {
         }
     }
 
+    /// Begins a round of successive halving with these candidates on so many rows.
+    pub fn begin_round(&mut self, round: usize, candidates: &[usize], resources: usize) {
+        let Some(rounds) = &mut self.rounds else { return };
+        rounds.first = rounds.rows.len();
+        rounds.places = candidates.iter().zip(rounds.first..).map(|(&candidate, row)| (candidate, row)).collect();
+        rounds.rows.extend(candidates.iter().map(|&candidate| [candidate, round, resources]));
+        let cells = rounds.rows.len() * self.folds;
+        self.test.resize(cells * self.scorers.len(), f64::NAN);
+        if let Some(train) = &mut self.train {
+            train.resize(cells * self.scorers.len(), f64::NAN);
+        }
+        self.seconds.resize(cells, [0.0; 2]);
+    }
+
+    /// The candidate of a row.
+    pub fn candidate(&self, row: usize) -> usize {
+        self.rounds.as_ref().map_or(row, |rounds| rounds.rows[row][0])
+    }
+
+    /// The round of a row, and how many rows of the data it used; none without successive halving.
+    pub fn round(&self, row: usize) -> Option<(usize, usize)> {
+        self.rounds.as_ref().map(|rounds| (rounds.rows[row][1], rounds.rows[row][2]))
+    }
+
+    /// First row of the last round.
+    pub fn last_round(&self) -> usize {
+        self.rounds.as_ref().map_or(0, |rounds| rounds.first)
+    }
+
     /// Takes what a task has found.
     pub fn take(&mut self, fold: usize, cells: Vec<Cell>) {
         for Cell { candidate, test, train, seconds, error, note } in cells {
+            let candidate = self.rounds.as_ref().map_or(candidate, |rounds| rounds.places[&candidate]);
             let at = candidate * self.folds + fold;
             let scores = at * self.scorers.len()..(at + 1) * self.scorers.len();
             self.test[scores.clone()].iter_mut().zip(test).for_each(|(to, bits)| *to = f64::from_bits(bits));
@@ -89,9 +135,9 @@ impl Results {
         }
     }
 
-    /// Number of candidates.
+    /// Number of rows: of candidates, of successive halving in all rounds.
     pub fn len(&self) -> usize {
-        self.space.len()
+        self.rounds.as_ref().map_or(self.space.len(), |rounds| rounds.rows.len())
     }
 
     /// There is always one.
@@ -120,20 +166,20 @@ impl Results {
         self.mean_and_std(|candidate, fold| self.test[(candidate * self.folds + fold) * self.scorers.len() + scorer]).0
     }
 
-    /// The first of the candidates of the best mean; none when no score is a number.
+    /// The first of the rows of the best mean, among those of the last round; none when no score is a number.
     pub fn best(&self, scorer: usize) -> Option<usize> {
         let means = self.means(scorer);
         let better = |best: Option<usize>, at: usize| match best {
             Some(best) if means[at] <= means[best] => Some(best),
             _ => Some(at),
         };
-        (0..means.len()).filter(|&at| !means[at].is_nan()).fold(None, better)
+        (self.last_round()..means.len()).filter(|&at| !means[at].is_nan()).fold(None, better)
     }
 
-    /// The parameters of a candidate as scikit-learn has them.
+    /// The parameters of a row's candidate as scikit-learn has them.
     pub fn parameters(&self, candidate: usize) -> Vec<(String, Value)> {
         let name = |(step, parameter, value)| (format!("{}__{parameter}", self.step_names[step]), value);
-        self.space.candidate(candidate).into_iter().map(name).collect()
+        self.space.candidate(self.candidate(candidate)).into_iter().map(name).collect()
     }
 
     fn times(&self) -> Vec<(String, Column)> {
@@ -172,7 +218,7 @@ impl Results {
                 columns.push((format!("mean_{part}_{name}"), Column::Reals(mean)));
                 columns.push((format!("std_{part}_{name}"), Column::Reals(std)));
                 if part == "test" {
-                    columns.push((format!("rank_test_{name}"), Column::Ranks(ranks)));
+                    columns.push((format!("rank_test_{name}"), Column::Counts(ranks)));
                 }
             }
         }
@@ -181,7 +227,14 @@ impl Results {
 
     /// Writes the results, in the format that the name of the file says, and the times as CSV to a file of their own.
     pub fn save(&self, target: Target, with_times: bool, times: Option<Target>, provenance: &Json) -> Result<()> {
-        let mut columns = if with_times { self.times() } else { Vec::new() };
+        let mut columns = Vec::new();
+        if let Some(rounds) = &self.rounds {
+            let list = |what: usize| Column::Counts(rounds.rows.iter().map(|row| row[what] as i32).collect());
+            columns.extend([("iter".to_owned(), list(1)), ("n_resources".to_owned(), list(2))]);
+        }
+        if with_times {
+            columns.extend(self.times());
+        }
         columns.extend(self.columns());
         match kind(target.path())? {
             Kind::Csv => self.csv(target, &columns)?,
@@ -232,7 +285,7 @@ impl Results {
         for (name, column) in columns {
             match column {
                 Column::Reals(values) => file.list(name, values)?,
-                Column::Ranks(values) => file.list(name, values)?,
+                Column::Counts(values) => file.list(name, values)?,
                 Column::Words(words) => file.strings(name, words)?,
                 Column::Values(values) => {
                     let reals: Option<Vec<f64>> =
@@ -252,7 +305,7 @@ impl Column {
     fn text(&self, row: usize) -> String {
         match self {
             Column::Reals(values) => number(values[row]),
-            Column::Ranks(values) => values[row].to_string(),
+            Column::Counts(values) => values[row].to_string(),
             Column::Values(values) => values[row].as_ref().map(Value::to_string).unwrap_or_default(),
             Column::Words(words) => words[row].clone(),
         }
@@ -261,7 +314,7 @@ impl Column {
     fn json(&self, row: usize) -> Json {
         match self {
             Column::Reals(values) => json!(values[row]),
-            Column::Ranks(values) => json!(values[row]),
+            Column::Counts(values) => json!(values[row]),
             Column::Values(values) => json!(values[row]),
             Column::Words(words) => json!(words[row]),
         }

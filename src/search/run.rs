@@ -4,7 +4,7 @@
 //! Algorithm: candidates that share their heavy steps ([`fit`](super::fit)) form a group; (group, fold) is a task, which one
 //! worker runs alone: heavy steps once, lsi at the largest k; then, k by k, the cheap steps and the estimator along its path,
 //! each fit using what the last one left. Without heavy steps a group is a path. The order within a task is fixed, so
-//! results do not depend on who does what. Tasks are listed a batch at a time, longest first, so the plan of a great grid takes
+//! results do not depend on who does what. Of successive halving ([`halving`](super::halving)) each round is such a farm. Tasks are listed a batch at a time, longest first, so the plan of a great grid takes
 //! no memory to speak of; scores take 8 bytes each.
 //! Cost: C F fits of the estimator, G F of the heavy steps; rows travel once, a task is 16 bytes, its answer 100 bytes a candidate.
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::Data;
 use super::fit::{fit_step, rows};
+use super::halving::leading;
 use super::model::{FittedPipeline, FittedStep, Stage};
 use super::pipeline::{Described, ErrorScore, Pipeline};
 use super::results::Results;
@@ -25,7 +26,7 @@ use crate::dispatch::{Job, farm};
 use crate::error::{Error, Result};
 use crate::learn::estimator::{Reuse, Spec};
 use crate::learn::features::Features;
-use crate::report::progress::Unit;
+use crate::report::progress::{Task, Unit};
 
 /// Tasks that are listed at a time.
 const BATCH: usize = 8192;
@@ -97,36 +98,32 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
             step >= last || described[step].kind() == Kind::Lsi && parameter == "k"
         }
     };
-    let groups = pipeline.space.groups(inner);
-    let context = Context { job, pipeline, data, folds: &folds, groups, began: Instant::now() };
     let mut results = Results::new(pipeline, folds.len());
-    let tasks = context.groups.len() * folds.len();
-    let total = pipeline.space.len() * folds.len();
-    let progress = job.progress.task("search", Unit::Tasks, Some(total as u64));
-    for first in (0..tasks).step_by(BATCH) {
-        let batch: Vec<(f64, Vec<u8>)> = match job.is_dispatcher() {
-            false => Vec::new(),
-            true => (first..tasks.min(first + BATCH)).map(|task| context.task(task)).collect::<Result<_>>()?,
-        };
-        let answers = farm(job, batch, |task| {
-            let number = u64::from_le_bytes(task.try_into().map_err(|_| Error::failed("damaged task"))?) as usize;
-            let cells = context.run(number / folds.len(), number % folds.len());
-            if let (ErrorScore::Raise, Some(error)) =
-                (pipeline.error_score, cells.iter().find_map(|cell| cell.error.as_ref()))
-            {
-                return Err(Error::failed(error.clone()));
-            }
-            progress.advance(cells.len() as u64, 0);
-            serde_json::to_vec(&cells).map_err(|cause| Error::failed(cause.to_string()))
-        })?;
-        for (task, answer) in (first..).zip(answers) {
-            let cells: Vec<Cell> =
-                serde_json::from_slice(&answer).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
-            if job.distributed() {
-                progress.advance(cells.len() as u64, 0);
-            }
-            results.take(task % folds.len(), cells);
+    let began = Instant::now();
+    let Some(halving) = pipeline.halving else {
+        let total = pipeline.space.len() * folds.len();
+        let progress = job.progress.task("search", Unit::Tasks, Some(total as u64));
+        let groups = pipeline.space.groups(inner);
+        Context { job, pipeline, data, folds: &folds, groups, began }.farm_out(&mut results, &progress)?;
+        return Ok(job.is_dispatcher().then_some(results));
+    };
+    let mut candidates: Vec<usize> = (0..pipeline.space.len()).collect();
+    let schedule = halving.schedule(candidates.len(), data.len(), folds.len(), data.classes.len())?;
+    let sizes = std::iter::successors(Some(candidates.len()), |&size| Some(halving.keeps(size))).take(schedule.len());
+    let progress = job.progress.task("search", Unit::Tasks, Some((sizes.sum::<usize>() * folds.len()) as u64));
+    for (round, &resources) in schedule.iter().enumerate() {
+        if round > 0 {
+            let best = job.share(|| {
+                let means = results.means(0).split_off(results.last_round());
+                let best = leading(&means, halving.keeps(candidates.len()));
+                Ok(best.into_iter().flat_map(|at| (candidates[at] as u64).to_le_bytes()).collect())
+            })?;
+            candidates = best.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes) as usize).collect();
         }
+        let drawn = halving.drawn(&folds, resources, data.len())?;
+        results.begin_round(round, &candidates, resources);
+        let groups = pipeline.space.groups_of(candidates.iter().copied(), inner);
+        Context { job, pipeline, data, folds: &drawn, groups, began }.farm_out(&mut results, &progress)?;
     }
     Ok(job.is_dispatcher().then_some(results))
 }
@@ -151,6 +148,38 @@ fn check(pipeline: &Pipeline, data: &Data) -> Result<()> {
 }
 
 impl Context<'_, '_> {
+    /// Runs all groups on all folds; the dispatcher gets the results. Collective.
+    fn farm_out(&self, results: &mut Results, progress: &Task) -> Result<()> {
+        let (job, folds) = (self.job, self.folds.len());
+        let tasks = self.groups.len() * folds;
+        for first in (0..tasks).step_by(BATCH) {
+            let batch: Vec<(f64, Vec<u8>)> = match job.is_dispatcher() {
+                false => Vec::new(),
+                true => (first..tasks.min(first + BATCH)).map(|task| self.task(task)).collect::<Result<_>>()?,
+            };
+            let answers = farm(job, batch, |task| {
+                let number = u64::from_le_bytes(task.try_into().map_err(|_| Error::failed("damaged task"))?) as usize;
+                let cells = self.run(number / folds, number % folds);
+                if let (ErrorScore::Raise, Some(error)) =
+                    (self.pipeline.error_score, cells.iter().find_map(|cell| cell.error.as_ref()))
+                {
+                    return Err(Error::failed(error.clone()));
+                }
+                progress.advance(cells.len() as u64, 0);
+                serde_json::to_vec(&cells).map_err(|cause| Error::failed(cause.to_string()))
+            })?;
+            for (task, answer) in (first..).zip(answers) {
+                let cells: Vec<Cell> = serde_json::from_slice(&answer)
+                    .map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
+                if job.distributed() {
+                    progress.advance(cells.len() as u64, 0);
+                }
+                results.take(task % folds, cells);
+            }
+        }
+        Ok(())
+    }
+
     /// A task with its expected cost: columns of all its fits.
     fn task(&self, task: usize) -> Result<(f64, Vec<u8>)> {
         let members = self.groups.members(task / self.folds.len());

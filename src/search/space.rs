@@ -205,9 +205,18 @@ impl Space {
                 .collect();
             return Groups::Grids { space: self, inner };
         }
+        self.groups_of(0..self.len(), inner)
+    }
+
+    /// The same of some candidates, in their order.
+    pub fn groups_of(
+        &self,
+        numbers: impl Iterator<Item = usize>,
+        inner: impl Fn(usize, &str) -> bool,
+    ) -> Groups<'static> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
-        for number in 0..self.len() {
+        for number in numbers {
             let outer: Vec<Setting> =
                 self.candidate(number).into_iter().filter(|(step, name, _)| !inner(*step, name)).collect();
             let group = *known.entry(format!("{outer:?}")).or_insert(groups.len());

@@ -129,6 +129,7 @@ def whole_pipeline(cluster):
         ("lda.sbatch", "lda", ("{corpus}", "-k", "6"), "lda"),
         ("nmf.sbatch", "nmf", ("{tfidf}", "-k", "6"), "nmf"),
         ("pca.sbatch", "pca", ("{vectors}", "-k", "3"), "pca"),
+        ("scale.sbatch", "scale", ("{vectors}", "--no-mean"), "scaled"),
     ]
     jobs = []
     for script, command, arguments, name in steps:
@@ -156,6 +157,22 @@ def seeds_in_an_array(cluster):
         bed.until(60, f"seed {seed}", (WORK / f"seed {seed}.h5.run.json").exists)
         cluster.serial("lsi", "array.h5", "-k", 4, "--seed", seed, "-o", f"serial seed {seed}.h5")
         same(f"serial seed {seed}.h5", f"seed {seed}.h5")
+    bed.until(20, f"end of job {number}", lambda: not cluster.bed.slurm("squeue", "-h", "-j", number))
+
+
+def searches_in_an_array(cluster):
+    """An array of search.sbatch: %a stands for the number of the element."""
+    cluster.serial("build", *SAMPLE, "-o", "search.h5")
+    for seed in (1, 2):
+        (WORK / f"search-{seed}.toml").write_text(
+            '[[step]]\nkind = "tfidf"\n[[step]]\nkind = "ridge-classifier"\n[grid]\nridge-classifier__alpha = [0.1, 1.0]\n'
+            f"[cv]\nsplits = 2\nshuffle = true\nseed = {seed}\n")
+    number = cluster.submit("search.sbatch", "search-%a.toml", "search.h5", "-o", "search-%a.csv",
+                            options=["--nodes=1", "--array=1-2", "--ntasks-per-node=2"])
+    for seed in (1, 2):
+        bed.until(60, f"search {seed}", (WORK / f"search-{seed}.csv.run.json").exists)
+        cluster.serial("search", f"search-{seed}.toml", "search.h5", "-o", f"serial-search-{seed}.csv")
+        same(f"serial-search-{seed}.csv", f"search-{seed}.csv")
     bed.until(20, f"end of job {number}", lambda: not cluster.bed.slurm("squeue", "-h", "-j", number))
 
 
@@ -291,7 +308,7 @@ def scaling(cluster):
             raise bed.Failure(f"the page of {kind} scaling")
 
 
-TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, a_refused_command_is_not_tried_again,
+TESTS = [each_launcher, mpich, whole_pipeline, seeds_in_an_array, searches_in_an_array, a_refused_command_is_not_tried_again,
          scaling, the_time_limit, preemption, a_worker_dies, a_node_dies, a_node_is_cut_off,
          a_host_cut_off_costs_no_start]
 

@@ -45,3 +45,12 @@ pub fn oracle(matrix: &Array2<f32>) -> Vec<f64> {
     let gram = if wide.nrows() < wide.ncols() { wide.dot(&wide.t()) } else { wide.t().dot(&wide) };
     symmetric_eigen(&gram).expect("eigenvalues").0.iter().map(|value| value.max(0.0).sqrt()).collect()
 }
+
+/// Doubles as numpy writes them.
+pub fn write_npy(path: &Path, rows: &Array2<f64>) {
+    let head = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {:?}, }}", rows.dim());
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{head:<117}\n").as_bytes());
+    bytes.extend(rows.iter().flat_map(|value| value.to_le_bytes()));
+    std::fs::write(path, bytes).expect("written");
+}
