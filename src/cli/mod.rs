@@ -12,6 +12,7 @@ mod index;
 mod info;
 mod lda;
 mod lsi;
+mod pairs;
 mod predict;
 mod query;
 mod report;
@@ -66,6 +67,7 @@ enum Command {
     Transform(transform::Transform),
     Index(index::Index),
     Query(query::Query),
+    Pairs(pairs::Pairs),
     Evaluate(evaluate::Evaluate),
     Report(report::Report),
     Scale(scale::Scale),
@@ -92,6 +94,7 @@ impl Command {
             Command::Transform(_) => "transform",
             Command::Index(_) => "index",
             Command::Query(_) => "query",
+            Command::Pairs(_) => "pairs",
             Command::Evaluate(_) => "evaluate",
             Command::Report(_) => "report",
             Command::Scale(_) => "scale",
@@ -118,6 +121,7 @@ impl Command {
             | Command::Topics(_)
             | Command::Index(_)
             | Command::Query(_)
+            | Command::Pairs(_)
             | Command::Evaluate(_)
             | Command::Scale(_)
             | Command::Search(_)
@@ -144,6 +148,7 @@ impl Command {
             Command::Transform(command) => command.run(job, common),
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
+            Command::Pairs(command) => command.run(job),
             Command::Evaluate(command) => command.run(job, common),
             Command::Report(command) => command.run(job),
             Command::Scale(command) => command.run(job, common),

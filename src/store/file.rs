@@ -40,6 +40,8 @@ pub enum Format {
     Index,
     /// The nearest documents of an index to some vectors.
     Neighbours,
+    /// Pairs of documents of an index that are alike.
+    Pairs,
     /// Mean and scale of columns.
     Scaler,
     /// A fitted pipeline: what `search` chose, for `predict`.
@@ -49,7 +51,7 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Format; 11] = [
+    const ALL: [Format; 12] = [
         Format::Corpus,
         Format::Lsi,
         Format::Lda,
@@ -58,6 +60,7 @@ impl Format {
         Format::Vectors,
         Format::Index,
         Format::Neighbours,
+        Format::Pairs,
         Format::Scaler,
         Format::Pipeline,
         Format::Results,
@@ -74,6 +77,7 @@ impl Format {
             Format::Vectors => "corpuscle-vectors",
             Format::Index => "corpuscle-index",
             Format::Neighbours => "corpuscle-neighbours",
+            Format::Pairs => "corpuscle-pairs",
             Format::Scaler => "corpuscle-scaler",
             Format::Pipeline => "corpuscle-pipeline",
             Format::Results => "corpuscle-results",
@@ -91,6 +95,7 @@ impl Format {
             Format::Vectors => "document vectors",
             Format::Index => "an index",
             Format::Neighbours => "neighbours",
+            Format::Pairs => "similar pairs",
             Format::Scaler => "a scaler",
             Format::Pipeline => "a fitted pipeline",
             Format::Results => "results of a search",
