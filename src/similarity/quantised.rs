@@ -43,8 +43,8 @@ impl QuantisedRows {
         }
         let panels = rows.nrows().div_ceil(PANEL);
         let mut numbers = vec![ZERO; panels * panel_bytes(columns)];
-        let mut scales = vec![[0.0; PANEL]; panels];
-        let mut errors = vec![0.0; panels];
+        let mut scales = vec![[0.0f32; PANEL]; panels];
+        let mut errors = vec![0.0f32; panels];
         let parts = numbers.par_chunks_mut(panel_bytes(columns)).zip(&mut scales).zip(&mut errors).enumerate();
         pool.install(|| {
             parts.for_each(|(at, ((numbers, scales), error))| {
