@@ -142,6 +142,7 @@ fn job(ranks: usize, plan: &Plan, known: bool, enduring: bool) -> (Vec<u8>, usiz
                 comm: &comm,
                 pool: &pool,
                 memory: 300,
+                round_bytes: 8 << 20,
                 strict: false,
                 checkpoint: None,
                 scatter: false,

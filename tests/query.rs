@@ -133,7 +133,12 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_index() {
     alone(make).ok();
     alone(ask).ok();
     let expected = [digest(&index), digest(&out)];
-    for more in [["--threads", "1", "--memory", "1K"], ["--threads", "3", "--memory", "3M"]] {
+    for more in [
+        ["--threads", "1", "--memory", "1K"],
+        ["--threads", "3", "--memory", "3M"],
+        ["--first-pass", "f32", "--threads", "2"],
+        ["--first-pass", "int8", "--threads", "1"],
+    ] {
         alone(ask.iter().chain(&more)).ok();
         assert_eq!(digest(&out), expected[1], "{more:?}");
     }
@@ -141,6 +146,8 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_index() {
     let all = ["--top", "38897"];
     alone(ask.iter().chain(&all)).ok();
     let everything = digest(&out);
+    alone(ask.iter().chain(&all).chain(&["--first-pass", "f32"])).ok();
+    assert_eq!(digest(&out), everything);
     if !has_mpi() {
         return;
     }
@@ -161,6 +168,156 @@ fn the_same_bytes_for_any_ranks_threads_and_ways_to_the_index() {
     ranks(3, ask.iter().chain(&all)).ok();
     assert_eq!(digest(&out), everything);
     assert_eq!(names(folder.path()), ["i.h5", "i.h5.run.json", "n.h5", "n.h5.run.json", "q.h5", "v.h5"]);
+}
+
+/// Numbers of the documents of each pair, and their similarities.
+fn pairs_of(path: &Path) -> (Array2<i64>, Vec<f32>) {
+    let reader = ModelReader::open(path, Format::Pairs).expect("pairs");
+    (reader.table("pairs").expect("numbers"), reader.list("similarities").expect("similarities"))
+}
+
+#[test]
+fn all_pairs_are_found_once_and_no_other() {
+    let folder = tempdir().unwrap();
+    let [file, index, out] = ["v.h5", "i.h5", "p.h5"].map(|name| folder.path().join(name));
+    // More than one batch; with so few columns many are alike by chance.
+    let documents = vectors(5000, 8, "documents");
+    write_vectors(&file, &documents, true);
+    alone(["index", text(&file), "-o", text(&index)]).ok();
+    let find = ["pairs", text(&index), "--threshold", "0.96", "-o", text(&out)];
+    alone(find).ok();
+    let (found, similarities) = pairs_of(&out);
+    let rows: Vec<(i64, i64)> = found.rows().into_iter().map(|row| (row[0], row[1])).collect();
+    assert!(rows.is_sorted_by(|a, b| a < b) && rows.len() == similarities.len());
+    let length = |row: usize| documents.row(row).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    let lengths: Vec<f64> = (0..5000).map(length).collect();
+    let mut expected = Vec::new();
+    for one in (0..5000).filter(|&row| lengths[row] > 0.0) {
+        for other in (one + 1..5000).filter(|&row| lengths[row] > 0.0) {
+            let products = documents
+                .row(one)
+                .iter()
+                .zip(documents.row(other))
+                .map(|(&a, &b)| f64::from(a) * f64::from(b))
+                .sum::<f64>();
+            expected.push(((one as i64, other as i64), products / lengths[one] / lengths[other]));
+        }
+    }
+    // Pairs on the threshold itself may fall to either side of it.
+    let clear: Vec<_> = expected.iter().filter(|(_, cosine)| *cosine >= 0.96 + 1e-6).map(|(pair, _)| *pair).collect();
+    let close = expected.iter().filter(|(_, cosine)| (cosine - 0.96).abs() < 1e-6).count();
+    let (least, most) = (clear.len(), clear.len() + close);
+    assert!(least > 200 && (least..=most).contains(&rows.len()), "{} of {least} to {most}", rows.len());
+    assert!(clear.iter().all(|pair| rows.binary_search(pair).is_ok()));
+    for (pair, similarity) in rows.iter().zip(&similarities) {
+        let at = expected.binary_search_by_key(pair, |(pair, _)| *pair).expect("a pair of directions");
+        assert!((expected[at].1 - f64::from(*similarity)).abs() < 1e-6 && *similarity >= 0.96);
+    }
+
+    let bytes = digest(&out);
+    for more in [["--first-pass", "f32"], ["--threads", "3"], ["--memory", "1K"]] {
+        alone(find.iter().chain(&more)).ok();
+        assert_eq!(digest(&out), bytes, "{more:?}");
+    }
+    let listed = alone(["pairs", text(&index), "--threshold", "0.9999", "--format", "csv"]).ok().stdout;
+    assert_eq!(listed.lines().next(), Some("id,other,label,other label,similarity"));
+    let twins = |row: usize| row % 50 == 0 && row % 37 != 0 && (row - 1) % 37 != 0;
+    for row in (1..5000).filter(|&row| twins(row)) {
+        let line = format!("document {},document {row},class {},class {},", row - 1, (row - 1) % 3, row % 3);
+        assert!(listed.lines().any(|listed| listed.starts_with(&line)), "{line}");
+    }
+    for (threshold, said) in [("0", "above 0"), ("1.5", "up to 1"), ("nan", "--threshold")] {
+        alone(["pairs", text(&index), "--threshold", threshold]).failed(2, &[said]);
+    }
+    alone(["pairs", text(&index), "-o", text(&index)]).failed(2, &["input and output"]);
+    alone(["pairs", text(&file)]).failed(1, &["v.h5: holds document vectors where an index is wanted"]);
+    alone(["pairs", text(&index), "--threshold", "0.001"]).failed(1, &["--threshold"]);
+    if has_mpi() {
+        for count in [2, 3, 5] {
+            for more in [&[][..], &["--scatter"]] {
+                ranks(count, find.iter().chain(more)).ok();
+                assert_eq!(digest(&out), bytes, "{count} ranks {more:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn joined_indexes_are_the_index_of_all() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| text(&folder.path().join(name)).to_owned();
+    let documents = vectors(9001, 12, "documents");
+    let write = |name: &str, rows: std::ops::Range<usize>| {
+        let _writing = writing();
+        let mut file = ModelWriter::create(Target::create(path(name)).unwrap(), Format::Vectors).unwrap();
+        file.table("vectors", documents.slice(ndarray::s![rows.clone(), ..])).unwrap();
+        file.strings("ids", rows.map(|row| format!("document {row}"))).unwrap();
+        file.finish(&serde_json::json!({ "made by": "a test" })).unwrap();
+    };
+    for (name, rows) in [("all.h5", 0..9001), ("a.h5", 0..1), ("b.h5", 1..8200), ("c.h5", 8200..9001)] {
+        write(name, rows);
+    }
+    let index = |parts: &[&str], out: &str| {
+        let parts = parts.iter().map(|part| path(part));
+        alone(std::iter::once("index".to_owned()).chain(parts).chain(["-o".into(), path(out)]))
+    };
+    index(&["all.h5"], "one.h5").ok();
+    index(&["a.h5", "b.h5"], "ab.h5").ok();
+    index(&["ab.h5", "c.h5"], "appended.h5").ok();
+    index(&["c.h5"], "ci.h5").ok();
+    index(&["ab.h5", "ci.h5"], "merged.h5").ok();
+    index(&["a.h5", "b.h5", "c.h5"], "parts.h5").ok();
+    let read = |name: &str| {
+        let reader = ModelReader::open(path(name), Format::Index).unwrap();
+        let zeros = reader.file().unsigned("zero_vectors").unwrap();
+        let bits: Vec<u32> = reader.table::<f32>("vectors").unwrap().iter().map(|value| value.to_bits()).collect();
+        (zeros, bits, reader.all_strings("ids").unwrap())
+    };
+    let one = read("one.h5");
+    for joined in ["appended.h5", "merged.h5", "parts.h5"] {
+        assert!(read(joined) == one, "{joined}");
+    }
+    let ask = |index: &str, out: &str| alone(["query", &path(index), &path("c.h5"), "-o", &path(out)]).ok();
+    ask("one.h5", "n1.h5");
+    ask("merged.h5", "n2.h5");
+    assert_eq!(neighbours(Path::new(&path("n1.h5"))), neighbours(Path::new(&path("n2.h5"))));
+
+    write_vectors(Path::new(&path("labelled.h5")), &documents, true);
+    write_vectors(Path::new(&path("narrow.h5")), &vectors(40, 11, "narrow"), false);
+    index(&["ab.h5", "labelled.h5"], "x.h5").failed(1, &["labelled.h5: has labels"]);
+    index(&["ab.h5", "narrow.h5"], "x.h5").failed(1, &["narrow.h5: vectors of 11 numbers", "12"]);
+    index(&["ab.h5", "n1.h5"], "x.h5").failed(1, &["n1.h5: holds neighbours where"]);
+    index(&[], "x.h5").failed(2, &["required"]);
+    assert!(!Path::new(&path("x.h5")).exists());
+}
+
+#[test]
+fn an_index_of_texts_takes_more_of_them() {
+    let made = FromText::new("nfc", false);
+    made.run("split weighted.h5 --test 0.3 --train-out train.h5 --test-out test.h5").ok();
+    for part in ["train", "test"] {
+        made.run(&format!("transform lsi.h5 {part}.h5 -o {part}-vectors.h5")).ok();
+    }
+    made.run("transform lsi.h5 test.h5 --scaled -o scaled.h5").ok();
+    made.run("index train-vectors.h5 --model lsi.h5 -o some.h5").ok();
+    made.run("index some.h5 test-vectors.h5 -o joined.h5").ok();
+    let ids = ModelReader::open(made.path("test-vectors.h5"), Format::Vectors).unwrap().all_strings("ids").unwrap();
+    let told = story(ids[2].parse().unwrap());
+    let found = alone(["query", text(&made.path("joined.h5")), "--text", &told, "--top", "1", "--format", "csv"]).ok();
+    assert_eq!(found.stdout.lines().nth(1).and_then(|line| line.split(',').nth(2)), Some(ids[2].as_str()));
+    // Other models, and other ways to the same model.
+    made.run("lsi weighted.h5 -k 4 -o other.h5").ok();
+    made.run("transform other.h5 test.h5 -o other-vectors.h5").ok();
+    made.run("tfidf counts.h5 --smart nfc --pivot 2 -o otherwise.h5").ok();
+    made.run("transform lsi.h5 otherwise.h5 -o otherwise-vectors.h5").ok();
+    for (part, said) in [
+        ("other-vectors.h5", "numbers"),
+        ("scaled.h5", "--scaled"),
+        ("otherwise-vectors.h5", "weighted by another model"),
+    ] {
+        made.run(&format!("index some.h5 {part} -o x.h5")).failed(1, &[part, said]);
+    }
+    made.run("index some.h5 joined.h5 --model lsi.h5 -o x.h5").failed(2, &["--model", "leave it out"]);
 }
 
 /// A corpus from text, its model and its vectors.

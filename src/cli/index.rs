@@ -14,13 +14,17 @@ use crate::store::atomic::refuse_inputs_as_output;
 /// Make an index of document vectors, to find the nearest ones
 ///
 /// Vectors are brought to length 1. A zero vector, such as that of an empty document, stays in its place and is never a
-/// neighbour. With the model the index holds all that it takes to answer texts.
+/// neighbour. With the model the index holds all that it takes to answer texts. Indexes may stand in place of vectors: so one is
+/// added to, and several become one, whose vectors are those of an index of all documents at once, to the last bit.
 ///
-/// Example: corpuscle index vectors.h5 --model lsi.h5 -o index.h5
+/// Examples: corpuscle index vectors.h5 --model lsi.h5 -o index.h5
+///           corpuscle index index.h5 new-vectors.h5 -o more.h5
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct Index {
-    /// Vectors made by `corpuscle transform`
-    vectors: PathBuf,
+    /// Vectors made by `corpuscle transform`, or indexes, all with the same model; in this order
+    #[arg(required = true, value_name = "VECTORS")]
+    vectors: Vec<PathBuf>,
     /// Index to write
     #[arg(short, long, value_name = "INDEX")]
     output: PathBuf,
@@ -34,7 +38,7 @@ impl Index {
     pub fn run(self, job: &Job) -> Result<Outcome> {
         let _phase = job.account.enter_phase("index");
         if job.is_dispatcher() {
-            let inputs = [Some(&self.vectors), self.model.as_ref()].into_iter().flatten();
+            let inputs = self.vectors.iter().chain(&self.model);
             refuse_inputs_as_output(inputs.map(PathBuf::as_path), &self.output)?;
         }
         let target = job.target(&self.output)?;

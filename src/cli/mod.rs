@@ -13,6 +13,7 @@ mod info;
 mod lda;
 mod lsi;
 mod nmf;
+mod pairs;
 mod pca;
 mod predict;
 mod project;
@@ -72,6 +73,7 @@ enum Command {
     Transform(transform::Transform),
     Index(index::Index),
     Query(query::Query),
+    Pairs(pairs::Pairs),
     Evaluate(evaluate::Evaluate),
     Report(report::Report),
     Scale(scale::Scale),
@@ -101,6 +103,7 @@ impl Command {
             Command::Transform(_) => "transform",
             Command::Index(_) => "index",
             Command::Query(_) => "query",
+            Command::Pairs(_) => "pairs",
             Command::Evaluate(_) => "evaluate",
             Command::Report(_) => "report",
             Command::Scale(_) => "scale",
@@ -132,6 +135,7 @@ impl Command {
             | Command::Project(_)
             | Command::Index(_)
             | Command::Query(_)
+            | Command::Pairs(_)
             | Command::Evaluate(_)
             | Command::Predict(_)
             | Command::Report(_)
@@ -159,6 +163,7 @@ impl Command {
             Command::Transform(command) => command.run(job, common),
             Command::Index(command) => command.run(job),
             Command::Query(command) => command.run(job),
+            Command::Pairs(command) => command.run(job),
             Command::Evaluate(command) => command.run(job, common),
             Command::Report(command) => command.run(job),
             Command::Scale(command) => command.run(job, common),

@@ -11,13 +11,36 @@ use crate::error::{Error, Result};
 use crate::report::output::{Cell, Column, Format, Table};
 use crate::similarity::index::Index;
 use crate::similarity::query::{Found, QuerySource, QuerySpec, query};
+use crate::similarity::search::FirstPass;
 use crate::similarity::stream::answer_lines;
 use crate::store::atomic::refuse_inputs_as_output;
+
+/// `--first-pass`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pass {
+    /// In eight bits where there are queries enough to make up for bringing the index to them
+    Auto,
+    /// In eight bits
+    Int8,
+    /// In single precision
+    F32,
+}
+
+impl From<Pass> for FirstPass {
+    fn from(pass: Pass) -> FirstPass {
+        match pass {
+            Pass::Auto => FirstPass::Auto,
+            Pass::Int8 => FirstPass::Int8,
+            Pass::F32 => FirstPass::F32,
+        }
+    }
+}
 
 /// Find the nearest documents to vectors or texts
 ///
 /// Nearest by the cosine of the angle between the vectors, exactly; of equally near ones the first in the index comes
-/// first. The table, JSON and CSV hold one row per query and neighbour; with --output they go to a file instead.
+/// first. Documents are first compared in eight bits, with a bound on the error that holds for certain; what it does not rule out
+/// is computed exactly, so the answers are those of a search without that pass, to the last bit. The table, JSON and CSV hold one row per query and neighbour; with --output they go to a file instead.
 ///
 /// With - in place of vectors, queries come from standard input line by line, and each is answered on standard output before the
 /// next is read. A line is a JSON object with a text or a vector, and an id if wanted: {"id": 1, "text": "slide guitar"}. Its answer
@@ -39,6 +62,9 @@ pub struct Query {
     /// Neighbours of each query
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+    /// In what precision documents are ruled out; the answers are the same
+    #[arg(long, value_enum, value_name = "PRECISION", default_value_t = Pass::Auto)]
+    first_pass: Pass,
     /// The vectors are those of the index: no document is its own neighbour
     #[arg(long, conflicts_with = "text")]
     exclude_self: bool,
@@ -52,10 +78,11 @@ pub struct Query {
 impl Query {
     /// Runs on every rank.
     pub fn run(self, job: &Job) -> Result<Outcome> {
-        let Query { index, vectors, text, top, exclude_self, output, printing } = self;
+        let Query { index, vectors, text, top, first_pass, exclude_self, output, printing } = self;
+        let first_pass = FirstPass::from(first_pass);
         if vectors.as_deref() == Some(Path::new("-")) {
             let table = printing.format == Format::Table;
-            return lines(job, &index, top, output.is_some() || exclude_self || !table);
+            return lines(job, &index, top, first_pass, output.is_some() || exclude_self || !table);
         }
         let target = match &output {
             Some(output) => {
@@ -72,7 +99,7 @@ impl Query {
             Some(path) => QuerySource::Vectors { path, exclude_self },
             None => QuerySource::Texts(text),
         };
-        let spec = QuerySpec { index, queries, top: top as usize };
+        let spec = QuerySpec { index, queries, top: top as usize, first_pass };
         let index = job.account.phase("load", || Index::open(job, &spec.index))?;
         let found = query(job, &index, &spec, output.is_some(), target)?;
         let mut result = json!({});
@@ -80,7 +107,11 @@ impl Query {
             if found.without_direction > 0 {
                 log::warn!("{} of {} queries are zero vectors: no neighbours", found.without_direction, found.queries);
             }
-            result = json!({ "queries": found.queries, "zero_vectors": found.without_direction });
+            let each = found.rescored as f64 / (found.queries as f64).max(1.0);
+            log::info!("{} queries answered, proven exact by {each:.1} exact similarities a query", found.queries);
+            result = json!({
+                "queries": found.queries, "zero_vectors": found.without_direction, "exact_similarities": found.rescored,
+            });
             if output.is_none() {
                 table(&index, found)?.print(printing.format)?;
             }
@@ -90,7 +121,7 @@ impl Query {
 }
 
 /// Answers the lines of standard input.
-fn lines(job: &Job, index: &Path, top: u32, more: bool) -> Result<Outcome> {
+fn lines(job: &Job, index: &Path, top: u32, first_pass: FirstPass, more: bool) -> Result<Outcome> {
     if more {
         return Err(Error::usage(
             "--output, --format and --exclude-self mean nothing for lines of standard input: leave them out",
@@ -98,7 +129,7 @@ fn lines(job: &Job, index: &Path, top: u32, more: bool) -> Result<Outcome> {
     }
     let index = job.account.phase("load", || Index::open(job, index))?;
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    let lines = answer_lines(job, &index, top as usize, &mut input, &mut output)?;
+    let lines = answer_lines(job, &index, top as usize, first_pass, &mut input, &mut output)?;
     let result = lines.map_or_else(|| json!({}), |lines| json!({ "queries": lines }));
     Ok(Outcome { output: None, parameters: json!({ "top": top }), result, accounted: true })
 }

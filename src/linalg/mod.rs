@@ -5,6 +5,8 @@ mod blas;
 pub mod dense;
 pub mod digamma;
 pub mod fixed;
+pub mod inner;
+pub mod int8;
 pub mod kernels;
 mod lanes;
 mod prepared;

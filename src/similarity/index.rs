@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::text::Steps;
+use super::text::{Origin, Steps, copy_steps};
 use super::unit::UnitVectors;
 use crate::dispatch::Job;
 use crate::dispatch::memory::{FILES, Forecast, Need};
@@ -42,67 +42,122 @@ pub struct Header {
     pub checksum: String,
 }
 
-/// Makes an index of the vectors in a file; with a model, one that answers texts. Runs on the dispatcher: the work is
+/// Makes an index of the vectors in some files, one after the other: vectors, or indexes, whose documents are taken over to
+/// the bit. With a model it answers texts; so it does where one of the indexes does. Runs on the dispatcher: the work is
 /// reading and writing.
 ///
 /// # Errors
-/// Vectors that are not finite; a model that the vectors were not made with, or that texts cannot be brought to; those of
-/// reading and writing.
-pub fn make(job: &Job, vectors: &Path, model: Option<&Path>, target: Target) -> Result<Header> {
-    let vectors = job.account.io(|| UnitVectors::open(vectors))?;
-    let steps = model.map(|model| job.account.io(|| Steps::find(vectors.file(), model))).transpose()?;
-    let progress = job.progress.task("index", Unit::Documents, Some(vectors.documents() as u64));
+/// Vectors that are not finite; parts of another size or another model than the first, or of which some only have labels; a
+/// model that the vectors were not made with, or that texts cannot be brought to; those of reading and writing.
+pub fn make(job: &Job, parts: &[PathBuf], model: Option<&Path>, target: Target) -> Result<Header> {
+    let parts = job.account.io(|| parts.iter().map(|path| UnitVectors::open_part(path)).collect::<Result<Vec<_>>>())?;
+    let Parts { origin, columns, documents, labelled, text } = Parts::check(&parts, model.is_some())?;
+    let from = parts.iter().find(|part| part.index().is_none());
+    let steps = match (model, from) {
+        (None, _) => None,
+        (Some(model), Some(vectors)) => Some(job.account.io(|| Steps::find(vectors.file(), model))?),
+        (Some(_), None) => {
+            return Err(Error::usage("--model is for vectors; indexes that answer texts hold theirs: leave it out"));
+        }
+    };
+    let progress = job.progress.task("index", Unit::Documents, Some(documents as u64));
     let mut file = ModelWriter::create(target, Format::Index)?;
-    let mut table = file.slabs("vectors", vectors.columns())?;
+    let mut table = file.slabs("vectors", columns)?;
     let mut zero_vectors = 0;
-    for first in (0..vectors.documents()).step_by(VECTORS_AT_A_TIME) {
-        let count = VECTORS_AT_A_TIME.min(vectors.documents() - first);
-        let rows = job.account.io(|| vectors.rows(first, count))?;
-        zero_vectors += rows.rows().into_iter().filter(|row| row.iter().all(|&value| value == 0.0)).count() as u64;
-        job.account.io(|| file.push(&mut table, rows.view()))?;
-        job.account.count(|counters| counters.documents += count as u64);
-        progress.advance(count as u64, count as u64);
+    for part in &parts {
+        for first in (0..part.documents()).step_by(VECTORS_AT_A_TIME) {
+            let count = VECTORS_AT_A_TIME.min(part.documents() - first);
+            let rows = job.account.io(|| part.rows(first, count))?;
+            zero_vectors += rows.rows().into_iter().filter(|row| row.iter().all(|&value| value == 0.0)).count() as u64;
+            job.account.io(|| file.push(&mut table, rows.view()))?;
+            job.account.count(|counters| counters.documents += count as u64);
+            progress.advance(count as u64, count as u64);
+        }
     }
     file.finish_slabs(table)?;
-    let labels = vectors.labelled().then_some("labels");
-    for name in ["ids"].into_iter().chain(labels) {
-        copy_strings(&vectors, &mut file, name)?;
+    for name in ["ids"].into_iter().chain(labelled.then_some("labels")) {
+        copy_strings(&parts, &mut file, name)?;
     }
     file.attribute("zero_vectors", zero_vectors)?;
     // The model is told among the inputs of the vectors.
-    let inputs = [("vectors", Input::result(vectors.file())?)];
-    if let Some(steps) = &steps {
-        steps.write(&mut file)?;
+    let roles: Vec<String> =
+        (1..=parts.len()).map(|at| if at == 1 { "vectors".into() } else { format!("vectors {at}") }).collect();
+    let inputs = roles.iter().zip(&parts).map(|(role, part)| Ok((role.as_str(), Input::result(part.file())?)));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    match (&steps, text) {
+        (Some(steps), _) => steps.write(&mut file)?,
+        (None, Some(index)) => copy_steps(index, &mut file)?,
+        (None, None) => {}
     }
-    let checksum =
-        job.account.io(|| file.finish(&provenance::of("index", json!({ "text": steps.is_some() }), &inputs)))?;
-    Ok(Header {
-        documents: vectors.documents() as u64,
-        columns: vectors.columns(),
-        zero_vectors,
-        labelled: labels.is_some(),
-        checksum,
-    })
+    let parameters = json!({ "text": steps.is_some() || text.is_some(), "origin": origin });
+    let checksum = job.account.io(|| file.finish(&provenance::of("index", parameters, &inputs)))?;
+    Ok(Header { documents: documents as u64, columns, zero_vectors, labelled, checksum })
 }
 
-/// What making an index of these vectors takes on the dispatcher, which does it alone.
+/// What the parts of an index have in common.
+struct Parts<'p> {
+    origin: Origin,
+    columns: usize,
+    documents: usize,
+    labelled: bool,
+    /// The first that answers texts.
+    text: Option<&'p ModelReader>,
+}
+
+impl<'p> Parts<'p> {
+    fn check(parts: &'p [UnitVectors], model: bool) -> Result<Parts<'p>> {
+        let [first, others @ ..] = parts else { return Err(Error::failed("an index of no vectors")) };
+        let text = parts.iter().filter_map(UnitVectors::index).find(|index| index.has("tokenizer"));
+        let origin = Origin::of(first.file(), first.index().is_some())?;
+        let (columns, labelled) = (first.columns(), first.labelled());
+        for other in others {
+            let path = &other.file().path;
+            let refuse = |what: String| Err(Error::failed(format!("{}: {what}", path.display())));
+            if other.columns() != columns {
+                return refuse(format!("vectors of {} numbers, where those before it have {columns}", other.columns()));
+            }
+            if other.labelled() != labelled {
+                let which = if labelled {
+                    "has no labels, and those before it have"
+                } else {
+                    "has labels, and those before it have none"
+                };
+                return refuse(which.to_owned());
+            }
+            origin.check(&Origin::of(other.file(), other.index().is_some())?, path, model || text.is_some())?;
+        }
+        let documents = parts.iter().map(UnitVectors::documents).sum();
+        Ok(Parts { origin, columns, documents, labelled, text })
+    }
+}
+
+/// What making an index of these parts takes on the dispatcher, which does it alone.
 ///
 /// # Errors
 /// Those of opening the files.
-pub fn forecast(vectors: &Path, model: Option<&Path>) -> Result<Forecast> {
-    let columns = UnitVectors::open(vectors)?.columns() as u64;
-    let shape = model.map(|model| ModelReader::open(model, Format::Lsi)?.shape("left_vectors")).transpose()?;
-    let model = shape.map_or(0, |shape| shape.iter().product::<usize>() * 4 + shape.first().unwrap_or(&0) * 192);
+pub fn forecast(parts: &[PathBuf], model: Option<&Path>) -> Result<Forecast> {
+    let bytes = |shape: Vec<usize>| shape.iter().product::<usize>() * 4 + shape.first().unwrap_or(&0) * 192;
+    let mut steps =
+        model.map(|model| ModelReader::open(model, Format::Lsi)?.shape("left_vectors")).transpose()?.map_or(0, bytes);
+    let mut columns = 0;
+    for part in parts {
+        let part = UnitVectors::open_part(part)?;
+        columns = columns.max(part.columns());
+        if let Some(index) = part.index().filter(|index| index.has("tokenizer")) {
+            steps = steps.max(bytes(index.shape("left_vectors")?));
+        }
+    }
     let dispatcher = Need::fixed(FILES)
-        .with("vectors at hand", 3 * 4 * columns * VECTORS_AT_A_TIME as u64)
-        .with("model and its weights", model as u64);
+        .with("vectors at hand", 3 * 4 * (columns * VECTORS_AT_A_TIME) as u64)
+        .with("model and its weights", steps as u64);
     Ok(Forecast { dispatcher, worker: Need::default() })
 }
 
 /// Copies a string per document.
-pub(super) fn copy_strings(vectors: &UnitVectors, file: &mut ModelWriter, name: &str) -> Result<()> {
+pub(super) fn copy_strings(parts: &[UnitVectors], file: &mut ModelWriter, name: &str) -> Result<()> {
+    let parts = parts.iter().map(|part| part.strings(name)).collect::<Result<Vec<_>>>()?;
     let mut failed = Ok(());
-    let blocks = vectors.strings(name)?.map_while(|block| block.map_err(|error| failed = Err(error)).ok());
+    let blocks = parts.into_iter().flatten().map_while(|block| block.map_err(|error| failed = Err(error)).ok());
     file.strings(name, blocks.flatten())?;
     failed
 }

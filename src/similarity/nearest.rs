@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::scan::Findings;
 use crate::dispatch::Mergeable;
 use crate::error::{Error, Result};
 
@@ -73,17 +74,34 @@ impl Best {
     }
 }
 
+/// The best of each query.
+impl Findings for Vec<Best> {
+    fn wanted(&self, query: usize) -> f32 {
+        self[query].threshold()
+    }
+
+    fn offer(&mut self, query: usize, document: u64, similarity: f32) {
+        self[query].offer(document, similarity);
+    }
+}
+
 /// The n best documents of each query, best first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers {
     wanted: usize,
     lists: Vec<Vec<Neighbour>>,
+    rescored: u64,
 }
 
 impl Answers {
-    /// From the best of each query.
-    pub fn new(wanted: usize, best: Vec<Best>) -> Self {
-        Answers { wanted, lists: best.into_iter().map(Best::into_sorted).collect() }
+    /// From the best of each query, and how many similarities were computed exactly to find them.
+    pub fn new(wanted: usize, best: Vec<Best>, rescored: u64) -> Self {
+        Answers { wanted, lists: best.into_iter().map(Best::into_sorted).collect(), rescored }
+    }
+
+    /// How many similarities were computed exactly.
+    pub fn rescored(&self) -> u64 {
+        self.rescored
     }
 
     /// A list for each query.
@@ -97,6 +115,7 @@ impl Mergeable for Answers {
         if self.wanted != other.wanted || self.lists.len() != other.lists.len() {
             return Err(Error::failed("two workers have searched for different queries; please report it"));
         }
+        self.rescored += other.rescored;
         for (list, more) in self.lists.iter_mut().zip(other.lists) {
             let ours = std::mem::take(list);
             let (mut ours, mut more) = (ours.into_iter().peekable(), more.into_iter().peekable());
@@ -115,8 +134,9 @@ impl Mergeable for Answers {
 
     fn encode(&self) -> Vec<u8> {
         let entries: usize = self.lists.iter().map(Vec::len).sum();
-        let mut bytes = Vec::with_capacity(8 * (1 + self.lists.len()) + 12 * entries);
+        let mut bytes = Vec::with_capacity(8 * (2 + self.lists.len()) + 12 * entries);
         bytes.extend_from_slice(&(self.wanted as u64).to_le_bytes());
+        bytes.extend_from_slice(&self.rescored.to_le_bytes());
         for list in &self.lists {
             bytes.extend_from_slice(&(list.len() as u64).to_le_bytes());
             for Neighbour { document, similarity } in list {
@@ -136,6 +156,7 @@ impl Mergeable for Answers {
             Ok(u64::from_le_bytes(*head))
         };
         let wanted = usize::try_from(number(&mut rest)?).map_err(|_| damaged())?;
+        let rescored = number(&mut rest)?;
         let mut lists = Vec::new();
         while !rest.is_empty() {
             let length = usize::try_from(number(&mut rest)?).map_err(|_| damaged())?;
@@ -151,7 +172,7 @@ impl Mergeable for Answers {
             };
             lists.push(list.as_chunks().0.iter().map(read).collect());
         }
-        Ok(Answers { wanted, lists })
+        Ok(Answers { wanted, lists, rescored })
     }
 }
 
@@ -181,9 +202,10 @@ mod tests {
             expected.truncate(wanted);
             for cut in [0, 1, 150, 299] {
                 let (one, other) = candidates.split_at(cut);
-                let mut answers = Answers::new(wanted, vec![best(wanted, one)]);
-                let more = Answers::decode(&Answers::new(wanted, vec![best(wanted, other)]).encode()).unwrap();
+                let mut answers = Answers::new(wanted, vec![best(wanted, one)], 3);
+                let more = Answers::decode(&Answers::new(wanted, vec![best(wanted, other)], 4).encode()).unwrap();
                 answers.merge(more).unwrap();
+                assert_eq!(answers.rescored(), 7);
                 let list = &answers.into_lists()[0];
                 let found: Vec<(u64, f32)> = list.iter().map(|n| (n.document, n.similarity)).collect();
                 assert_eq!(found, expected, "{wanted} of parts cut at {cut}");
@@ -203,12 +225,12 @@ mod tests {
 
     #[test]
     fn damaged_messages_are_refused() {
-        let bytes = Answers::new(2, vec![best(2, &[(1, 0.5), (2, 0.25)]), best(2, &[(3, 0.5)])]).encode();
+        let bytes = Answers::new(2, vec![best(2, &[(1, 0.5), (2, 0.25)]), best(2, &[(3, 0.5)])], 9).encode();
         assert_eq!(Answers::decode(&bytes).unwrap().encode(), bytes);
-        for cut in [0, 7, 9, 17, bytes.len() - 1] {
+        for cut in [0, 7, 9, 17, 25, bytes.len() - 1] {
             assert!(Answers::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }
-        let mut one = Answers::new(2, vec![best(2, &[])]);
-        assert!(one.merge(Answers::new(3, vec![best(3, &[])])).is_err());
+        let mut one = Answers::new(2, vec![best(2, &[])], 0);
+        assert!(one.merge(Answers::new(3, vec![best(3, &[])], 0)).is_err());
     }
 }

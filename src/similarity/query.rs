@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::index::{Index, copy_strings};
 use super::nearest::Neighbour;
-use super::search::{Search, Spread};
+use super::search::{FirstPass, Search, Spread};
 use super::text::TextSpace;
 use super::unit::UnitVectors;
 use crate::dispatch::Job;
@@ -31,6 +31,8 @@ pub struct QuerySpec {
     pub queries: QuerySource,
     /// Neighbours of each query.
     pub top: usize,
+    /// How they are looked for; what is found does not depend on it.
+    pub first_pass: FirstPass,
 }
 
 /// Where queries come from.
@@ -53,6 +55,8 @@ pub struct Found {
     pub queries: usize,
     /// Queries that are zero vectors and have no neighbours.
     pub without_direction: usize,
+    /// Similarities that were computed exactly, because nothing ruled them out: all answers are proven by that.
+    pub rescored: u64,
     /// A name for each query and its neighbours, best first, unless they went to a file.
     pub neighbours: Vec<(String, Vec<Neighbour>)>,
 }
@@ -78,7 +82,7 @@ pub fn query(
     let search = Search::from_bytes(&message)?;
     let job =
         &job.within_memory("give more, or ask for fewer with --top", || Ok(search.forecast(job, index, to_file)))?;
-    let spread = Spread::new(job, index)?;
+    let spread = Spread::new(job, index, search.quantised)?;
     drop(phase);
 
     let mut output = match (&asked, target) {
@@ -92,7 +96,7 @@ pub fn query(
         Some(queries) => queries.rows(first, count),
         None => Err(Error::failed("only the dispatcher reads queries")),
     };
-    spread.search(search, read, |vectors, mut found| {
+    let rescored = spread.search(search, read, |vectors, mut found| {
         for (vector, list) in vectors.rows().into_iter().zip(&mut found) {
             if vector.iter().all(|&value| value == 0.0) {
                 without_direction += 1;
@@ -116,22 +120,23 @@ pub fn query(
     }
     let names = if to_file { Vec::new() } else { queries.names()? };
     let neighbours = names.into_iter().zip(lists).collect();
-    Ok(Some(Found { queries: search.queries, without_direction, neighbours }))
+    Ok(Some(Found { queries: search.queries, without_direction, rescored, neighbours }))
 }
 
 /// What every rank has to know of a search.
 #[derive(Serialize, Deserialize)]
-struct Numbers(usize, usize, bool);
+struct Numbers(usize, usize, bool, bool);
 
 impl Search {
     fn to_bytes(self) -> Vec<u8> {
-        serde_json::to_vec(&Numbers(self.queries, self.wanted, self.own)).expect("plain numbers always serialise")
+        serde_json::to_vec(&Numbers(self.queries, self.wanted, self.own, self.quantised))
+            .expect("plain numbers always serialise")
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Search> {
-        let Numbers(queries, wanted, own) =
+        let Numbers(queries, wanted, own, quantised) =
             serde_json::from_slice(bytes).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
-        Ok(Search { queries, wanted, own })
+        Ok(Search { queries, wanted, own, quantised })
     }
 }
 
@@ -167,7 +172,9 @@ impl Queries {
                     )));
                 }
                 let made = index.reader()?.file().provenance()?;
-                if *exclude_self && provenance::checksum(&made, "vectors") != Some(vectors.file().checksum.as_str()) {
+                let all = vectors.documents() as u64 == header.documents;
+                let checksum = Some(vectors.file().checksum.as_str());
+                if *exclude_self && !(all && provenance::checksum(&made, "vectors") == checksum) {
                     return Err(Error::failed(format!(
                         "{}: --exclude-self: not the vectors that the index {} was made of; leave the option out",
                         path.display(),
@@ -188,7 +195,8 @@ impl Queries {
                 header.zero_vectors
             )));
         }
-        Ok(Queries { search: Search { queries, wanted: spec.top, own }, from })
+        let quantised = spec.first_pass.quantises(queries);
+        Ok(Queries { search: Search { queries, wanted: spec.top, own, quantised }, from })
     }
 
     fn rows(&self, first: usize, count: usize) -> Result<Array2<f32>> {
@@ -249,7 +257,7 @@ impl Output {
         let mut parameters = json!({ "top": spec.top });
         match (&queries.from, &spec.queries) {
             (Origin::File(vectors), _) => {
-                copy_strings(vectors, &mut file, "ids")?;
+                copy_strings(std::slice::from_ref(vectors), &mut file, "ids")?;
                 parameters["exclude_self"] = json!(queries.search.own);
                 inputs.push(("vectors", Input::result(vectors.file())?));
             }

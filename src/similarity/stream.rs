@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::index::Index;
 use super::nearest::Neighbour;
-use super::search::{Search, Spread};
+use super::search::{FirstPass, Search, Spread};
 use super::text::TextSpace;
 use super::unit::normalise;
 use crate::dispatch::Job;
@@ -77,6 +77,7 @@ pub fn answer_lines(
     job: &Job,
     index: &Index,
     top: usize,
+    first_pass: FirstPass,
     input: &mut dyn BufRead,
     output: &mut dyn Write,
 ) -> Result<Option<u64>> {
@@ -88,11 +89,13 @@ pub fn answer_lines(
             index.path().display()
         )));
     }
-    let search = Search { queries: 1, wanted: top, own: false };
+    // There is no telling how many will come: the index is brought to its workers once for all of them.
+    let quantised = first_pass != FirstPass::F32;
+    let search = Search { queries: 1, wanted: top, own: false, quantised };
     let job =
         &job.within_memory("give more, or ask for fewer with --top", || Ok(search.forecast(job, index, false)))?;
     let space = job.is_dispatcher().then(|| job.account.io(|| TextSpace::read(index.reader()?)));
-    let spread = job.account.phase("load", || Spread::new(job, index))?;
+    let spread = job.account.phase("load", || Spread::new(job, index, quantised))?;
     let _phase = job.account.enter_phase("search");
     loop {
         let mut asked: Option<(Value, Array2<f32>)> = None;

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use ndarray::Array2;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::unit::normalise;
 use crate::corpus::chunk::CsrChunk;
@@ -93,6 +94,74 @@ impl Steps {
             index.list("singular_values", &self.model.singular_values)?;
         }
         Ok(())
+    }
+}
+
+/// Copies the steps of one index into another.
+pub fn copy_steps(from: &ModelReader, index: &mut ModelWriter) -> Result<()> {
+    for name in ["tokenizer", "terms"] {
+        index.strings(name, from.all_strings(name)?)?;
+    }
+    if let Some(weighting) = from.section(WEIGHTING)? {
+        index.section(WEIGHTING)?.copy(&weighting)?;
+    }
+    index.table("left_vectors", from.table::<f32>("left_vectors")?.view())?;
+    if from.has("singular_values") {
+        index.list("singular_values", &from.list::<f64>("singular_values")?)?;
+    }
+    Ok(())
+}
+
+/// How vectors came about, as far as it decides whether they can be compared: the model, and whether it scaled them; and
+/// whether the same steps lead from text to them: the tokenizer and the weights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    model: Value,
+    scaled: bool,
+    tokenizer: Value,
+    weights: Value,
+}
+
+impl Origin {
+    /// Of a file of vectors, or of an index.
+    pub fn of(file: &OpenFile, is_index: bool) -> Result<Origin> {
+        let made = file.provenance()?;
+        if is_index {
+            return Origin::deserialize(&made["parameters"]["origin"]).map_err(|_| {
+                Error::failed(format!(
+                    "{}: does not tell how its vectors were made; make the index again from its vectors",
+                    file.path.display()
+                ))
+            });
+        }
+        let parameter = |command: &str, name: &str| {
+            provenance::step(&made, command).map_or(Value::Null, |step| step["parameters"][name].clone())
+        };
+        Ok(Origin {
+            model: made["inputs"]["model"]["checksum"].clone(),
+            scaled: made["parameters"]["scaled"] == true,
+            tokenizer: parameter("build", "tokenizer"),
+            weights: parameter("tfidf", "weights"),
+        })
+    }
+
+    /// Makes sure that vectors of both origins belong into one index, which answers texts or does not.
+    ///
+    /// # Errors
+    /// They name the `other` file.
+    pub fn check(&self, other: &Origin, path: &Path, text: bool) -> Result<()> {
+        let what = if self.model != other.model {
+            "its vectors were made with another model than those before it"
+        } else if self.scaled != other.scaled {
+            "its vectors were made with --scaled and those before it were not, or the other way round"
+        } else if text && self.tokenizer != other.tokenizer {
+            "its documents were cut into terms in another way than those before it"
+        } else if text && self.weights != other.weights {
+            "its documents were weighted by another model than those before it"
+        } else {
+            return Ok(());
+        };
+        Err(Error::failed(format!("{}: {what}; they cannot be compared in one index", path.display())))
     }
 }
 

@@ -9,11 +9,13 @@ use crate::store::column::{BLOCK_STRINGS, StringReader};
 use crate::store::file::{Format, OpenFile};
 use crate::store::model::ModelReader;
 
-/// A vectors file, as `corpuscle transform` writes it.
+/// A vectors file, as `corpuscle transform` writes it, or an index, whose vectors have length 1 already.
 pub struct UnitVectors {
     reader: ModelReader,
     documents: usize,
     columns: usize,
+    /// They are kept to the bit.
+    ready: bool,
 }
 
 impl UnitVectors {
@@ -22,7 +24,21 @@ impl UnitVectors {
     /// # Errors
     /// Not a vectors file, one without any vector, one whose parts do not fit.
     pub fn open(path: &Path) -> Result<Self> {
-        let reader = ModelReader::open(path, Format::Vectors)?;
+        Self::of(path, ModelReader::open(path, Format::Vectors)?, false)
+    }
+
+    /// Opens a file of vectors or an index.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_part(path: &Path) -> Result<Self> {
+        match OpenFile::open(path)?.format {
+            Format::Index => Self::of(path, ModelReader::open(path, Format::Index)?, true),
+            _ => Self::open(path),
+        }
+    }
+
+    fn of(path: &Path, reader: ModelReader, ready: bool) -> Result<Self> {
         let damaged = |what: String| Error::failed(format!("{}: {what}; make it again", path.display()));
         let [documents, columns] = reader.shape("vectors")?[..] else {
             return Err(damaged("damaged vectors (not a matrix)".into()));
@@ -37,7 +53,7 @@ impl UnitVectors {
                 return Err(damaged(format!("damaged vectors (not as many {name} as vectors)")));
             }
         }
-        Ok(UnitVectors { reader, documents, columns })
+        Ok(UnitVectors { reader, documents, columns, ready })
     }
 
     /// Number of vectors.
@@ -48,6 +64,11 @@ impl UnitVectors {
     /// Numbers in a vector.
     pub fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// The index, if it is one.
+    pub fn index(&self) -> Option<&ModelReader> {
+        self.ready.then_some(&self.reader)
     }
 
     /// The file.
@@ -66,6 +87,9 @@ impl UnitVectors {
     /// A vector with an entry that is not a finite number; those of reading.
     pub fn rows(&self, first: usize, count: usize) -> Result<Array2<f32>> {
         let mut rows: Array2<f32> = self.reader.single_rows("vectors", first, count)?;
+        if self.ready {
+            return Ok(rows);
+        }
         if let Some(bad) = rows.rows_mut().into_iter().position(|row| !normalise(row)) {
             let (path, number) = (self.file().path.display(), first + bad);
             let id = self.reader.strings("ids")?.read(number, 1).at(&self.file().path)?;

@@ -46,6 +46,8 @@ pub enum Format {
     Index,
     /// The nearest documents of an index to some vectors.
     Neighbours,
+    /// Pairs of documents of an index that are alike.
+    Pairs,
     /// Mean and scale of columns.
     Scaler,
     /// A fitted pipeline: what `search` chose, for `predict`.
@@ -55,7 +57,7 @@ pub enum Format {
 }
 
 impl Format {
-    const ALL: [Format; 14] = [
+    const ALL: [Format; 15] = [
         Format::Corpus,
         Format::Lsi,
         Format::Lda,
@@ -67,6 +69,7 @@ impl Format {
         Format::Vectors,
         Format::Index,
         Format::Neighbours,
+        Format::Pairs,
         Format::Scaler,
         Format::Pipeline,
         Format::Results,
@@ -86,6 +89,7 @@ impl Format {
             Format::Vectors => "corpuscle-vectors",
             Format::Index => "corpuscle-index",
             Format::Neighbours => "corpuscle-neighbours",
+            Format::Pairs => "corpuscle-pairs",
             Format::Scaler => "corpuscle-scaler",
             Format::Pipeline => "corpuscle-pipeline",
             Format::Results => "corpuscle-results",
@@ -106,6 +110,7 @@ impl Format {
             Format::Vectors => "document vectors",
             Format::Index => "an index",
             Format::Neighbours => "neighbours",
+            Format::Pairs => "similar pairs",
             Format::Scaler => "a scaler",
             Format::Pipeline => "a fitted pipeline",
             Format::Results => "results of a search",

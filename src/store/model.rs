@@ -48,6 +48,11 @@ impl ModelWriter {
         Ok(Slabs { column: NumberColumn::table(self.file.root(), name, columns), columns })
     }
 
+    /// Starts a 1-D dataset that arrives in pieces: slabs of one column.
+    pub fn pieces<T: Number>(&mut self, name: &str) -> Slabs<T> {
+        Slabs { column: NumberColumn::list(self.file.root(), name), columns: 1 }
+    }
+
     /// Appends rows to a dataset started with [`ModelWriter::slabs`].
     pub fn push<T: Number>(&mut self, slabs: &mut Slabs<T>, rows: ArrayView2<T>) -> Result<()> {
         if rows.ncols() != slabs.columns {
