@@ -221,7 +221,7 @@ fn all_pairs_are_found_once_and_no_other() {
     }
     let listed = alone(["pairs", text(&index), "--threshold", "0.9999", "--format", "csv"]).ok().stdout;
     assert_eq!(listed.lines().next(), Some("id,other,label,other label,similarity"));
-    let twins = |row: usize| row % 50 == 0 && row % 37 != 0 && (row - 1) % 37 != 0;
+    let twins = |row: usize| row.is_multiple_of(50) && !row.is_multiple_of(37) && !(row - 1).is_multiple_of(37);
     for row in (1..5000).filter(|&row| twins(row)) {
         let line = format!("document {},document {row},class {},class {},", row - 1, (row - 1) % 3, row % 3);
         assert!(listed.lines().any(|listed| listed.starts_with(&line)), "{line}");
