@@ -73,7 +73,18 @@ fn with_job<T>(work: impl FnOnce(&Job) -> T) -> T {
     let account = Account::open(comm.rank());
     let progress = Progress::Quiet;
     let (checkpoint, strict, scatter) = (None, false, false);
-    work(&Job { comm: &comm, pool: &pool, memory: 1 << 30, strict, scatter, account: &account, progress, checkpoint })
+    let (memory, round_bytes) = (1 << 30, 8 << 20);
+    work(&Job {
+        comm: &comm,
+        pool: &pool,
+        memory,
+        round_bytes,
+        strict,
+        scatter,
+        account: &account,
+        progress,
+        checkpoint,
+    })
 }
 
 /// A corpus container.
