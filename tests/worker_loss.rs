@@ -202,9 +202,8 @@ fn a_killed_worker_does_not_change_the_result() {
     let mut hit = 0;
     for command in commands(folder.path()) {
         let arguments = words(&command);
-        let named =
-            arguments.iter().rev().find(|word| ["out", "out.npy", "out.csv"].iter().any(|out| word.ends_with(out)));
-        let out = PathBuf::from(named.expect("an output"));
+        let is_output = |path: &PathBuf| ["out", "out.npy", "out.csv"].iter().any(|out| path.ends_with(out));
+        let out = arguments.iter().map(PathBuf::from).find(is_output).expect("an output");
         alone(&arguments).ok();
         let expected = digest(&out);
         std::fs::remove_file(&out).unwrap();

@@ -22,7 +22,7 @@ use crate::store::provenance::{self, Input};
 #[command(after_help = "Examples:
   corpuscle project tfidf.h5 -k 300 -o projection.h5
   corpuscle project vectors.npy --eps 0.2 --matrix gaussian -o projection.h5
-  corpuscle transform projection.h5 tfidf.h5 -o vectors.h5")]
+  corpuscle project corpus.h5 -k 200 --density 0.1 -o projection.h5")]
 #[command(group(clap::ArgGroup::new("width").required(true).args(["k", "eps"])))]
 pub struct Project {
     /// Vectors of `corpuscle transform`, a .npy file, a .csv file with a head, an HDF5 file with --dataset; or a corpus

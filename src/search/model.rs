@@ -125,6 +125,7 @@ impl FittedStep {
 }
 
 fn scale(scaler: &StandardScaler, features: &mut Features) -> Result<()> {
+    same_columns(features, scaler.columns())?;
     match features {
         Features::Dense(rows) => scaler.apply(rows.as_slice_mut().expect("rows without gaps")),
         Features::Sparse(rows) => {
@@ -140,6 +141,13 @@ fn scale(scaler: &StandardScaler, features: &mut Features) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn same_columns(features: &Features, known: usize) -> Result<()> {
+    match features.columns() {
+        given if given == known => Ok(()),
+        given => Err(Error::failed(format!("rows of {given} columns for a pipeline that learned from {known}"))),
+    }
 }
 
 fn centred() -> Error {
@@ -194,10 +202,7 @@ impl FittedPipeline {
             return Err(Error::failed("a pipeline without an estimator"));
         };
         let features = stage.features();
-        if features.columns() != fitted.columns() {
-            let (given, known) = (features.columns(), fitted.columns());
-            return Err(Error::failed(format!("rows of {given} columns for a pipeline that learned from {known}")));
-        }
+        same_columns(&features, fitted.columns())?;
         Ok(fitted.predict(&features))
     }
 
