@@ -30,7 +30,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "clust
 import bed  # noqa: E402
 
 READY = "the job outlives its workers"
-HOSTS = "--hosts" in sys.argv
 
 
 def rank_of(pid):
@@ -59,8 +58,8 @@ def name_of(pid):
 
 
 def workers(launcher):
-    """Ranks and processes of the living workers below a launcher."""
-    if HOSTS:
+    """Ranks and processes of the living workers below a launcher; on a bed of hosts their parents are daemons."""
+    if bed.INSIDE in os.environ:
         return everywhere()
     below, found = [launcher], {}
     while below:

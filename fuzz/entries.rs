@@ -25,7 +25,6 @@ use corpuscle::nmf::model::NmfModel;
 use corpuscle::pca::model::PcaModel;
 use corpuscle::projection::model::ProjectionModel;
 use corpuscle::report::account::{Account, RankAccount};
-use corpuscle::report::progress::Progress;
 use corpuscle::search::model::FittedPipeline;
 use corpuscle::search::pipeline::Pipeline;
 use corpuscle::similarity::index::Index;
@@ -71,20 +70,7 @@ fn with_job<T>(work: impl FnOnce(&Job) -> T) -> T {
     let comm = Local::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
     let account = Account::open(comm.rank());
-    let progress = Progress::Quiet;
-    let (checkpoint, strict, scatter) = (None, false, false);
-    let (memory, round_bytes) = (1 << 30, 8 << 20);
-    work(&Job {
-        comm: &comm,
-        pool: &pool,
-        memory,
-        round_bytes,
-        strict,
-        scatter,
-        account: &account,
-        progress,
-        checkpoint,
-    })
+    work(&Job::quiet(&comm, &pool, &account))
 }
 
 /// A corpus container.

@@ -12,7 +12,6 @@ use corpuscle::dispatch::{Dataset, Job, Mergeable, Parcel, Source, endure, farm,
 use corpuscle::error::{Error, Result};
 use corpuscle::random::Stream;
 use corpuscle::report::account::Account;
-use corpuscle::report::progress::Progress;
 
 /// Plans a run of the tests goes through.
 const PLANS: u64 = 1_100;
@@ -138,17 +137,7 @@ fn job(ranks: usize, plan: &Plan, known: bool, enduring: bool) -> (Vec<u8>, usiz
         let account = Account::open(comm.rank());
         let mut result = Vec::new();
         let run = || {
-            let job = Job {
-                comm: &comm,
-                pool: &pool,
-                memory: 300,
-                round_bytes: 8 << 20,
-                strict: false,
-                checkpoint: None,
-                scatter: false,
-                account: &account,
-                progress: Progress::Quiet,
-            };
+            let job = Job { memory: 300, ..Job::quiet(&comm, &pool, &account) };
             if known { program::<true>(&job, 7, enduring) } else { program::<false>(&job, 7, enduring) }
         };
         endure(&comm, run, |outcome: Option<&Vec<u8>>| {

@@ -11,8 +11,9 @@ use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::learn::table::Choice;
 use crate::projection::matrix::{Kind, Matrix, least_width};
-use crate::projection::model::{ProjectionModel, ROWS};
+use crate::projection::model::ProjectionModel;
 use crate::store::provenance::{self, Input};
+use crate::vectors::model::DENSE;
 
 /// Random projection: fewer columns that keep distances
 ///
@@ -73,7 +74,7 @@ impl Project {
                     let (reader, values) = (corpus.reader()?, corpus.header().values.name().to_owned());
                     ("corpus", Input::result(reader.file())?, job.account.io(|| reader.terms())?, values)
                 }
-                Data::Rows(table) => ("vectors", table.input()?, Vec::new(), ROWS.to_owned()),
+                Data::Rows(table) => ("vectors", table.input()?, Vec::new(), DENSE.to_owned()),
             };
             let provenance = provenance::of("project", parameters.clone(), &[(role, input)]);
             let model = ProjectionModel { matrix, terms, values };

@@ -15,12 +15,12 @@ use crate::lda::topics as lda;
 use crate::lsi::model::LsiModel;
 use crate::lsi::topics::{leading_terms, leading_weights};
 use crate::nmf::model::NmfModel;
-use crate::pca;
 use crate::pca::model::PcaModel;
 use crate::report::output::{Cell, Column, Format, Table};
 use crate::store::file::{Format as FileFormat, OpenFile};
 use crate::store::model::ModelReader;
 use crate::store::provenance;
+use crate::vectors::model::DENSE;
 
 /// Print the topics of a model by their leading terms
 ///
@@ -98,7 +98,7 @@ impl Topics {
                 }
                 FileFormat::Pca => {
                     let model = PcaModel::load(&self.model)?;
-                    if model.values == pca::model::ROWS {
+                    if model.values == DENSE {
                         let path = self.model.display();
                         return Err(Error::failed(format!("{path}: a PCA of dense rows, whose columns are no terms")));
                     }

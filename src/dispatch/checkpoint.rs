@@ -80,7 +80,7 @@ impl Open {
 
 /// What is to be done at the end of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+enum Decision {
     /// Go on.
     Nothing,
     /// Make a checkpoint.
@@ -209,8 +209,24 @@ impl<'a> Stage<'a> {
         self.checkpoint.with(|open| open.folder.restart(self.number))
     }
 
+    /// Makes a checkpoint of so many bytes after a round if the dispatcher wants one: `save` adds what it is made of.
+    /// Collective, but for the bytes, which are the dispatcher's. [`Error::Stopped`] when the job is to stop.
+    pub fn save_if_due(&self, job: &Job, bytes: u64, save: impl FnOnce() -> Result<()>) -> Result<()> {
+        let decision = self.decide(job, bytes)?;
+        if decision == Decision::Nothing {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let _phase = job.account.enter_phase("checkpoint");
+        save()?;
+        if job.is_dispatcher() {
+            self.commit(begun)?;
+        }
+        if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
+    }
+
     /// Dispatcher: makes everything added so far a checkpoint; `begun` is when the making began.
-    pub fn commit(&self, begun: Instant) -> Result<()> {
+    fn commit(&self, begun: Instant) -> Result<()> {
         self.checkpoint.with(|open| {
             open.folder.commit()?;
             open.last = Instant::now();
@@ -244,9 +260,8 @@ impl<'a> Stage<'a> {
         if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    /// What the dispatcher wants all ranks to do now; a checkpoint would be of so many bytes. Collective, but for the bytes,
-    /// which are the dispatcher's.
-    pub fn decide(&self, job: &Job, bytes: u64) -> Result<Decision> {
+    /// What the dispatcher wants all ranks to do now; a checkpoint would be of so many bytes.
+    fn decide(&self, job: &Job, bytes: u64) -> Result<Decision> {
         let message = job.share(|| Ok(vec![self.checkpoint.due(bytes, false) as u8]))?;
         match message[..] {
             [code] if code == Decision::Nothing as u8 => Ok(Decision::Nothing),
@@ -257,13 +272,13 @@ impl<'a> Stage<'a> {
     }
 
     /// Ends a step in which the dispatcher alone may have stopped: all ranks stop if it has. Collective.
-    pub fn agree(&self, job: &Job, ended: Result<()>) -> Result<()> {
-        let stopped = matches!(ended, Err(Error::Stopped));
-        if !stopped {
-            ended?;
-        }
-        let stopped = job.wait(job.comm.broadcast(Route::World, vec![u8::from(stopped)]))?;
-        if stopped == [1] { Err(Error::Stopped) } else { Ok(()) }
+    pub fn agree<T>(&self, job: &Job, ended: Result<T>) -> Result<T> {
+        let result = match ended {
+            Err(Error::Stopped) => None,
+            ended => Some(ended?),
+        };
+        let stopped = job.wait(job.comm.broadcast(Route::World, vec![u8::from(result.is_none())]))?;
+        result.filter(|_| stopped != [1]).ok_or(Error::Stopped)
     }
 }
 
@@ -276,15 +291,17 @@ pub(super) struct Worked<'a> {
 }
 
 impl<'a> Worked<'a> {
-    /// Dispatcher: finds what an earlier run has left.
-    pub(super) fn find(stage: Option<Stage<'a>>) -> Self {
+    /// Finds what an earlier run has left in a stage.
+    fn find(stage: Option<Stage<'a>>) -> Self {
         let records = stage.iter().flat_map(Stage::records).map(|record| (record.kind, record)).collect();
         Worked { stage, records }
     }
 
-    /// Where no checkpoints are made, and on workers.
-    pub(super) fn nothing() -> Self {
-        Worked { stage: None, records: BTreeMap::new() }
+    /// Enters a stage for `work`, which goes on from what an earlier run has left of it. Collective: when the dispatcher
+    /// stops, which alone hears that it is to, all do.
+    pub(super) fn go_on<T>(job: &Job<'a>, work: impl FnOnce(&Worked) -> Result<T>) -> Result<T> {
+        let Some(stage) = Stage::enter(job) else { return work(&Worked::find(None)) };
+        stage.agree(job, work(&Worked::find(job.is_dispatcher().then_some(stage))))
     }
 
     /// What an earlier run has left of it.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::checkpoint::{Stage, Worked};
+use super::checkpoint::Worked;
 use super::job::Job;
 use super::mend::{mend, rejoin};
 use crate::comm::{Comm, Idle, Started, Tag};
@@ -153,15 +153,10 @@ pub fn farm(
     tasks: Vec<(f64, Vec<u8>)>,
     mut run: impl FnMut(&[u8]) -> Result<Vec<u8>>,
 ) -> Result<Vec<Vec<u8>>> {
-    let Some(stage) = Stage::enter(job) else { return farm_but(job, tasks, &Worked::nothing(), &mut run) };
-    let kept = if job.is_dispatcher() { Worked::find(Some(stage)) } else { Worked::nothing() };
-    let mut results = Vec::new();
-    let ended = farm_but(job, tasks, &kept, &mut run).map(|found| results = found);
-    stage.agree(job, ended)?;
-    Ok(results)
+    Worked::go_on(job, |kept| farm_but(job, tasks, kept, &mut run))
 }
 
-/// [`farm`], of which the dispatcher has some results already. It alone hears that the job is to stop.
+/// [`farm`], of which the dispatcher has some results already.
 fn farm_but(
     job: &Job,
     tasks: Vec<(f64, Vec<u8>)>,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
+use super::fold::round_bytes;
 use crate::comm::{Comm, Pending, Route, Started};
 use crate::error::{At, Result};
 use crate::report::account::Account;
@@ -34,6 +35,15 @@ pub struct Job<'a> {
     pub progress: Progress,
     /// Where it saves what it has worked out, if it does.
     pub checkpoint: Option<&'a Checkpoint>,
+}
+
+impl<'a> Job<'a> {
+    /// A job that says nothing, makes no checkpoints and may take 1 GiB: for programs that are not the command line.
+    pub fn quiet(comm: &'a dyn Comm, pool: &'a rayon::ThreadPool, account: &'a Account) -> Job<'a> {
+        let (memory, progress) = (1 << 30, Progress::Quiet);
+        let round_bytes = round_bytes(memory, comm.size().saturating_sub(1) as u64);
+        Job { comm, pool, memory, round_bytes, strict: false, scatter: false, account, progress, checkpoint: None }
+    }
 }
 
 impl Job<'_> {

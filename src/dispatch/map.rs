@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::checkpoint::{Stage, Worked};
+use super::checkpoint::Worked;
 use super::dataset::{Dataset, Source};
 use super::farm::{AHEAD, Tasks, hand_out, serve};
 use super::message::Assignment;
@@ -41,15 +41,10 @@ impl<S: Source> Dataset<'_, '_, S> {
         if self.job.is_dispatcher() && S::KNOWN {
             self.list()?;
         }
-        let Some(stage) = Stage::enter(self.job) else {
-            return self.map_but(&Worked::nothing(), &mut convert, &mut sink);
-        };
-        let kept = if self.job.is_dispatcher() { Worked::find(Some(stage)) } else { Worked::nothing() };
-        let ended = self.map_but(&kept, &mut convert, &mut sink);
-        stage.agree(self.job, ended)
+        Worked::go_on(self.job, |kept| self.map_but(kept, &mut convert, &mut sink))
     }
 
-    /// [`map`](Self::map), for which the dispatcher has some results already. It alone hears that the job is to stop.
+    /// [`map`](Self::map), for which the dispatcher has some results already.
     fn map_but(
         &self,
         kept: &Worked,

@@ -21,7 +21,7 @@ mod table;
 mod text;
 
 pub use crate::store::checkpoint::Record;
-pub use checkpoint::{Checkpoint, CheckpointSpec, Decision, Stage, ask_to_stop, once};
+pub use checkpoint::{Checkpoint, CheckpointSpec, Stage, ask_to_stop, once};
 pub use container::{Corpus, Documents};
 pub use dataset::{Dataset, Parcel, Source};
 pub use farm::farm;

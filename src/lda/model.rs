@@ -165,8 +165,7 @@ impl LdaModel {
         let fits = terms == model.terms.len() && topics == model.alpha.len() && topics == model.topic_tokens.len();
         let eta = model.eta.0.len();
         if !fits || topics == 0 || eta != 1 && eta != terms {
-            let path = file.path.display();
-            return Err(Error::failed(format!("{path}: damaged model (its parts do not fit); make it again")));
+            return Err(reader.misfit("model"));
         }
         Ok(model)
     }

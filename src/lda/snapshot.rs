@@ -5,8 +5,6 @@
 //! checkpoint replaces the one before.
 //! Cost: 4 bytes a term and topic to the dispatcher and the disk for a checkpoint.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
@@ -14,7 +12,7 @@ use super::exchange::{Grain, Layout};
 use super::params::{Eta, LdaPlan, Method};
 use super::train::{Open, Worker};
 use crate::comm::Tag;
-use crate::dispatch::{Decision, Job, Stage};
+use crate::dispatch::{Job, Stage};
 use crate::error::{Error, Result};
 
 /// Kinds of records.
@@ -100,40 +98,34 @@ impl<'a> Keeper<'a> {
     /// Makes a checkpoint after a step if the dispatcher wants one. Collective; workers give themselves, with nothing under
     /// way on their lanes.
     pub fn after_step(&mut self, job: &Job, worker: Option<&Worker>) -> Result<()> {
-        let decision = self.stage.decide(job, self.bytes)?;
-        if decision == Decision::Nothing {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let _phase = job.account.enter_phase("checkpoint");
-        if job.is_dispatcher() {
-            self.stage.restart()?;
-        }
-        match worker {
-            // Alone.
-            Some(worker) if job.is_dispatcher() => {
-                worker.records(&mut |kind, bytes| self.stage.append(kind, bytes))?;
+        self.stage.save_if_due(job, self.bytes, || {
+            if job.is_dispatcher() {
+                self.stage.restart()?;
             }
-            Some(worker) if job.comm.rank() == 1 => worker.records(&mut |kind, mut bytes| {
-                bytes.extend(kind.to_le_bytes());
-                job.wait(job.comm.send(0, Tag::Rows, bytes))
-            })?,
-            Some(_) => {}
-            None => loop {
-                let mut bytes = job.wait(job.comm.receive(1, Tag::Rows))?;
-                let kind = *bytes.last_chunk::<4>().ok_or_else(|| Error::failed("damaged message: a checkpoint"))?;
-                bytes.truncate(bytes.len() - 4);
-                let kind = u32::from_le_bytes(kind);
-                self.stage.append(kind, bytes)?;
-                if kind == STATE {
-                    break;
+            match worker {
+                // Alone.
+                Some(worker) if job.is_dispatcher() => {
+                    worker.records(&mut |kind, bytes| self.stage.append(kind, bytes))?;
                 }
-            },
-        }
-        if job.is_dispatcher() {
-            self.stage.commit(begun)?;
-        }
-        if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
+                Some(worker) if job.comm.rank() == 1 => worker.records(&mut |kind, mut bytes| {
+                    bytes.extend(kind.to_le_bytes());
+                    job.wait(job.comm.send(0, Tag::Rows, bytes))
+                })?,
+                Some(_) => {}
+                None => loop {
+                    let mut bytes = job.wait(job.comm.receive(1, Tag::Rows))?;
+                    let kind =
+                        *bytes.last_chunk::<4>().ok_or_else(|| Error::failed("damaged message: a checkpoint"))?;
+                    bytes.truncate(bytes.len() - 4);
+                    let kind = u32::from_le_bytes(kind);
+                    self.stage.append(kind, bytes)?;
+                    if kind == STATE {
+                        break;
+                    }
+                },
+            }
+            Ok(())
+        })
     }
 }
 

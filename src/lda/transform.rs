@@ -21,8 +21,9 @@ use crate::linalg::Simd;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::ModelReader;
-use crate::store::provenance::{self, Input};
+use crate::store::provenance::Input;
 use crate::vectors::documents;
+use crate::vectors::model::ModelInput;
 
 /// Infers a corpus; shares below `minimum` are written as 0. Collective; `target` is given on the dispatcher. Returns the
 /// number of topics.
@@ -32,17 +33,15 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target:
     // Gone through once: nothing is kept.
     let job = &Job { memory: 0, ..job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?, true)))? };
     let phase = job.account.enter_phase("load model");
-    let mut input = None;
+    let mut input = ModelInput::default();
     let shared = Shared::share(job, || {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Lda))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Lda)?;
         job.account.io(|| LdaModel::read_for(&reader, corpus))
     })?;
     drop(phase);
     let provenance = || {
-        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({ "minimum_probability": minimum }), &inputs))
+        Ok(input
+            .provenance(json!({ "minimum_probability": minimum }), ("corpus", Input::result(corpus.reader()?.file())?)))
     };
     let topics = shared.topics;
     let kernel = Topics { phi: &shared.phi, prior: &shared.prior, topics };

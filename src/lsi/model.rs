@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
 use crate::corpus::container::WEIGHTING;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::atomic::Target;
 use crate::store::file::{Format, OpenFile};
 use crate::store::model::{ModelReader, ModelWriter};
@@ -110,10 +110,7 @@ impl LsiModel {
         };
         let (terms, k) = model.left_vectors.dim();
         if terms != model.terms.len() || k != model.singular_values.len() || k != model.residuals.len() {
-            return Err(Error::failed(format!(
-                "{}: damaged model (its parts do not fit); make it again",
-                reader.file().path.display()
-            )));
+            return Err(reader.misfit("model"));
         }
         Ok(model)
     }

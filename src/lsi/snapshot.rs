@@ -6,6 +6,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use crate::comm::Route;
 use crate::dispatch::{Job, Stage};
 use crate::error::{Error, Result};
 use crate::linalg::rows::RowShares;
@@ -34,6 +35,13 @@ pub(crate) fn save_columns(job: &Job, stage: &Stage, rows: usize, own: ArrayView
         Ok(())
     })?;
     if job.is_dispatcher() { stage.append(COLUMNS, bytes) } else { Ok(()) }
+}
+
+/// What all workers have the same: the dispatcher gets that of the first, the others keep their own. Collective.
+pub(crate) fn from_first(job: &Job, own: Vec<u8>) -> Result<Vec<u8>> {
+    let first = job.comm.rank() == Route::Workers.members(job.comm.size()).start;
+    let said = job.wait(job.comm.gather(Route::World, if first { own.clone() } else { Vec::new() }))?;
+    Ok(said.into_iter().find(|said| !said.is_empty()).unwrap_or(own))
 }
 
 /// What an earlier run has left of a stage: the latest state, on every rank, and columns still to be dealt out.

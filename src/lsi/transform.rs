@@ -13,8 +13,9 @@ use crate::lsi::projection::Projection;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::ModelReader;
-use crate::store::provenance::{self, Input};
+use crate::store::provenance::Input;
 use crate::vectors::documents;
+use crate::vectors::model::ModelInput;
 use serde_json::json;
 use std::path::Path;
 
@@ -30,21 +31,17 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, scaled: bool, target:
     let topics = || Ok(ModelReader::open(model, Format::Lsi)?.shape("left_vectors")?.get(1).copied().unwrap_or(0));
     // Chunks are needed once: none is kept.
     let job = &Job { memory: 0, ..job.within_memory("give more", || Ok(memory::projecting(&sizes, topics()?)))? };
-    let mut input = None;
+    let mut input = ModelInput::default();
     let message = job.share(|| {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Lsi))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Lsi)?;
         let loaded = job.account.io(|| load(&reader, corpus))?;
         Projection::message(&loaded, scaled).map_err(|cause| Error::failed(format!("{}: {cause}", model.display())))
     })?;
     let projection = Projection::from_message(&message)?;
     drop((phase, message));
 
-    let provenance = || {
-        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({ "scaled": scaled }), &inputs))
-    };
+    let provenance =
+        || Ok(input.provenance(json!({ "scaled": scaled }), ("corpus", Input::result(corpus.reader()?.file())?)));
     let topics = projection.topics();
     let vectors = |chunk: &Prepared| {
         job.account.count(|counters| counters.flops += 2 * chunk.nonzeros() as u64 * topics as u64);

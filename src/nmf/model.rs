@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::descent::Until;
 use crate::corpus::container::WEIGHTING;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::{ModelReader, ModelWriter};
@@ -113,8 +113,7 @@ impl NmfModel {
         };
         let (terms, k) = model.term_topic.dim();
         if terms != model.terms.len() || k != model.topics() || k == 0 {
-            let path = file.path.display();
-            return Err(Error::failed(format!("{path}: damaged model (its parts do not fit); make it again")));
+            return Err(reader.misfit("model"));
         }
         Ok(model)
     }

@@ -2,18 +2,15 @@
 //! one before.
 //! Cost: 8 bytes a term and topic to the dispatcher and the disk.
 
-use std::time::Instant;
-
 use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use super::params::NmfPlan;
 use super::train::Worker;
-use crate::comm::Route;
-use crate::dispatch::{Decision, Job, Stage};
+use crate::dispatch::{Job, Stage};
 use crate::error::{Error, Result};
 use crate::linalg::rows::RowShares;
-use crate::lsi::snapshot::{Left, STATE, columns_at_a_time, damaged, save_columns};
+use crate::lsi::snapshot::{Left, STATE, columns_at_a_time, damaged, from_first, save_columns};
 
 /// The small part of the state. Floats are kept as their bits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,45 +66,37 @@ impl<'a> Keeper<'a> {
 
     /// Makes a checkpoint after a step if the dispatcher wants one. Collective.
     pub fn after_step(&mut self, job: &Job, terms: usize, worker: Option<&Worker>) -> Result<()> {
-        let decision = self.stage.decide(job, self.bytes)?;
-        if decision == Decision::Nothing {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let _phase = job.account.enter_phase("checkpoint");
-        if job.is_dispatcher() {
-            self.stage.restart()?;
-        }
-        // All workers have the same; the dispatcher gets it from the first.
-        let first = job.comm.rank() == Route::Workers.members(job.comm.size()).start;
-        let own = match worker.filter(|_| first) {
-            Some(worker) => {
-                let a = worker.a.iter().map(|value| value.to_bits()).collect();
-                let state = serde_json::to_vec(&State { step: worker.step, a });
-                state.map_err(|cause| Error::failed(format!("a checkpoint: {cause}")))?
+        self.stage.save_if_due(job, self.bytes, || {
+            if job.is_dispatcher() {
+                self.stage.restart()?;
             }
-            None => Vec::new(),
-        };
-        let said = job.wait(job.comm.gather(Route::World, own.clone()))?;
-        let state = said.into_iter().find(|said| !said.is_empty()).unwrap_or(own);
-        let k = self.topics;
-        for matrix in [0, 1] {
-            for begin in (0..k).step_by(columns_at_a_time(terms)) {
-                let columns = begin..k.min(begin + columns_at_a_time(terms));
-                let own = match worker {
-                    Some(worker) => {
-                        let panel = if matrix == 0 { &worker.w } else { &worker.b };
-                        worker.rows(panel).slice(s![.., columns]).to_owned()
-                    }
-                    None => Array2::zeros((0, columns.len())),
-                };
-                save_columns(job, &self.stage, terms, own.view())?;
+            let own = match worker {
+                Some(worker) => {
+                    let a = worker.a.iter().map(|value| value.to_bits()).collect();
+                    let state = serde_json::to_vec(&State { step: worker.step, a });
+                    state.map_err(|cause| Error::failed(format!("a checkpoint: {cause}")))?
+                }
+                None => Vec::new(),
+            };
+            let state = from_first(job, own)?;
+            let k = self.topics;
+            for matrix in [0, 1] {
+                for begin in (0..k).step_by(columns_at_a_time(terms)) {
+                    let columns = begin..k.min(begin + columns_at_a_time(terms));
+                    let own = match worker {
+                        Some(worker) => {
+                            let panel = if matrix == 0 { &worker.w } else { &worker.b };
+                            worker.rows(panel).slice(s![.., columns]).to_owned()
+                        }
+                        None => Array2::zeros((0, columns.len())),
+                    };
+                    save_columns(job, &self.stage, terms, own.view())?;
+                }
             }
-        }
-        if job.is_dispatcher() {
-            self.stage.append(STATE, state)?;
-            self.stage.commit(begun)?;
-        }
-        if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
+            if job.is_dispatcher() {
+                self.stage.append(STATE, state)?;
+            }
+            Ok(())
+        })
     }
 }

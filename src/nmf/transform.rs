@@ -22,8 +22,9 @@ use crate::linalg::{Aligned, Prepared, rows};
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::ModelReader;
-use crate::store::provenance::{self, Input};
+use crate::store::provenance::Input;
 use crate::vectors::documents;
+use crate::vectors::model::ModelInput;
 
 /// A model as the kernel wants it, on every rank.
 struct Shared {
@@ -99,10 +100,9 @@ pub fn transform(
     // Gone through once: nothing is kept.
     let job = &Job { memory: 0, ..job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?)))? };
     let phase = job.account.enter_phase("load model");
-    let mut input = None;
+    let mut input = ModelInput::default();
     let shared = Shared::share(job, || {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Nmf))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Nmf)?;
         let found = job.account.io(|| NmfModel::read(&reader))?;
         same_terms(model, &found.terms, corpus.path(), &corpus.reader()?.terms()?)?;
         same_values(model, &found.values, corpus.path(), &corpus.header().values)?;
@@ -111,9 +111,8 @@ pub fn transform(
     drop(phase);
     let (k, minimum) = (shared.k, minimum.map_or(shared.minimum, f64::from));
     let provenance = || {
-        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({ "minimum_probability": minimum }), &inputs))
+        Ok(input
+            .provenance(json!({ "minimum_probability": minimum }), ("corpus", Input::result(corpus.reader()?.file())?)))
     };
     let width = k.next_multiple_of(LANES);
     let kernel = Kernel { topics: &shared.topics, width, gram: &shared.gram, k, until: shared.until };

@@ -14,7 +14,7 @@
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
-use super::model::{PcaModel, ROWS as DENSE};
+use super::model::PcaModel;
 use crate::comm::Route;
 use crate::dispatch::memory::{Forecast, Need};
 use crate::dispatch::{Dataset, Job, once};
@@ -24,6 +24,7 @@ use crate::learn::table::{Block, Blocks, Table};
 use crate::linalg::dense::{multiply_f64, symmetric_eigen};
 use crate::linalg::fixed::Grid;
 use crate::vectors::affine::{finite, shifted};
+use crate::vectors::model::DENSE;
 use crate::vectors::rows::{named, reading};
 
 /// Most columns: their covariances take 2 GiB.

@@ -11,15 +11,13 @@ use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
 use crate::corpus::container::WEIGHTING;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::{ModelReader, ModelWriter};
 use crate::store::section::Section;
 use crate::vectors::affine::Affine;
-
-/// What `values` says of a model of dense rows.
-pub const ROWS: &str = "rows";
+use crate::vectors::model::DENSE;
 
 /// The k leading principal components.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +38,7 @@ pub struct PcaModel {
     pub whiten: bool,
     /// The dictionary, of a corpus.
     pub terms: Vec<String>,
-    /// [`ROWS`], or what the corpus held: "counts" or the code of a weighting.
+    /// [`DENSE`], or what the corpus held: "counts" or the code of a weighting.
     pub values: String,
 }
 
@@ -91,7 +89,7 @@ impl PcaModel {
         file.list("explained_variance_ratio", &self.explained_variance_ratio())?;
         file.list("singular_values", &self.singular_values)?;
         file.list("residuals", &self.residuals)?;
-        if self.values != ROWS {
+        if self.values != DENSE {
             file.strings("terms", &self.terms)?;
         }
         file.attribute("rows", self.rows)?;
@@ -122,14 +120,13 @@ impl PcaModel {
             total_variance: file.float("total_variance")?,
             rows: file.unsigned("rows")?,
             whiten: file.unsigned("whiten")? != 0,
-            terms: if values == ROWS { Vec::new() } else { reader.all_strings("terms")? },
+            terms: if values == DENSE { Vec::new() } else { reader.all_strings("terms")? },
             values,
         };
         let (columns, k) = model.components.dim();
         let fits = columns == model.mean.len() && k == model.width() && k == model.residuals.len() && k > 0;
-        if !fits || model.rows < 2 || model.values != ROWS && columns != model.terms.len() {
-            let path = file.path.display();
-            return Err(Error::failed(format!("{path}: damaged model (its parts do not fit); make it again")));
+        if !fits || model.rows < 2 || model.values != DENSE && columns != model.terms.len() {
+            return Err(reader.misfit("model"));
         }
         Ok(model)
     }

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::model::{PcaModel, ROWS};
+use super::model::PcaModel;
 use crate::corpus::kinship::{same_terms, same_values};
 use crate::dispatch::memory::Forecast;
 use crate::dispatch::{Corpus, Job};
@@ -19,8 +19,9 @@ use crate::lsi::projection::Projection;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::ModelReader;
-use crate::store::provenance::{self, Input};
+use crate::store::provenance::Input;
 use crate::vectors::affine::Affine;
+use crate::vectors::model::{DENSE, ModelInput};
 use crate::vectors::{documents, rows};
 
 /// Rows and columns of the components in a file, read on the dispatcher.
@@ -43,14 +44,13 @@ pub fn of_rows(job: &Job, model: &Path, table: &Table, name: &Path, target: Opti
         Ok(Forecast { dispatcher: dispatcher.with("model", 3 * matrix), worker: worker.with("model", 2 * matrix) })
     };
     let job = &Job { memory: 0, ..job.within_memory("give more", forecast)? };
-    let mut input = None;
+    let mut input = ModelInput::default();
     let affine = Affine::share(job, || {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Pca))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Pca)?;
         let found = job.account.io(|| PcaModel::read(&reader))?;
         let (given, known) = (table.shape().columns, found.mean.len());
         let (path, model) = (table.path().display(), model.display());
-        if found.values != ROWS {
+        if found.values != DENSE {
             return Err(Error::failed(format!("{path}: dense rows, but the PCA {model} was made from a corpus")));
         }
         if given != known {
@@ -59,11 +59,7 @@ pub fn of_rows(job: &Job, model: &Path, table: &Table, name: &Path, target: Opti
         Ok(found.affine())
     })?;
     drop(phase);
-    let provenance = || {
-        let mut inputs = vec![("vectors", table.input()?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({}), &inputs))
-    };
+    let provenance = || Ok(input.provenance(json!({}), ("vectors", table.input()?)));
     let k = affine.matrix.ncols();
     let flops = 2 * affine.matrix.len();
     let vectors = |block: &_| {
@@ -89,12 +85,11 @@ pub fn of_documents(job: &Job, model: &Path, corpus: &Corpus, target: Option<Tar
         Ok(Forecast { dispatcher: dispatcher.with("model", 2 * matrix), worker: worker.with("model", 2 * matrix) })
     };
     let job = &Job { memory: 0, ..job.within_memory("give more", forecast)? };
-    let mut input = None;
+    let mut input = ModelInput::default();
     let affine = Affine::share(job, || {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Pca))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Pca)?;
         let found = job.account.io(|| PcaModel::read(&reader))?;
-        if found.values == ROWS {
+        if found.values == DENSE {
             let path = corpus.path().display();
             return Err(Error::failed(format!(
                 "{path}: a corpus, but the PCA {} was made from dense rows",
@@ -111,11 +106,7 @@ pub fn of_documents(job: &Job, model: &Path, corpus: &Corpus, target: Option<Tar
     let single = affine.matrix.mapv(|value| value as f32);
     let projection = Projection::new(single.view(), divisors).less(offset);
     drop((phase, single, affine.matrix));
-    let provenance = || -> Result<Value> {
-        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({}), &inputs))
-    };
+    let provenance = || Ok(input.provenance(json!({}), ("corpus", Input::result(corpus.reader()?.file())?)));
     let vectors = |chunk: &Prepared| {
         job.account.count(|counters| counters.flops += 2 * chunk.nonzeros() as u64 * k as u64);
         projection.documents(job.pool, chunk)

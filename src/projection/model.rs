@@ -13,9 +13,7 @@ use crate::error::{Error, Result};
 use crate::store::atomic::Target;
 use crate::store::file::Format;
 use crate::store::model::{ModelReader, ModelWriter};
-
-/// What `values` says of a projection of dense rows.
-pub const ROWS: &str = "rows";
+use crate::vectors::model::DENSE;
 
 /// A projection and what it is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +22,7 @@ pub struct ProjectionModel {
     pub matrix: Matrix,
     /// The dictionary, of a corpus.
     pub terms: Vec<String>,
-    /// [`ROWS`], or what the corpus held.
+    /// [`DENSE`], or what the corpus held.
     pub values: String,
 }
 
@@ -33,7 +31,7 @@ impl ProjectionModel {
     pub fn save(&self, target: Target, provenance: &Value) -> Result<()> {
         let Matrix { kind, density, rows, width, seed } = self.matrix;
         let mut file = ModelWriter::create(target, Format::Projection)?;
-        if self.values != ROWS {
+        if self.values != DENSE {
             file.strings("terms", &self.terms)?;
         }
         file.attribute("kind", kind.name())?;
@@ -53,10 +51,7 @@ impl ProjectionModel {
     /// Reads a model from its opened file.
     pub fn read(reader: &ModelReader) -> Result<ProjectionModel> {
         let file = reader.file();
-        let damaged = || {
-            let path = file.path.display();
-            Error::failed(format!("{path}: damaged random projection (its parts do not fit); make it again"))
-        };
+        let damaged = || reader.misfit("random projection");
         let values = file.text("values")?;
         let kind = match file.text("kind")?.as_str() {
             "sparse" => Kind::Sparse,
@@ -71,12 +66,12 @@ impl ProjectionModel {
                 width: file.unsigned("k")? as usize,
                 seed: file.unsigned("seed")?,
             },
-            terms: if values == ROWS { Vec::new() } else { reader.all_strings("terms")? },
+            terms: if values == DENSE { Vec::new() } else { reader.all_strings("terms")? },
             values,
         };
         let Matrix { density, rows, width, .. } = model.matrix;
         let fits = rows > 0 && width > 0 && width <= u32::MAX as usize && density > 0.0 && density <= 1.0;
-        if !fits || model.values != ROWS && rows != model.terms.len() {
+        if !fits || model.values != DENSE && rows != model.terms.len() {
             return Err(damaged());
         }
         Ok(model)

@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::matrix::{Kind, Matrix, Signs};
-use super::model::{ProjectionModel, ROWS};
+use super::model::ProjectionModel;
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::kinship::{same_terms, same_values};
 use crate::dispatch::memory::{FILES, Forecast, Need};
@@ -21,9 +21,9 @@ use crate::lsi::memory;
 use crate::lsi::projection::Projection;
 use crate::store::atomic::Target;
 use crate::store::file::Format;
-use crate::store::model::ModelReader;
-use crate::store::provenance::{self, Input};
+use crate::store::provenance::Input;
 use crate::vectors::affine::{Affine, finite, shifted};
+use crate::vectors::model::{DENSE, ModelInput};
 use crate::vectors::{documents, rows};
 
 /// Bytes of a sparse matrix in memory.
@@ -37,14 +37,13 @@ fn sparse_bytes(matrix: &Matrix) -> u64 {
 /// # Errors
 /// Rows of another length than the projection is for, one for a corpus; a missing value.
 pub fn of_rows(job: &Job, model: &Path, table: &Table, name: &Path, target: Option<Target>) -> Result<usize> {
-    let mut input = None;
+    let mut input = ModelInput::default();
     let matrix = ProjectionModel::share(job, || {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Projection))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Projection)?;
         let found = ProjectionModel::read(&reader)?;
         let (given, known) = (table.shape().columns, found.matrix.rows);
         let (path, model) = (table.path().display(), model.display());
-        if found.values != ROWS {
+        if found.values != DENSE {
             return Err(Error::failed(format!("{path}: dense rows, but the projection {model} is for a corpus")));
         }
         if given != known {
@@ -61,11 +60,7 @@ pub fn of_rows(job: &Job, model: &Path, table: &Table, name: &Path, target: Opti
         Ok(Forecast { dispatcher, worker: worker.with("projection", bytes) })
     };
     let job = &Job { memory: 0, ..job.within_memory("give more, or lower -k or --density", forecast)? };
-    let provenance = || {
-        let mut inputs = vec![("vectors", table.input()?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({}), &inputs))
-    };
+    let provenance = || Ok(input.provenance(json!({}), ("vectors", table.input()?)));
     if matrix.kind == Kind::Sparse {
         let signs = ready(job, || matrix.signs());
         let vectors = |block: &Block| match &signs {
@@ -109,12 +104,11 @@ fn signed_rows(pool: &rayon::ThreadPool, signs: &Signs, block: &Block, k: usize)
 /// A corpus over another dictionary or of other values than the projection is for.
 pub fn of_documents(job: &Job, model: &Path, corpus: &Corpus, target: Option<Target>) -> Result<usize> {
     let sizes = corpus.sizes(job)?;
-    let mut input = None;
+    let mut input = ModelInput::default();
     let matrix = ProjectionModel::share(job, || {
-        let reader = job.account.io(|| ModelReader::open(model, Format::Projection))?;
-        input = Some(Input::result(reader.file())?);
+        let reader = input.open(job, model, Format::Projection)?;
         let found = ProjectionModel::read(&reader)?;
-        if found.values == ROWS {
+        if found.values == DENSE {
             let (path, model) = (corpus.path().display(), model.display());
             return Err(Error::failed(format!("{path}: a corpus, but the projection {model} is for dense rows")));
         }
@@ -140,11 +134,7 @@ pub fn of_documents(job: &Job, model: &Path, corpus: &Corpus, target: Option<Tar
         }
     };
     let job = &Job { memory: 0, ..job.within_memory("give more, or lower -k or --density", forecast)? };
-    let provenance = || -> Result<Value> {
-        let mut inputs = vec![("corpus", Input::result(corpus.reader()?.file())?)];
-        inputs.extend(input.clone().map(|model| ("model", model)));
-        Ok(provenance::of("transform", json!({}), &inputs))
-    };
+    let provenance = || Ok(input.provenance(json!({}), ("corpus", Input::result(corpus.reader()?.file())?)));
     match matrix.kind {
         Kind::Gaussian => {
             let single = ready(job, || matrix.dense().mapv(|value| value as f32));

@@ -115,6 +115,12 @@ impl ModelReader {
         &self.open
     }
 
+    /// What is said of a file whose parts do not fit each other; `what` it is.
+    pub fn misfit(&self, what: &str) -> Error {
+        let path = self.open.path.display();
+        Error::failed(format!("{path}: damaged {what} (its parts do not fit); make it again"))
+    }
+
     /// Whether there is a dataset of this name.
     pub fn has(&self, name: &str) -> bool {
         self.open.file.link_exists(name)

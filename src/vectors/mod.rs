@@ -1,8 +1,9 @@
 //! Vectors as files: what every `transform` does around its model.
 //!
 //! [`documents`] goes through a corpus, [`rows`] through dense rows of anyone; both write in the order of what they read.
-//! [`affine`] is a linear map of dense rows after a shift.
+//! [`model`] is what both know of their model, [`affine`] a linear map of dense rows after a shift.
 
 pub mod affine;
 pub mod documents;
+pub mod model;
 pub mod rows;

@@ -6,20 +6,17 @@
 //! Cost: 4 terms b bytes a round to the dispatcher and the disk for blocks of b columns, 8 c^2 bytes a checkpoint for a basis
 //! of c columns.
 
-use std::time::Instant;
-
 use ndarray::{Array2, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use super::{Schedule, Worker};
-use crate::comm::Route;
-use crate::dispatch::{Decision, Job, Stage};
+use crate::dispatch::{Job, Stage};
 use crate::error::{Error, Result};
 use crate::linalg::kernels::LANES;
 use crate::lsi::operator::Operator;
 use crate::lsi::panel::{Basis, Panel};
 use crate::lsi::params::LsiPlan;
-use crate::lsi::snapshot::{Left, STATE, columns_at_a_time, damaged, save_columns};
+use crate::lsi::snapshot::{Left, STATE, columns_at_a_time, damaged, from_first, save_columns};
 
 /// The small part of the state but for H. Floats are kept as their bits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,40 +104,31 @@ impl<'a> Keeper<'a> {
     pub fn after_round(&mut self, operator: &Operator, worker: Option<&Worker>) -> Result<()> {
         let job = operator.job();
         self.bytes += self.round_bytes;
-        let decision = self.stage.decide(job, self.bytes)?;
-        if decision == Decision::Nothing {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let _phase = job.account.enter_phase("checkpoint");
-        // All workers have the same; the dispatcher gets it from the first.
-        let first = job.comm.rank() == Route::Workers.members(job.comm.size()).start;
-        let own = worker.map(|worker| worker.state()).transpose()?.unwrap_or_default();
-        let said = job.wait(job.comm.gather(Route::World, if first { own.clone() } else { Vec::new() }))?;
-        let message = said.into_iter().find(|said| !said.is_empty()).unwrap_or(own);
-        let (state, _) = decode(&message)?;
-        if state.restarts != self.restarts {
-            (self.restarts, self.columns) = (state.restarts, 0);
-            if job.is_dispatcher() {
-                self.stage.restart()?;
+        self.stage.save_if_due(job, self.bytes, || {
+            let message = from_first(job, worker.map(Worker::state).transpose()?.unwrap_or_default())?;
+            let (state, _) = decode(&message)?;
+            if state.restarts != self.restarts {
+                (self.restarts, self.columns) = (state.restarts, 0);
+                if job.is_dispatcher() {
+                    self.stage.restart()?;
+                }
             }
-        }
-        let (terms, end) = (operator.shares().rows(), state.columns + state.used);
-        while self.columns < end {
-            let columns = self.columns..end.min(self.columns + columns_at_a_time(terms));
-            self.columns = columns.end;
-            let own = match worker {
-                Some(worker) => worker.columns(columns),
-                None => Array2::zeros((0, columns.len())),
-            };
-            save_columns(job, &self.stage, terms, own.view())?;
-        }
-        self.bytes = 0;
-        if job.is_dispatcher() {
-            self.stage.append(STATE, message)?;
-            self.stage.commit(begun)?;
-        }
-        if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
+            let (terms, end) = (operator.shares().rows(), state.columns + state.used);
+            while self.columns < end {
+                let columns = self.columns..end.min(self.columns + columns_at_a_time(terms));
+                self.columns = columns.end;
+                let own = match worker {
+                    Some(worker) => worker.columns(columns),
+                    None => Array2::zeros((0, columns.len())),
+                };
+                save_columns(job, &self.stage, terms, own.view())?;
+            }
+            self.bytes = 0;
+            if job.is_dispatcher() {
+                self.stage.append(STATE, message)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -4,18 +4,16 @@
 //! checkpoint is all of them, the norms of the chunks, and the number of the next chunk. Each one begins a new journal.
 //! Cost: 4 terms w bytes a waiting partial of width w, log2(chunks) of them at most.
 
-use std::time::Instant;
-
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use crate::comm::Route;
-use crate::dispatch::{Decision, Job, Stage};
+use crate::dispatch::{Job, Stage};
 use crate::error::{Error, Result};
 use crate::linalg::rows::RowShares;
 use crate::lsi::panel::Panel;
 use crate::lsi::partial::{Partial, Tree};
-use crate::lsi::snapshot::{Left, STATE, columns_at_a_time, damaged, save_columns};
+use crate::lsi::snapshot::{Left, STATE, columns_at_a_time, damaged, from_first, save_columns};
 
 /// What a checkpoint holds beside vectors. Floats are kept as their bits.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,40 +85,31 @@ impl<'a> Keeper<'a> {
     ) -> Result<()> {
         // The tree is a binary counter of chunks.
         let bytes = 4 * (shares.rows() * tree.width) as u64 * u64::from(chunks.count_ones());
-        let decision = self.stage.decide(job, bytes)?;
-        if decision == Decision::Nothing {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let _phase = job.account.enter_phase("checkpoint");
-        let parts = job.wait(job.comm.gather(Route::World, bytemuck::cast_slice(norms).to_vec()))?;
-        let mut norms: Vec<[u64; 2]> =
-            parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, _>(part)).collect();
-        norms.sort_unstable();
-        let subtree = |(height, partial): &(u32, Partial)| {
-            (*height, partial.chunks, partial.singular_values.iter().map(|value| value.to_bits()).collect())
-        };
-        let state = State { chunks, norms, pending: tree.pending.iter().map(subtree).collect() };
-        // The dispatcher has no tree of its own: it gets the heights and values from the first worker.
-        let first = job.comm.rank() == Route::Workers.members(job.comm.size()).start;
-        let own = if first { encode(&state.pending)? } else { Vec::new() };
-        let said = job.wait(job.comm.gather(Route::World, own))?;
-        let mut state = state;
-        if job.is_dispatcher() {
-            let pending = said.iter().find(|said| !said.is_empty()).ok_or_else(damaged)?;
-            state.pending = serde_json::from_slice(pending).map_err(|_| damaged())?;
-            self.stage.restart()?;
-        }
-        for (at, (_, _, values)) in state.pending.iter().enumerate() {
-            let partial = tree.pending.get(at).map(|(_, partial)| partial.leading(values.len()));
-            let own = partial.unwrap_or_else(|| Array2::zeros((0, values.len())));
-            save_in_pieces(job, &self.stage, shares.rows(), own.view())?;
-        }
-        if job.is_dispatcher() {
-            self.stage.append(STATE, encode(&state)?)?;
-            self.stage.commit(begun)?;
-        }
-        if decision == Decision::Stop { Err(Error::Stopped) } else { Ok(()) }
+        self.stage.save_if_due(job, bytes, || {
+            let parts = job.wait(job.comm.gather(Route::World, bytemuck::cast_slice(norms).to_vec()))?;
+            let mut norms: Vec<[u64; 2]> =
+                parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, _>(part)).collect();
+            norms.sort_unstable();
+            let subtree = |(height, partial): &(u32, Partial)| {
+                (*height, partial.chunks, partial.singular_values.iter().map(|value| value.to_bits()).collect())
+            };
+            let mut state = State { chunks, norms, pending: tree.pending.iter().map(subtree).collect() };
+            // The dispatcher has no tree of its own: it gets the heights and values from a worker.
+            let pending = from_first(job, encode(&state.pending)?)?;
+            state.pending = serde_json::from_slice(&pending).map_err(|_| damaged())?;
+            if job.is_dispatcher() {
+                self.stage.restart()?;
+            }
+            for (at, (_, _, values)) in state.pending.iter().enumerate() {
+                let partial = tree.pending.get(at).map(|(_, partial)| partial.leading(values.len()));
+                let own = partial.unwrap_or_else(|| Array2::zeros((0, values.len())));
+                save_in_pieces(job, &self.stage, shares.rows(), own.view())?;
+            }
+            if job.is_dispatcher() {
+                self.stage.append(STATE, encode(&state)?)?;
+            }
+            Ok(())
+        })
     }
 }
 
