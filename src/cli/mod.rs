@@ -193,10 +193,15 @@ pub fn main() -> ExitCode {
                     message.print()
                 };
             }
-            // The rank that has said it ends them all, once that was heard.
-            if message.exit_code() != 0 && launch.rank == 0 && launch.ranks.is_some() {
-                let_launcher_read();
-                end_launch();
+            // The rank that has said it ends them all, once that was heard; were another one to leave first, the launcher
+            // would end that one before it has spoken.
+            if message.exit_code() != 0 && launch.ranks.is_some() {
+                if launch.rank == 0 {
+                    let_launcher_read();
+                    end_launch();
+                } else {
+                    std::thread::sleep(run::PATIENCE);
+                }
             }
             return ExitCode::from(message.exit_code() as u8);
         }

@@ -57,7 +57,7 @@ pub(super) fn run(common: Common, command: Command, parse: impl Fn() -> Result<C
 /// is said by the first of them, which then ends the job.
 const TURN: Duration = Duration::from_millis(500);
 /// The longest wait of a rank.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Says what went wrong, once, and ends all ranks.
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
