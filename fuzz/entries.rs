@@ -5,17 +5,21 @@
 use std::path::{Path, PathBuf};
 
 use corpuscle::comm::{Comm, Local};
+use corpuscle::corpus::bzip2_blocks::BlockFile;
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::CorpusReader;
 use corpuscle::corpus::count_rows::CountRows;
+use corpuscle::corpus::csv_header::CsvHeader;
 use corpuscle::corpus::cutter::{Cutter, Piece, read_piece};
 use corpuscle::corpus::matrix_market::{Matrix, Parsed, Rows, parse_lines};
 use corpuscle::corpus::name_list::NameList;
+use corpuscle::corpus::npz::Npz;
 use corpuscle::corpus::piece_rows::Digest;
 use corpuscle::corpus::readers::documents;
 use corpuscle::corpus::row_lines::{RowFormat, RowLines};
 use corpuscle::corpus::text::{InputFormat, InvalidUtf8, TextSpec};
 use corpuscle::corpus::tokenizer::{Tokenizer, TokenizerSpec};
+use corpuscle::corpus::wiki::markup::plain_text;
 use corpuscle::corpus::{term_list, word_list};
 use corpuscle::dispatch::Job;
 use corpuscle::lda::model::LdaModel;
@@ -38,12 +42,15 @@ use tempfile::TempDir;
 pub type Entry = fn(&[u8]);
 
 /// All of them, by name.
-pub const ENTRIES: [(&str, Entry); 13] = [
+pub const ENTRIES: [(&str, Entry); 16] = [
     ("corpus", corpus),
     ("model", model),
     ("checkpoint", checkpoint),
     ("matrix_market", matrix_market),
+    ("npz", npz),
     ("text", text),
+    ("wiki", wiki),
+    ("bzip2", bzip2),
     ("lists", lists),
     ("rows", rows),
     ("messages", messages),
@@ -169,6 +176,38 @@ pub fn text(bytes: &[u8]) {
         invalid_utf8: if head[2] >= 128 { InvalidUtf8::Replace } else { InvalidUtf8::Refuse },
         ..TextSpec::new(vec![path])
     };
+    read_all(&spec);
+}
+
+/// A dump of Wikipedia, plain or in bzip2 blocks, and markup by itself. The first byte says how large the pieces are.
+pub fn wiki(bytes: &[u8]) {
+    let Some((&head, bytes)) = bytes.split_first() else { return };
+    let name = if bytes.starts_with(b"BZh") { "a.xml.bz2" } else { "a.xml" };
+    let (_folder, path) = file(name, bytes);
+    read_all(&TextSpec {
+        format: Some(InputFormat::Wiki),
+        piece_bytes: 1 + u64::from(head) * 64,
+        ..TextSpec::new(vec![path])
+    });
+    plain_text(&String::from_utf8_lossy(bytes));
+}
+
+/// Blocks of a bzip2 file, from its beginning and from a place that the first bytes say.
+pub fn bzip2(bytes: &[u8]) {
+    let Some((head, bytes)) = bytes.split_first_chunk::<2>() else { return };
+    let (_folder, path) = file("a.bz2", bytes);
+    let blocks = BlockFile::open(&path).expect("a file that was written");
+    let (place, length) = (u64::from(u16::from_le_bytes(*head)), bytes.len() as u64);
+    let _ = (blocks.block(place), blocks.run(place.min(length)..length));
+    let mut next = blocks.run(0..length).ok().and_then(|run| run.next);
+    while let Some(bit) = next {
+        let Ok(run) = blocks.block(bit) else { break };
+        assert!(run.next.is_none_or(|after| after > bit), "blocks follow one another");
+        next = run.next;
+    }
+}
+
+fn read_all(spec: &TextSpec) {
     let Ok(plan) = spec.check() else { return };
     let tokenizer = Tokenizer::new(&TokenizerSpec::default()).expect("the default tokenizer");
     let mut scratch = String::new();
@@ -199,10 +238,30 @@ pub fn lists(bytes: &[u8]) {
     }
 }
 
-/// SVMlight and LDA-C files.
+/// A sparse matrix of scipy.
+pub fn npz(bytes: &[u8]) {
+    let (_folder, path) = file("matrix.npz", bytes);
+    for matrix in [Rows::Documents, Rows::Terms].map(|rows| Npz::open(&path, rows)).into_iter().flatten() {
+        let _ = matrix.counts();
+        let _ = matrix.entries(&mut |entries| {
+            for entry in entries {
+                assert!(entry.document < matrix.header.documents && entry.term < matrix.header.terms);
+                assert!(entry.value.is_finite());
+            }
+            Ok(u64::from(entries.last().map_or(0, |entry| entry.line)) < MOST)
+        });
+    }
+}
+
+/// SVMlight, LDA-C and CSV files.
 pub fn rows(bytes: &[u8]) {
+    let (_folder, path) = file("matrix.csv", bytes);
+    let lines = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![path.clone()]) };
+    if let Ok(mut plan) = lines.check() {
+        let _ = CsvHeader::read(&path, &mut plan.files[0]);
+    }
     let formats = [false, true].map(|zero_based| RowFormat::Svmlight { zero_based });
-    for format in formats.into_iter().chain([RowFormat::Blei]) {
+    for format in formats.into_iter().chain([RowFormat::Blei, RowFormat::Csv { columns: 3 }]) {
         if let Ok(rows) = RowLines::parse(bytes, format) {
             let mut again = RowLines::decode(&rows.encode()).expect("what was encoded");
             (again.terms, again.counts) = (rows.terms, rows.counts);

@@ -36,8 +36,10 @@ fn what_is_exported_comes_back() {
     let (original, vocabulary, ids, back) = (file("original.h5"), file("vocab.txt"), file("ids.txt"), file("back.h5"));
     let chunk = documents(DOCUMENTS, TERMS, 5);
     write(&original, &chunk, Values::Counts, |n| ["-1", "0.5", "2"][n % 3].to_owned());
-    for format in FORMATS {
-        for ending in ["", ".gz", ".bz2", ".zst"] {
+    for format in FORMATS.into_iter().chain(["csv", "npz"]) {
+        // An archive is compressed by itself.
+        let endings = ["", ".gz", ".bz2", ".zst"];
+        for ending in &endings[..if format == "npz" { 1 } else { 4 }] {
             let lines = file(&format!("lines.{format}{ending}"));
             let [corpus, l, v, i, b] = [&original, &lines, &vocabulary, &ids, &back].map(|path| text(path));
             let out = ["export", corpus, "-o", l, "--format", format, "--vocabulary-out", v, "--ids-out", i, "-q"];
@@ -116,15 +118,19 @@ fn the_same_bytes_for_any_ranks_and_memory() {
     let original = file("original.h5");
     // Several pieces of text of 4 MiB, several chunks.
     write(&original, &documents(15_000, 20_000, 7), Values::Counts, |n| format!("class{}", n % 4));
-    for format in FORMATS {
-        for ending in ["", ".gz"] {
+    // Every value of a matrix is written in CSV: a small one, which still is several pieces.
+    let narrow = file("narrow.h5");
+    write(&narrow, &documents(3_000, 1_500, 7), Values::Counts, |n| format!("class{}", n % 4));
+    for format in FORMATS.into_iter().chain(["csv", "npz"]) {
+        let original = if format == "csv" { &narrow } else { &original };
+        for ending in &["", ".gz"][..if format == "npz" { 1 } else { 2 }] {
             let mut first: Option<(String, String)> = None;
             for (count, options) in
                 [(1, &[][..]), (2, &["--scatter"]), (3, &["--memory", "4M"]), (5, &["--threads", "2"])]
             {
                 let lines = file(&format!("lines{count}.{format}{ending}"));
                 let back = file("back.h5");
-                let mut out = vec!["export", text(&original), "-o", text(&lines), "--format", format, "-q"];
+                let mut out = vec!["export", text(original), "-o", text(&lines), "--format", format, "-q"];
                 out.extend(options);
                 ranks(count, &out).ok();
                 let mut back_in = vec!["import", text(&lines), "-o", text(&back), "--format", format, "-q"];
@@ -138,23 +144,23 @@ fn the_same_bytes_for_any_ranks_and_memory() {
     }
 }
 
-/// A Python that has gensim, if there is one.
-fn python_with_gensim() -> Option<String> {
+/// A Python that has these modules, if there is one.
+fn python_with(modules: &str) -> Option<String> {
     let named = std::env::var("CORPUSCLE_PYTHON").ok().into_iter().chain(["python3".into()]);
     let has = |python: &String| {
-        let output = Command::new(python).args(["-c", "import gensim, h5py, scipy"]).output();
+        let output = Command::new(python).args(["-c", &format!("import {modules}")]).output();
         output.is_ok_and(|output| output.status.success())
     };
     let mut found = named.filter(has);
     found.next().or_else(|| {
-        eprintln!("skipped: no Python with gensim, h5py and scipy");
+        eprintln!("skipped: no Python with {modules}");
         None
     })
 }
 
 #[test]
 fn gensim_reads_what_is_exported_and_its_files_are_read() {
-    let Some(python) = python_with_gensim() else { return };
+    let Some(python) = python_with("gensim, h5py, scipy") else { return };
     let script = "\
 import sys, h5py, numpy, scipy.sparse
 from gensim import corpora, matutils
@@ -201,6 +207,87 @@ kind.save_corpus(theirs, documents, id2word=id2word)
     }
 }
 
+/// Matrices for gensim, pandas and scipy, and theirs for us: in all layouts, by documents or by terms.
+#[test]
+fn tables_and_arrays_are_those_of_python() {
+    let Some(python) = python_with("pandas, scipy.sparse, h5py, numpy") else { return };
+    let script = r"
+import sys, h5py, numpy, pandas, scipy.sparse
+folder = sys.argv[1]
+with h5py.File(f'{folder}/original.h5') as file:
+    X = file['X']
+    parts = [X[name][:] for name in ('data', 'indices', 'indptr')]
+    expected = scipy.sparse.csr_matrix(tuple(parts), shape=tuple(X.attrs['shape']))
+    terms = [term.decode() for term in file['terms'][:]]
+table = pandas.read_csv(f'{folder}/ours.csv')
+assert list(table.columns) == terms and (table.to_numpy() == expected.toarray()).all()
+ours = scipy.sparse.load_npz(f'{folder}/ours.npz')
+assert ours.format == 'csr' and ours.shape == expected.shape and ours.dtype == numpy.int32
+assert (ours != expected).nnz == 0 and ours.nnz == expected.nnz and ours.has_canonical_format
+turned = scipy.sparse.load_npz(f'{folder}/turned.npz')
+assert turned.format == 'csc' and (turned != expected.T).nnz == 0
+try:
+    from gensim import corpora
+    rows = [[(at, value) for at, value in row if value] for row in corpora.CsvCorpus(f'{folder}/ours.csv', labels=False)]
+    assert rows == [[(int(t), float(c)) for t, c in zip(r.indices, r.data)] for r in expected]
+except ImportError:
+    pass
+table.to_csv(f'{folder}/theirs.csv', index=False)
+for dtype in ('int64', 'float64', 'float32', 'uint8'):
+    for layout in ('csr', 'csc', 'coo'):
+        matrix = expected.asformat(layout).astype(dtype)
+        scipy.sparse.save_npz(f'{folder}/theirs-{layout}-{dtype}.npz', matrix, compressed=dtype != 'float32')
+scipy.sparse.save_npz(f'{folder}/theirs-terms-float64.npz', expected.T.tocsr().astype('float64'))
+";
+    let folder = tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (original, back) = (file("original.h5"), file("back.h5"));
+    let chunk = documents(500, 300, 8);
+    write(&original, &chunk, Values::Counts, |n| format!("class{}", n % 4));
+    for (name, options) in [("ours.csv", &[][..]), ("ours.npz", &[]), ("turned.npz", &["--rows", "terms"])] {
+        alone([&["export", text(&original), "-o", text(&file(name)), "-q"], options].concat()).ok();
+    }
+    run(Command::new(&python).args(["-c", script, text(folder.path())])).ok();
+    let mut theirs = vec![("theirs.csv".to_owned(), vec!["--format", "csv"])];
+    for layout in ["csr", "csc", "coo"] {
+        for kind in ["int64", "float64", "float32", "uint8"] {
+            theirs.push((format!("theirs-{layout}-{kind}.npz"), vec!["--format", "npz"]));
+        }
+    }
+    theirs.push(("theirs-terms-float64.npz".to_owned(), vec!["--format", "npz", "--rows", "terms"]));
+    for (name, options) in theirs {
+        alone([&["import", text(&file(&name)), "-o", text(&back), "-q"], &options[..]].concat()).ok();
+        let (reader, found) = read_corpus(&back);
+        assert_eq!((found, &reader.header().values), (chunk.clone(), &Values::Counts), "{name}");
+        assert_eq!(reader.terms().unwrap() == dictionary(300), name.ends_with("csv"), "{name}");
+    }
+    // Entries that are not sorted by document, in less memory than they take.
+    let turned = text(&file("theirs-csc-float64.npz")).to_owned();
+    alone(["import", &turned, "-o", text(&back), "--format", "npz", "--memory", "1M", "-q"]).ok();
+    assert_eq!(read_corpus(&back).1, chunk);
+}
+
+#[test]
+fn weights_go_through_tables_and_arrays() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (original, back) = (file("original.h5"), file("back.h5"));
+    let mut chunk = documents(300, 200, 6);
+    for (at, value) in chunk.data.iter_mut().enumerate() {
+        *value *= [0.1, 1.0 / 3.0, -1.0, 1e-30, 3e30, 1.0][at % 6];
+    }
+    write(&original, &chunk, Values::Weights("nfc".into()), |_| "a".to_owned());
+    for format in ["csv", "npz"] {
+        let matrix = file(&format!("weights.{format}"));
+        alone(["export", text(&original), "-o", text(&matrix), "-q"]).ok();
+        alone(["import", text(&matrix), "-o", text(&back), "--format", format, "-q"]).ok();
+        let (reader, found) = read_corpus(&back);
+        assert_eq!(found, chunk, "{format}");
+        assert_eq!(reader.header().values, Values::Weights("unknown".into()));
+    }
+    alone(["export", text(&original), "-o", text(&file("weights.npz.gz")), "-q"]).failed(2, &["compressed already"]);
+}
+
 #[test]
 fn what_is_broken_is_named_and_leaves_nothing_behind() {
     let folder = tempdir().unwrap();
@@ -223,6 +310,11 @@ fn what_is_broken_is_named_and_leaves_nothing_behind() {
         ("mallet", b"a b c\nd\n".to_vec(), &["broken.txt:2:", "an id, a label"]),
         ("mallet", b"a b \xff\n".to_vec(), &["broken.txt:1:", "UTF-8"]),
         ("svmlight", Vec::new(), &["broken.txt", "empty"]),
+        ("csv", b"ape,bat\n1,2\n1,2,3\n".to_vec(), &["broken.txt:3:", "3 values where there are 2 columns"]),
+        ("csv", b",ape,bat\n0,1,2\n".to_vec(), &["broken.txt:1:", "index=False"]),
+        ("csv", b"ape,bat\n1,x\n".to_vec(), &["broken.txt:2:", "column 2", "not a number"]),
+        ("npz", b"PK\x03\x04 and nothing more".to_vec(), &["broken.txt", "save_npz"]),
+        ("npz", b"1 2 3\n".to_vec(), &["broken.txt", "save_npz"]),
     ];
     let counts: &[usize] = if has_mpi() { &[1, 3] } else { &[1] };
     for (at, (format, content, words)) in cases.iter().enumerate() {
@@ -237,6 +329,7 @@ fn what_is_broken_is_named_and_leaves_nothing_behind() {
     for options in [
         &["--format", "blei", "--rows", "terms"][..],
         &["--format", "blei", "--zero-based"],
+        &["--format", "csv", "--rows", "terms"],
         &["--format", "low", "--ids", "x"],
         &["--format", "mallet", "--labels", "x"],
     ] {

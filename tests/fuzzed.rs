@@ -77,6 +77,8 @@ impl Files {
                 &at("corpus.h5"),
             ]);
             run(&["tfidf", &at("corpus.h5"), "-o", &at("weights.h5"), "--model-out", &at("tfidf.h5")]);
+            run(&["export", &at("corpus.h5"), "-o", &at("counts.npz")]);
+            run(&["export", &at("weights.h5"), "-o", &at("weights.npz"), "--rows", "terms"]);
             run(&["lsi", &at("weights.h5"), "-k", "4", "-o", &at("lsi.h5")]);
             run(&["lda", &at("corpus.h5"), "-k", "4", "--passes", "1", "-o", &at("lda.h5")]);
             run(&["nmf", &at("weights.h5"), "-k", "4", "-o", &at("nmf.h5")]);
@@ -98,6 +100,30 @@ impl Files {
     fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
+}
+
+/// Pages of a wiki: an article with all kinds of markup, a redirect, a talk page.
+const DUMP: &str = "<mediawiki xmlns=\"http://www.mediawiki.org/xml/export-0.11/\" xml:lang=\"en\">
+  <siteinfo><sitename>Wiki</sitename></siteinfo>
+  <page>
+    <title>Ape &amp; man</title><ns>0</ns><id>7</id>
+    <revision><id>9</id><text xml:space=\"preserve\">'''Apes''' are {{cite|a={{b}}}} [[Animal|animals]]&lt;ref name=&quot;x&quot;&gt;no&lt;/ref&gt;.
+{| class=\"t\"
+|-
+| cell
+|}
+&lt;!-- gone --&gt; [http://example.org a link] [[File:ape.jpg|thumb|An [[ape]]]] &lt;math&gt;x^2&lt;/math&gt;</text></revision>
+  </page>
+  <page><title>Man</title><ns>0</ns><id>8</id><redirect title=\"Ape\" /><revision><text>#REDIRECT [[Ape]]</text></revision></page>
+  <page><title>Talk:Ape</title><ns>1</ns><id>10</id><revision><text /></revision></page>
+</mediawiki>
+";
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 const PIPELINE: &str = r#"
@@ -161,7 +187,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn seeds(entry: &str) -> Vec<Vec<u8>> {
     let files = Files::get();
     let of = |list: &[&[u8]]| list.iter().map(|bytes| bytes.to_vec()).collect::<Vec<_>>();
-    let text = |head: [u8; 3], bytes: &[u8]| [&head[..], bytes].concat();
+    let text_of = |head: &[u8], bytes: &[u8]| [head, bytes].concat();
+    let text = |head: [u8; 3], bytes: &[u8]| text_of(&head, bytes);
     match entry {
         "corpus" => ["corpus.h5", "weights.h5"].map(|name| files.read(name)).into(),
         "model" => {
@@ -189,7 +216,7 @@ fn seeds(entry: &str) -> Vec<Vec<u8>> {
             vec![
                 text([0, 0, 0], b"\xef\xbb\xbfone two\r\n\nCaf\xc3\xa9 \xe1\xba\x9e \xce\xa3\n"),
                 text([128, 255, 0], "İstanbul ǅ ﬁ\u{301} 東京\n".repeat(20).as_bytes()),
-                text([1 + 130, 1, 0], jsonl),
+                text([1 + 132, 1, 0], jsonl),
                 text([2 + 132, 0, 128], csv),
                 text([3 + 132, 2, 0], tsv),
                 text([4, 0, 0], b"name label one two\nother label three\n"),
@@ -199,7 +226,16 @@ fn seeds(entry: &str) -> Vec<Vec<u8>> {
             ]
         }
         "lists" => of(&[b"3\n0\talpha\t2\n1\tbeta\t1\n", b"alpha\nbeta\ngamma\n", &files.read("lsi.h5")]),
-        "rows" => of(&[b"+1 1:2 4:0.5 # first\n\n-1 qid:3 5:1e-3 2:-7 3:0\r\nspam", b"2 0:1 3:2\n0\n1 1:16777216\n"]),
+        "rows" => of(&[b"+1 1:2 4:0.5 # first\n\n-1 qid:3 5:1e-3 2:-7 3:0\r\nspam", b"2 0:1 3:2\n0\n1 1:16777216\n", b"ape,\"b,t\",cat\n0,1,2.5\n0,0,-1e-3\n"]),
+        "npz" => ["counts.npz", "weights.npz"].map(|name| files.read(name)).into(),
+        "wiki" => {
+            let compressed = bzip2(DUMP.as_bytes());
+            vec![text_of(&[40], DUMP.as_bytes()), text_of(&[1], DUMP.as_bytes()), text_of(&[200], &compressed)]
+        }
+        "bzip2" => {
+            let two = [bzip2(&DUMP.as_bytes().repeat(400)), bzip2(b"another stream")].concat();
+            vec![text_of(&[32, 0], &bzip2(DUMP.as_bytes())), text_of(&[0, 1], &two)]
+        }
         "messages" => {
             let assignment = message(&[7, 1 << 40, 3, 2, 0x0201], b"");
             let share = message(&[1, 1, 7, 9, 3, 2], &[&b"ab"[..], &message(&[2, 3], b"xyz")].concat());

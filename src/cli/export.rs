@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{Common, Outcome};
-use crate::convert::export::{ExportSpec, export};
+use crate::convert::export::{ExportSpec, FileFormat, export};
 use crate::corpus::compression::Compression;
 use crate::corpus::matrix_market::Rows;
 use crate::corpus::row_writers::LineFormat;
@@ -28,6 +28,10 @@ enum OutputFormat {
     Mallet,
     /// GibbsLDA++: the number of documents, then a line of words for each
     Low,
+    /// CSV, a document-term matrix: a header of terms, then a value for every term, zeros too
+    Csv,
+    /// Sparse matrix of scipy (load_npz)
+    Npz,
 }
 
 /// Write a corpus in a format of gensim, scipy, scikit-learn, MALLET and others
@@ -38,6 +42,7 @@ enum OutputFormat {
 /// Examples:
 ///   corpuscle export corpus.h5 -o corpus.mm --dictionary-out dictionary.txt
 ///   corpuscle export tfidf.h5 -o tfidf.svm.gz
+///   corpuscle export tfidf.h5 -o X.npz --vocabulary-out terms.txt
 ///   corpuscle export corpus.h5 -o docword.txt.gz --format uci --vocabulary-out vocab.txt
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -48,10 +53,10 @@ pub struct Export {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Format of the file [default: by its name, mm for .mm and .mtx, svmlight for .svm, .svmlight and .libsvm, blei for
-    /// .ldac, mallet for .mallet, low for .low]
+    /// .ldac, mallet for .mallet, low for .low, csv for .csv, npz for .npz]
     #[arg(long, value_enum)]
     format: Option<OutputFormat>,
-    /// What the rows of a MatrixMarket file are [default: documents, as gensim and scikit-learn have it]
+    /// What the rows of a MatrixMarket or .npz file are [default: documents, as gensim and scikit-learn have it]
     #[arg(long, value_enum)]
     rows: Option<Rows>,
     /// Also write the dictionary as text, as gensim's save_as_text does
@@ -72,18 +77,24 @@ impl Export {
     /// Runs on every rank of the job.
     pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
         let format = match self.format.map_or_else(|| format_of(&self.output), Ok)? {
-            OutputFormat::Mm => LineFormat::MatrixMarket(self.rows.unwrap_or_default()),
-            OutputFormat::Svmlight => LineFormat::Svmlight,
-            OutputFormat::Blei => LineFormat::Blei,
-            OutputFormat::Uci => LineFormat::Uci,
-            OutputFormat::Mallet => LineFormat::Mallet,
-            OutputFormat::Low => LineFormat::Low,
+            OutputFormat::Mm => FileFormat::Lines(LineFormat::MatrixMarket(self.rows.unwrap_or_default())),
+            OutputFormat::Svmlight => FileFormat::Lines(LineFormat::Svmlight),
+            OutputFormat::Blei => FileFormat::Lines(LineFormat::Blei),
+            OutputFormat::Uci => FileFormat::Lines(LineFormat::Uci),
+            OutputFormat::Mallet => FileFormat::Lines(LineFormat::Mallet),
+            OutputFormat::Low => FileFormat::Lines(LineFormat::Low),
+            OutputFormat::Csv => FileFormat::Lines(LineFormat::Csv),
+            OutputFormat::Npz => FileFormat::Npz { npz: self.rows.unwrap_or_default() },
         };
-        if self.rows.is_some() && !matches!(format, LineFormat::MatrixMarket(_)) {
-            return Err(Error::usage("--rows is for MatrixMarket files only: leave it out"));
+        let name = match format {
+            FileFormat::Lines(format) => format.name(),
+            FileFormat::Npz { .. } => "npz",
+        };
+        if self.rows.is_some() && !matches!(name, "mm" | "npz") {
+            return Err(Error::usage("--rows is for MatrixMarket and .npz files only: leave it out"));
         }
         let parameters = json!({
-            "corpus": self.corpus, "format": format.name(), "rows": self.rows, "dictionary_out": self.dictionary_out,
+            "corpus": self.corpus, "format": name, "rows": self.rows, "dictionary_out": self.dictionary_out,
             "vocabulary_out": self.vocabulary_out, "ids_out": self.ids_out, "labels_out": self.labels_out,
         });
         let spec = ExportSpec {
@@ -114,6 +125,8 @@ fn format_of(path: &Path) -> Result<OutputFormat> {
         Some("ldac" | "lda-c") => Ok(OutputFormat::Blei),
         Some("mallet") => Ok(OutputFormat::Mallet),
         Some("low") => Ok(OutputFormat::Low),
+        Some("csv") => Ok(OutputFormat::Csv),
+        Some("npz") => Ok(OutputFormat::Npz),
         _ => Err(Error::usage(format!(
             "{}: the name does not say which format is wanted; end it in .mm, .svm or such (before .gz, .bz2 or .zst), or \
              say which, as in --format mm",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Common, Outcome};
 use crate::convert::import::{ImportSpec, MatrixFormat, import};
+use crate::convert::import_npz::import_npz;
 use crate::convert::import_rows::{RowsSpec, import_rows};
 use crate::convert::import_words::{WordFormat, import_words};
 use crate::corpus::matrix_market::Rows;
@@ -29,6 +30,10 @@ enum InputFormat {
     Mallet,
     /// GibbsLDA++: the number of documents, then a line of words for each
     Low,
+    /// CSV, a document-term matrix: a value for every term, zeros too; may begin with a header of terms
+    Csv,
+    /// Sparse matrix of scipy (save_npz)
+    Npz,
 }
 
 /// Make a corpus of a file that holds counts, weights or words already
@@ -38,6 +43,7 @@ enum InputFormat {
 /// Examples:
 ///   corpuscle import counts.mm.gz --dictionary terms.txt -o corpus.h5
 ///   corpuscle import docword.nips.txt.gz --format uci --dictionary vocab.nips.txt -o nips.h5
+///   corpuscle import X.npz --format npz --dictionary terms.txt -o corpus.h5
 ///   mpirun -n 3 corpuscle import train.svm --format svmlight -o train.h5
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -50,14 +56,14 @@ pub struct Import {
     /// Format of the file
     #[arg(long, value_enum, default_value_t = InputFormat::Mm)]
     format: InputFormat,
-    /// What the rows of a MatrixMarket file are [default: documents]
+    /// What the rows of a MatrixMarket or .npz file are [default: documents]
     #[arg(long, value_enum)]
     rows: Option<Rows>,
     /// The terms of an SVMlight file are counted from 0
     #[arg(long)]
     zero_based: bool,
     /// The terms: one a line, or a dictionary saved as text by gensim [default: term0, term1, ...; of mallet and low: the
-    /// words of the file]
+    /// words of the file; of csv: its header]
     #[arg(long, value_name = "FILE")]
     dictionary: Option<PathBuf>,
     /// A line with the id of each document; not for mallet and low [default: document0, document1, ...]
@@ -84,6 +90,8 @@ impl Import {
             InputFormat::Uci => Format::Entries(MatrixFormat::Uci),
             InputFormat::Svmlight => Format::Rows(RowFormat::Svmlight { zero_based: self.zero_based }),
             InputFormat::Blei => Format::Rows(RowFormat::Blei),
+            InputFormat::Csv => Format::Rows(RowFormat::Csv { columns: 0 }),
+            InputFormat::Npz => Format::Entries(MatrixFormat::Npz),
         };
         let _phase = job.account.enter_phase("import");
         let Import { file, output, dictionary, ids, labels, .. } = self;
@@ -91,7 +99,7 @@ impl Import {
             Format::Entries(format) => {
                 let rows = self.rows.unwrap_or_default();
                 let spec = ImportSpec { matrix: file, format, rows, dictionary, ids, labels, output: output.clone() };
-                import(job, &spec)?
+                if format == MatrixFormat::Npz { import_npz(job, &spec)? } else { import(job, &spec)? }
             }
             Format::Rows(format) => {
                 import_rows(job, &RowsSpec { file, format, dictionary, ids, labels, output: output.clone() })?
@@ -115,7 +123,11 @@ impl Import {
     fn check(&self) -> Result<()> {
         let words = matches!(self.format, InputFormat::Mallet | InputFormat::Low);
         let refused = [
-            (self.rows.is_some() && self.format != InputFormat::Mm, "--rows", "MatrixMarket files"),
+            (
+                self.rows.is_some() && !matches!(self.format, InputFormat::Mm | InputFormat::Npz),
+                "--rows",
+                "MatrixMarket and .npz files",
+            ),
             (self.zero_based && self.format != InputFormat::Svmlight, "--zero-based", "SVMlight files"),
             (self.ids.is_some() && words, "--ids", "files without words of their own"),
             (self.labels.is_some() && words, "--labels", "files without words of their own"),

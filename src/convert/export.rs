@@ -8,16 +8,20 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::json;
 
+use crate::corpus::chunk::CsrChunk;
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusReader, Values};
 use crate::corpus::dictionary::Dictionary;
 use crate::corpus::dictionary_file::{DictionaryFile, Order};
-use crate::corpus::matrix_market_writer;
+use crate::corpus::matrix_market::Rows;
+use crate::corpus::npz_writer;
 use crate::corpus::row_writers::LineFormat;
 use crate::dispatch::memory::{Forecast, Sizes};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
@@ -28,6 +32,19 @@ use crate::store::provenance::{self, Input};
 
 use super::document_names::{DocumentNames, NAMES_AT_A_TIME, classes};
 
+/// Kinds of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum FileFormat {
+    /// Lines of text.
+    Lines(LineFormat),
+    /// Arrays of scipy, whose rows are these.
+    Npz {
+        /// What the rows are.
+        npz: Rows,
+    },
+}
+
 /// What to export, and where to.
 #[derive(Debug, Clone)]
 pub struct ExportSpec {
@@ -36,7 +53,7 @@ pub struct ExportSpec {
     /// The file; its name says how it is compressed.
     pub output: PathBuf,
     /// How it is written.
-    pub format: LineFormat,
+    pub format: FileFormat,
     /// Where gensim's text dictionary goes.
     pub dictionary: Option<PathBuf>,
     /// Where the terms go, one a line.
@@ -99,41 +116,87 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
         .collect::<Result<Vec<_>>>()?;
     let corpus = job.account.phase("open", || Corpus::open(job, &spec.corpus))?;
     let sizes = corpus.sizes(job)?;
-    let job = &job.within_memory("give more", || Ok(forecast(&sizes, spec.format)))?;
+    let job = &job.within_memory("give more", || Ok(forecast(job, &sizes, spec.format)))?;
     let header = corpus.header();
     if job.is_dispatcher() && spec.labels.is_some() && !header.labelled {
         let what = "has no labels; leave out --labels-out";
         return Err(Error::failed(format!("{}: {what}", spec.corpus.display())));
     }
     let (compression, format) = (Compression::of_name(&spec.output), spec.format);
-    let counts = header.values == Values::Counts;
-
+    if matches!(format, FileFormat::Npz { .. }) && compression != Compression::None {
+        return Err(Error::usage("an .npz file is compressed already: leave out the ending"));
+    }
     job.begin(|| {
         let parameters = json!({ "format": format, "compression": compression });
         Ok(provenance::of("export", parameters, &[("corpus", Input::result(corpus.reader()?.file())?)]))
     })?;
     let phase = job.account.enter_phase("export");
-    let words = words(job, &corpus, format)?;
+    let output = match format {
+        FileFormat::Lines(format) => write_lines(job, &corpus, target, format, compression)?,
+        FileFormat::Npz { npz } => write_npz(job, &corpus, target, npz)?,
+    };
+    drop(phase);
+    if let Some(output) = output {
+        job.account.phase("write", || job.account.io(|| finish(output, beside, corpus.reader()?)))?;
+    }
+    Ok(corpus.header().clone())
+}
+
+/// Writes arrays, on the dispatcher: an archive has one writer, and the numbers are there already. Collective.
+fn write_npz(job: &Job, corpus: &Corpus, target: Option<Target>, rows: Rows) -> Result<Option<Output>> {
+    let mut output = None;
+    // The others wait here.
+    job.share(|| {
+        let reader = corpus.reader()?;
+        let mut open = Output::open(target.ok_or(Error::Aborted)?)?;
+        let progress = job.progress.task("export", Unit::Documents, Some(reader.header().documents));
+        let mut seen = |documents| {
+            job.account.count(|counters| counters.documents += documents);
+            progress.advance(documents, documents);
+        };
+        job.account.io(|| npz_writer::write(reader, rows, &mut open.file, &mut seen)).at(open.target.path())?;
+        output = Some(open);
+        Ok(Vec::new())
+    })?;
+    Ok(output)
+}
+
+/// Writes lines. Collective.
+fn write_lines(
+    job: &Job,
+    corpus: &Corpus,
+    target: Option<Target>,
+    format: LineFormat,
+    compression: Compression,
+) -> Result<Option<Output>> {
+    let header = corpus.header();
+    let counts = header.values == Values::Counts;
+    let words = words(job, corpus, format)?;
     let mut output = None;
     if let Some(target) = target {
         let reader = corpus.reader()?;
         let classes = if format == LineFormat::Svmlight { classes(reader)? } else { Vec::new() };
-        let head = format.head(header, &classes);
+        let columns = if format.names_columns() { reader.terms()? } else { Vec::new() };
+        let head = format.head(header, if format.names_columns() { &columns } else { &classes }).at(corpus.path())?;
         let names = format.names_documents().then(|| DocumentNames::new(reader, format, classes));
         output = Some((Output::create(target, compression, &head)?, names));
     }
     // Each chunk is written once: none is kept.
     let job = &Job { memory: 0, ..*job };
-    let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?.enduring();
+    let dataset = Dataset::new(job, Documents::of(corpus, Ok))?.enduring();
     let progress = job.progress.task("export", Unit::Documents, Some(header.documents));
     dataset.map(
         |_, chunk| {
             let documents = chunk.documents() as u64;
             job.account.count(|counters| counters.documents += documents);
+            if format.names_columns() {
+                // Far longer as text than as a chunk: it becomes text a block at a time, where it is written.
+                return Ok(encode(documents, &[chunk.encode()]));
+            }
             // Lines that have to begin with names are compressed where the names are.
             let compression = if format.names_documents() { Compression::None } else { compression };
             let blocks: Vec<Vec<u8>> = job.pool.install(|| {
-                let blocks = matrix_market_writer::blocks(chunk).into_par_iter();
+                let blocks = format.blocks(chunk).into_par_iter();
                 blocks.map(|block| compression.compress(format.lines(chunk, block, counts, &words))).collect()
             });
             Ok(encode(documents, &blocks))
@@ -143,10 +206,21 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
             let (documents, mut blocks) = decode(&answer).ok_or_else(damaged)?;
             // Results come to the dispatcher only, which has an output.
             let Some((output, names)) = &mut output else { return Ok(()) };
-            if let Some(names) = names {
+            if format.names_columns() {
+                for chunk in blocks {
+                    let chunk = CsrChunk::decode(chunk)?;
+                    for some in format.blocks(&chunk).chunks(job.pool.current_num_threads()) {
+                        let text = |block: &Range<usize>| {
+                            compression.compress(format.lines(&chunk, block.clone(), counts, &[]))
+                        };
+                        let packed: Vec<Vec<u8>> = job.pool.install(|| some.par_iter().map(text).collect());
+                        packed.iter().try_for_each(|block| output.append(block))?;
+                    }
+                }
+            } else if let Some(names) = names {
                 let named = blocks.iter().map(|lines| names.before(lines)).collect::<Result<Vec<_>>>();
                 let compress = |lines: Vec<u8>| compression.compress(lines);
-                let named = named.at(&spec.corpus)?;
+                let named = named.at(corpus.path())?;
                 let packed: Vec<Vec<u8>> = job.pool.install(|| named.into_par_iter().map(compress).collect());
                 packed.iter().try_for_each(|block| output.append(block))?;
             } else {
@@ -156,11 +230,7 @@ pub fn export(job: &Job, spec: &ExportSpec) -> Result<CorpusHeader> {
             Ok(())
         },
     )?;
-    drop((phase, progress));
-    if let Some((output, _)) = output {
-        job.account.phase("write", || job.account.io(|| finish(output, beside, corpus.reader()?)))?;
-    }
-    Ok(corpus.header().clone())
+    Ok(output.map(|(output, _)| output))
 }
 
 /// The terms, where lines are made of them: on every rank that works. Collective.
@@ -200,15 +270,22 @@ fn decode(bytes: &[u8]) -> Option<(u64, Vec<&[u8]>)> {
     Some((u64::from_le_bytes(*documents), blocks))
 }
 
-/// What exporting takes: up to 32 bytes of text a nonzero, uncompressed, of the chunks on their way.
-fn forecast(sizes: &Sizes, format: LineFormat) -> Forecast {
-    let text = 32 * sizes.chunk_nonzeros;
-    // Words are on all ranks.
-    let words = if format.has_words() { 2 * sizes.dictionary() } else { 0 };
+/// What exporting takes: up to 32 bytes of text a nonzero, uncompressed, of the chunks on their way; arrays go as they are.
+fn forecast(job: &Job, sizes: &Sizes, format: FileFormat) -> Forecast {
+    let (text, words, block) = match format {
+        FileFormat::Npz { .. } => (0, 0, 16 * sizes.chunk_nonzeros),
+        FileFormat::Lines(format) => {
+            // Words are on all ranks.
+            let words = if format.has_words() { 2 * sizes.dictionary() } else { 0 };
+            let blocks = 3 * job.pool.current_num_threads() as u64 * format.widest_block(sizes.terms);
+            (32 * sizes.chunk_nonzeros, words, blocks)
+        }
+    };
     let dictionary = 3 * sizes.dictionary() + 16 * sizes.terms;
     let dispatcher = sizes
         .dispatcher()
         .with("results", sizes.results(text))
+        .with("blocks of text or numbers", block)
         .with("names of documents", 128 * NAMES_AT_A_TIME.min(sizes.documents))
         .with("dictionary", dictionary);
     Forecast { dispatcher, worker: sizes.worker(3 * text).with("words", words) }

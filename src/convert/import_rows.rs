@@ -1,4 +1,4 @@
-//! A file with a document per line, in sparse form, becomes a corpus.
+//! A file with a document per line becomes a corpus.
 //!
 //! How many terms there are and whether values are counts or weights is known only at the end of such a file: pass 1, a
 //! fold, parses the pieces, which workers keep as documents within `--memory`, and finds that out; pass 2, a map in
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::corpus::compression::Compression;
 use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
+use crate::corpus::csv_header::CsvHeader;
 use crate::corpus::cutter::Cutter;
 use crate::corpus::name_list::NameList;
 use crate::corpus::readers;
@@ -35,7 +36,7 @@ pub struct RowsSpec {
     pub file: PathBuf,
     /// How its lines are written.
     pub format: RowFormat,
-    /// Terms of the columns; without it they are called term0, term1, ...
+    /// Terms of the columns; without it they are those of the header of a CSV file, else term0, term1, ...
     pub dictionary: Option<PathBuf>,
     /// A line for each document: its id; without it they are called document0, document1, ...
     pub ids: Option<PathBuf>,
@@ -65,22 +66,28 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
     }
     let target = job.target(&spec.output)?;
     let mut checksums = Vec::new();
+    let mut header = None;
     let message = job.share(|| {
         let lines = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![spec.file.clone()]) };
-        let plan = lines.check()?;
+        let mut plan = lines.check()?;
+        let mut format = spec.format;
+        if let RowFormat::Csv { columns } = &mut format {
+            let found = CsvHeader::read(&spec.file, &mut plan.files[0])?;
+            (*columns, header) = (found.columns, found.terms);
+        }
         let checksum = |(role, path)| Ok((role, job.account.io(|| provenance::of_input(path))?));
         checksums = spec.inputs().map(checksum).collect::<Result<Vec<_>>>()?;
         job.begin(|| Ok(how(spec.format, &checksums)))?;
-        serde_json::to_vec(&plan).map_err(|cause| Error::failed(format!("{cause}")))
+        serde_json::to_vec(&(plan, format)).map_err(|cause| Error::failed(format!("{cause}")))
     })?;
     if !job.is_dispatcher() {
         job.begin(|| Ok(Value::Null))?;
     }
-    let plan: TextPlan =
+    let (plan, format): (TextPlan, RowFormat) =
         serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
 
     let job = &job.within_memory("give more", || Ok(forecast(job, &plan)))?;
-    let dataset = Dataset::new(job, Pieces::of(&plan, spec.format))?;
+    let dataset = Dataset::new(job, Pieces::of(&plan, format))?;
     let progress = job.progress.task("import: read", Unit::Documents, None);
     let mut census = Census { terms: 0, documents: 0, counts: true };
     dataset.fold(|_, rows: &RowLines| {
@@ -94,6 +101,7 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
             let path = spec.file.display();
             let terms = match &spec.dictionary {
                 Some(dictionary) => term_list::read(dictionary, total.terms)?,
+                None if total.documents > 0 && header.is_some() => header.take().unwrap_or_default(),
                 None if total.terms == 0 => return Err(Error::failed(format!("{path}: no document has a term"))),
                 None => term_list::invented(total.terms),
             };
@@ -129,6 +137,7 @@ fn how(format: RowFormat, inputs: &[(&str, Input)]) -> Value {
     let parameters = match format {
         RowFormat::Svmlight { zero_based } => json!({ "format": "svmlight", "zero_based": zero_based }),
         RowFormat::Blei => json!({ "format": "blei" }),
+        RowFormat::Csv { .. } => json!({ "format": "csv" }),
     };
     provenance::of("import", parameters, inputs)
 }

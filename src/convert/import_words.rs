@@ -10,7 +10,7 @@ use crate::build::{BuildSpec, Built, Terms, build};
 use crate::corpus::dictionary::FilterSpec;
 use crate::corpus::text::{InputFormat, MAX_RECORD_BYTES, TextSpec};
 use crate::corpus::text_form::TextForm;
-use crate::corpus::tokenizer::TokenizerSpec;
+use crate::corpus::tokenizer::{BETWEEN_BLANKS, TokenizerSpec};
 use crate::dispatch::Job;
 use crate::error::Result;
 
@@ -45,7 +45,7 @@ pub fn import_words(
         WordFormat::Low => TextSpec { format: Some(InputFormat::Low), ..TextSpec::new(vec![file]) },
     };
     let tokenizer = TokenizerSpec {
-        token_pattern: Some(r"\S+".to_owned()),
+        token_pattern: Some(BETWEEN_BLANKS.to_owned()),
         form: TextForm { lowercase: false, ..TextForm::default() },
         min_length: 1,
         // No record is longer.

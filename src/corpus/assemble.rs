@@ -56,6 +56,8 @@ pub enum Step {
 /// Makes documents of entries that arrive in the order of the file.
 pub struct Assembler {
     path: PathBuf,
+    /// What the file has its entries on: `:` or `: entry `, before a number.
+    place: &'static str,
     header: Header,
     assumptions: Assumptions,
     /// Entries seen, zeros included.
@@ -75,11 +77,17 @@ impl Assembler {
         let chunk = CsrChunk { terms: header.terms, indptr: vec![0], ..CsrChunk::default() };
         let path = path.to_path_buf();
         let kept = EntrySorter::within(memory);
-        Assembler { path, header, assumptions, entries: 0, row: Vec::new(), document: 0, chunk, kept }
+        Assembler { path, place: ":", header, assumptions, entries: 0, row: Vec::new(), document: 0, chunk, kept }
+    }
+
+    /// The file has no lines: entries are numbered from 1 in messages.
+    #[must_use]
+    pub fn without_lines(self) -> Self {
+        Assembler { place: ": entry ", ..self }
     }
 
     fn refuse<T>(&self, line: u32, what: String) -> Result<T> {
-        Err(Error::failed(format!("{}:{line}: {what}", self.path.display())))
+        Err(Error::failed(format!("{}{}{line}: {what}", self.path.display(), self.place)))
     }
 
     /// Takes the next entries of the file; complete chunks go to `sink`.
@@ -182,7 +190,8 @@ impl Assembler {
         }
         if let Some(pair) = self.row.windows(2).find(|pair| pair[0].term == pair[1].term) {
             let what = format!("document {} has term {} twice", pair[1].document + 1, pair[1].term + 1);
-            return self.refuse(pair[1].line, format!("{what}, first in line {}", pair[0].line));
+            let place = if self.place == ":" { "in line" } else { "as entry" };
+            return self.refuse(pair[1].line, format!("{what}, first {place} {}", pair[0].line));
         }
         self.chunk.indices.extend(self.row.iter().map(|entry| entry.term));
         self.chunk.data.extend(self.row.iter().map(|entry| entry.value));

@@ -250,23 +250,35 @@ fn sizes(field: Field, rows: Rows, words: &[&str]) -> std::result::Result<Header
     if words.len() != 3 || height == 0 || width == 0 {
         return Err("expected the numbers of rows, columns and entries, none of the first two 0".into());
     }
-    let limit = i32::MAX as u64;
-    let (documents, terms) = match rows {
-        Rows::Documents => (height, width),
-        Rows::Terms => (width, height),
-    };
-    let (Ok(documents), Ok(wide)) = (u32::try_from(documents), u32::try_from(terms)) else {
-        return Err(format!("{documents} documents x {terms} terms: more than 2^32 - 1 rows or columns"));
-    };
-    if terms > limit {
-        return Err(format!(
-            "{terms} terms are more than {limit}; are rows and columns exchanged? --rows says which is which"
-        ));
+    Header::of(field, rows, [height, width], entries)
+}
+
+impl Header {
+    /// Of a matrix of so many rows and columns that are not 0, if it can become a corpus.
+    pub fn of(
+        field: Field,
+        rows: Rows,
+        [height, width]: [u64; 2],
+        entries: u64,
+    ) -> std::result::Result<Header, String> {
+        let limit = i32::MAX as u64;
+        let (documents, terms) = match rows {
+            Rows::Documents => (height, width),
+            Rows::Terms => (width, height),
+        };
+        let (Ok(documents), Ok(wide)) = (u32::try_from(documents), u32::try_from(terms)) else {
+            return Err(format!("{documents} documents x {terms} terms: more than 2^32 - 1 rows or columns"));
+        };
+        if terms > limit {
+            return Err(format!(
+                "{terms} terms are more than {limit}; are rows and columns exchanged? --rows says which is which"
+            ));
+        }
+        if u128::from(entries) > u128::from(height) * u128::from(width) {
+            return Err(format!("{entries} entries do not fit into {height} x {width}"));
+        }
+        Ok(Header { field, rows, documents, terms: wide, entries })
     }
-    if u128::from(entries) > u128::from(height) * u128::from(width) {
-        return Err(format!("{entries} entries do not fit into {height} x {width}"));
-    }
-    Ok(Header { field, rows, documents, terms: wide, entries })
 }
 
 /// Parses whole lines, up to the first bad one: a line that is no entry, an index outside of the header's sizes, a value

@@ -1,13 +1,15 @@
-//! Text formats with a document per line, of which each names its own terms by number:
+//! Text formats with a document per line:
 //!
 //! ```text
 //! svmlight   LABEL [qid:N] TERM:VALUE TERM:VALUE ... [# COMMENT]      terms from 1 (from 0 where asked for)
 //! blei       NUMBER-OF-TERMS TERM:COUNT TERM:COUNT ...                terms from 0
+//! csv        VALUE,VALUE,VALUE,...                                     a value for every term
 //! ```
 //!
 //! The first is that of SVMlight (T. Joachims, 1999) and LIBSVM, the second that of LDA-C (D. Blei, 2003). A document's
 //! terms may come in any order, each once. Zeros are not kept. In an SVMlight file lines that are blank, or nothing but
-//! a comment, are no documents; in a Blei file every line is one.
+//! a comment, are no documents; in the others every line is one. The third is what gensim's `CsvCorpus` and tables of
+//! statistics programs are: a header of terms ([`csv_header`](crate::corpus::csv_header)) is not among the lines here.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,11 @@ pub enum RowFormat {
     },
     /// LDA-C.
     Blei,
+    /// A document-term matrix.
+    Csv {
+        /// Values of a line.
+        columns: u32,
+    },
 }
 
 /// Documents of some lines (documents x terms, CSR), terms ascending within each.
@@ -74,6 +81,7 @@ impl RowLines {
             let document = match format {
                 RowFormat::Svmlight { zero_based } => rows.svmlight(line, zero_based, &mut row),
                 RowFormat::Blei => rows.blei(line, &mut row).map(|()| true),
+                RowFormat::Csv { columns } => rows.csv(line, columns, &mut row).map(|()| true),
             };
             match document.and_then(|document| if document { rows.push(&mut row) } else { Ok(()) }) {
                 Ok(()) => at = end + 1,
@@ -85,7 +93,7 @@ impl RowLines {
 
     fn svmlight(&mut self, line: &[u8], zero_based: bool, row: &mut Vec<(u32, f32)>) -> Parsed<bool> {
         let line = memchr::memchr(b'#', line).map_or(line, |comment| &line[..comment]);
-        let mut words = words(line).peekable();
+        let mut words = Words(line);
         let Some(label) = words.next() else { return Ok(false) };
         if label.contains(&b':') {
             return Err(format!("the line begins with {}, not with a label", shown(label)));
@@ -94,29 +102,63 @@ impl RowLines {
         self.labels.push_str(label);
         self.label_ends.push(self.labels.len() as u64);
         // Groups of documents for ranking: nothing here ranks.
-        words.next_if(|word| word.starts_with(b"qid:"));
-        for word in words {
-            let (term, value) = pair(word)?;
-            let first = u32::from(!zero_based);
-            let term = term.checked_sub(first).ok_or_else(|| {
+        if words.clone().next().is_some_and(|word| word.starts_with(b"qid:")) {
+            words.next();
+        }
+        if zero_based {
+            words.pairs(row)?;
+            return Ok(true);
+        }
+        let before = words.clone();
+        words.pairs(row)?;
+        for (place, (term, _)) in row.iter_mut().enumerate() {
+            *term = term.checked_sub(1).ok_or_else(|| {
+                let word = before.clone().nth(place).unwrap_or_default();
                 format!("{}: terms are counted from 1; if this file counts from 0, give --zero-based", shown(word))
             })?;
-            row.push((term, value));
         }
         Ok(true)
     }
 
     fn blei(&mut self, line: &[u8], row: &mut Vec<(u32, f32)>) -> Parsed<()> {
-        let mut words = words(line);
+        let mut words = Words(line);
         let announced = words.next().ok_or("the line is blank; a document without terms is written 0")?;
         let announced = number(announced)
             .ok_or_else(|| format!("{} is not the number of the document's terms", shown(announced)))?;
-        for word in words {
-            row.push(pair(word)?);
-        }
+        words.pairs(row)?;
         if row.len() as u64 != announced {
             return Err(format!("{announced} terms are announced and {} follow", row.len()));
         }
+        Ok(())
+    }
+
+    fn csv(&mut self, line: &[u8], columns: u32, row: &mut Vec<(u32, f32)>) -> Parsed<()> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let (mut at, mut column) = (0, 0_u32);
+        loop {
+            // Nearly all of a matrix of words.
+            while line[at..].starts_with(b"0,") {
+                at += 2;
+                column = column.saturating_add(1);
+            }
+            let end = memchr::memchr(b',', &line[at..]).map_or(line.len(), |length| at + length);
+            let field = line[at..end].trim_ascii();
+            match value(field) {
+                Some(0.0) => {}
+                Some(value) if value.is_finite() => row.push((column, value)),
+                Some(_) => return Err(format!("column {}: the value is not a finite number", column + 1)),
+                None => return Err(format!("column {}: {} is not a number", column + 1, shown(field))),
+            }
+            column = column.saturating_add(1);
+            if end == line.len() {
+                break;
+            }
+            at = end + 1;
+        }
+        if column != columns {
+            return Err(format!("{column} values where there are {columns} columns"));
+        }
+        self.terms = columns;
         Ok(())
     }
 
@@ -205,8 +247,61 @@ impl RowLines {
 /// What a line says, or what is wrong with it.
 type Parsed<T> = std::result::Result<T, String>;
 
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty())
+/// What stands between the blanks of a line.
+#[derive(Clone)]
+struct Words<'a>(&'a [u8]);
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let begin = self.0.iter().position(|&byte| !is_blank(byte))?;
+        let rest = &self.0[begin..];
+        let (word, rest) = rest.split_at(rest.iter().position(|&byte| is_blank(byte)).unwrap_or(rest.len()));
+        self.0 = rest;
+        Some(word)
+    }
+}
+
+impl Words<'_> {
+    /// Adds the pairs that the rest of the line is.
+    fn pairs(&mut self, row: &mut Vec<(u32, f32)>) -> Parsed<()> {
+        loop {
+            // Nearly all of them.
+            while let Some((pair, rest)) = short_pair(self.0) {
+                row.push(pair);
+                self.0 = rest;
+            }
+            match self.next() {
+                Some(word) => row.push(pair(word)?),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// `TERM:COUNT` of few digits behind at most one blank, and what follows it, where it is written so.
+#[inline]
+fn short_pair(bytes: &[u8]) -> Option<((u32, f32), &[u8])> {
+    let mut at = usize::from(bytes.first().copied().is_some_and(is_blank));
+    let mut digits = |most: usize| {
+        let (begin, mut number) = (at, 0_u32);
+        while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+            number = number.wrapping_mul(10).wrapping_add(digit.into());
+            at += 1;
+        }
+        let end = bytes.get(at).copied();
+        at += 1;
+        (1..=most).contains(&(at - 1 - begin)).then_some((number, end, at - 1))
+    };
+    // Nine digits are below 2^31, seven are exact or rounded in f32 as elsewhere.
+    let (term, Some(b':'), _) = digits(9)? else { return None };
+    let (count, end, length) = digits(7)?;
+    end.is_none_or(is_blank).then(|| ((term, count as f32), &bytes[length..]))
 }
 
 /// Bytes as they are shown in a message.
@@ -220,6 +315,15 @@ fn number(digits: &[u8]) -> Option<u64> {
     plain.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
+/// A value, finite or not.
+fn value(word: &[u8]) -> Option<f32> {
+    match number(word) {
+        // Exact in f32, or rounded as the parser of the standard library would round it.
+        Some(whole) if word.len() <= 7 => Some(whole as f32),
+        _ => std::str::from_utf8(word).ok().and_then(|word| word.parse::<f32>().ok()),
+    }
+}
+
 /// `TERM:VALUE`.
 fn pair(word: &[u8]) -> Parsed<(u32, f32)> {
     let colon = memchr::memchr(b':', word).ok_or_else(|| format!("{} is not TERM:VALUE", shown(word)))?;
@@ -227,12 +331,7 @@ fn pair(word: &[u8]) -> Parsed<(u32, f32)> {
     // A corpus has at most 2^31 - 1 terms.
     let term = number(term).and_then(|term| u32::try_from(term).ok()).filter(|&term| term < i32::MAX as u32);
     let term = term.ok_or_else(|| format!("{} does not begin with the number of a term", shown(word)))?;
-    let value = match number(value) {
-        // Exact in f32, or rounded as the parser of the standard library would round it.
-        Some(whole) if value.len() <= 7 => Some(whole as f32),
-        _ => std::str::from_utf8(value).ok().and_then(|value| value.parse::<f32>().ok()),
-    };
-    match value {
+    match self::value(value) {
         Some(value) if value.is_finite() => Ok((term, value)),
         Some(_) => Err(format!("{}: the value is not a finite number", shown(word))),
         None => Err(format!("{}: the value is not a number", shown(word))),
@@ -283,6 +382,16 @@ mod tests {
     }
 
     #[test]
+    fn csv_lines_have_a_value_for_every_term() {
+        let format = RowFormat::Csv { columns: 4 };
+        let (chunk, labels) = parse("0,0,2,0\r\n0,0,0,0\n 1.5 ,0,0.0,-1e-3\n0,0,0,7", format);
+        assert_eq!((chunk.indptr, chunk.terms, labels), (vec![0, 1, 1, 3, 4], 4, None));
+        assert_eq!((chunk.indices, chunk.data), (vec![2, 0, 3, 3], vec![2.0, 1.5, -1e-3, 7.0]));
+        assert!(RowLines::parse(b"0,3,0,1\n", format).unwrap().counts);
+        assert_eq!(parse("5\n0\n", RowFormat::Csv { columns: 1 }).0.data, [5.0]);
+    }
+
+    #[test]
     fn the_first_bad_line_is_named() {
         for (text, format, at, what) in [
             ("a 1:1\nb 0:1\n", SVMLIGHT, 6, "--zero-based"),
@@ -299,12 +408,46 @@ mod tests {
             ("1 0:1\n2 0:1\n", RowFormat::Blei, 6, "2 terms are announced and 1 follow"),
             ("1 0:1\n\n", RowFormat::Blei, 6, "blank"),
             ("x 0:1\n", RowFormat::Blei, 0, "number of the document's terms"),
+            ("1,2\n0,1,2\n", RowFormat::Csv { columns: 2 }, 4, "3 values where there are 2 columns"),
+            ("0,0,0,0\n", RowFormat::Csv { columns: 2 }, 0, "4 values"),
+            ("0\n", RowFormat::Csv { columns: 2 }, 0, "1 values"),
+            ("\n", RowFormat::Csv { columns: 1 }, 0, "column 1: \"\" is not a number"),
+            ("0,\n", RowFormat::Csv { columns: 2 }, 0, "column 2: \"\" is not a number"),
+            ("0,x,1\n", RowFormat::Csv { columns: 3 }, 0, "column 2: \"x\" is not a number"),
+            ("0,0,nan\n", RowFormat::Csv { columns: 3 }, 0, "column 3: the value is not a finite number"),
         ] {
             let (place, message) = refusal(text, format);
             assert_eq!(place, at, "{text:?}");
             assert!(message.contains(what), "{text:?}: {message}");
         }
         assert!(RowLines::parse(b"\xff 1:1\n", SVMLIGHT).unwrap_err().what.contains("UTF-8"));
+    }
+
+    /// What is read the short way is read as everything else is.
+    #[test]
+    fn numbers_of_any_length_are_read_alike() {
+        for (word, expected) in [
+            ("7:9999999", Some((7, 9_999_999.0))),
+            ("7:00000012", Some((7, 12.0))),
+            ("999999999:1", Some((999_999_999, 1.0))),
+            ("1999999999:3", Some((1_999_999_999, 3.0))),
+            ("0000000000007:3", Some((7, 3.0))),
+            ("7:123456789", Some((7, 123_456_789.0))),
+            ("7:1.", Some((7, 1.0))),
+            ("7:1:2", None),
+            (":1", None),
+            ("7:", None),
+            ("7", None),
+            ("4294967299:1", None),
+            ("7:1;", None),
+        ] {
+            for (before, after) in [("", ""), (" ", " "), ("\t ", "\r"), ("  ", "\t8:1")] {
+                let mut row = Vec::new();
+                let read =
+                    Words(format!("{before}{word}{after}").as_bytes()).pairs(&mut row).map(|()| row.first().copied());
+                assert_eq!(read.ok().flatten(), expected, "{word:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A corpus as lines of other programs' formats, a document or an entry each. Written is what gensim's `SvmLightCorpus`,
-//! `BleiCorpus`, `UciCorpus`, `LowCorpus` and `MalletCorpus` read:
+//! `BleiCorpus`, `UciCorpus`, `LowCorpus`, `MalletCorpus` and `CsvCorpus` read:
 //!
 //! ```text
 //! svmlight   CLASS TERM:VALUE ...      terms from 1; a comment at the head names the label of each class
@@ -7,6 +7,7 @@
 //! uci        DOCUMENT TERM COUNT       from 1; three numbers at the head
 //! low        WORD WORD ...             each as often as it is counted; the number of documents at the head
 //! mallet     ID LABEL WORD WORD ...
+//! csv        VALUE,VALUE,...           a value for every term; the terms at the head
 //! ```
 
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub enum LineFormat {
     Mallet,
     /// GibbsLDA++.
     Low,
+    /// A document-term matrix.
+    Csv,
 }
 
 impl LineFormat {
@@ -45,12 +48,18 @@ impl LineFormat {
             LineFormat::Uci => "uci",
             LineFormat::Mallet => "mallet",
             LineFormat::Low => "low",
+            LineFormat::Csv => "csv",
         }
     }
 
     /// Terms are written as words, not as numbers.
     pub fn has_words(self) -> bool {
         matches!(self, LineFormat::Mallet | LineFormat::Low)
+    }
+
+    /// The terms stand at the head.
+    pub fn names_columns(self) -> bool {
+        self == LineFormat::Csv
     }
 
     /// The label of a document, or its id too, stands in its line.
@@ -64,9 +73,9 @@ impl LineFormat {
     /// Weights where the format has counts, a term that would read back as several.
     pub fn check(self, corpus: &CorpusHeader, terms: &[String]) -> Result<()> {
         let counts = corpus.values == Values::Counts;
-        if !counts && !matches!(self, LineFormat::MatrixMarket(_) | LineFormat::Svmlight) {
+        if !counts && !matches!(self, LineFormat::MatrixMarket(_) | LineFormat::Svmlight | LineFormat::Csv) {
             return Err(Error::failed(format!(
-                "the corpus holds weights ({}), which {} files cannot hold: export the counts, or choose mm or svmlight",
+                "the corpus holds weights ({}), which {} files cannot hold: export the counts, or choose mm, npz, svmlight or csv",
                 corpus.values.name(),
                 self.name()
             )));
@@ -82,24 +91,46 @@ impl LineFormat {
         }
     }
 
-    /// What stands before the first document. `classes` are the labels in the order of their numbers.
-    pub fn head(self, corpus: &CorpusHeader, classes: &[String]) -> String {
-        match self {
+    /// What stands before the first document. `names` are the labels in the order of their numbers, or the terms where
+    /// [`names_columns`](Self::names_columns).
+    ///
+    /// # Errors
+    /// Terms that do not fit into a header, or make one that looks like a document.
+    pub fn head(self, corpus: &CorpusHeader, names: &[String]) -> Result<String> {
+        Ok(match self {
             LineFormat::MatrixMarket(rows) => matrix_market::header(corpus, rows),
             LineFormat::Svmlight => {
                 let name = |(class, label): (usize, &String)| format!("# class {class}: {label}\n");
-                classes.iter().enumerate().map(name).collect()
+                names.iter().enumerate().map(name).collect()
             }
+            LineFormat::Csv => csv_header(names)?,
             LineFormat::Uci => format!("{}\n{}\n{}\n", corpus.documents, corpus.terms, corpus.nonzeros),
             LineFormat::Low => format!("{}\n", corpus.documents),
             LineFormat::Blei | LineFormat::Mallet => String::new(),
+        })
+    }
+
+    /// Cuts a chunk into blocks of whole documents, each about a megabyte of text. They depend on the chunk alone.
+    pub fn blocks(self, chunk: &CsrChunk) -> Vec<std::ops::Range<usize>> {
+        if self != LineFormat::Csv {
+            return matrix_market::blocks(chunk);
         }
+        let (documents, step) = (chunk.documents(), csv_documents(chunk.terms));
+        (0..documents).step_by(step).map(|first| first..documents.min(first + step)).collect()
+    }
+
+    /// Bytes of the longest block of a document-term matrix: a megabyte, or a document, none of whose values is longer than 32.
+    pub fn widest_block(self, terms: u64) -> u64 {
+        if self == LineFormat::Csv { (1 << 20) + 32 * terms } else { 0 }
     }
 
     /// The lines of these documents of a chunk; where documents are named, without the names that begin them.
     pub fn lines(self, chunk: &CsrChunk, documents: std::ops::Range<usize>, counts: bool, words: &[String]) -> Vec<u8> {
         if let LineFormat::MatrixMarket(rows) = self {
             return matrix_market::lines(chunk, documents, counts, rows);
+        }
+        if self == LineFormat::Csv {
+            return csv_lines(chunk, documents, counts);
         }
         let mut out = Lines::default();
         for row in documents {
@@ -128,12 +159,52 @@ impl LineFormat {
                         out.blank_between().bytes.extend_from_slice(words[term as usize].as_bytes());
                     }
                 }),
-                LineFormat::MatrixMarket(_) => {}
+                LineFormat::MatrixMarket(_) | LineFormat::Csv => {}
             }
             out.end();
         }
         out.bytes
     }
+}
+
+/// Documents of a document-term matrix that are about a megabyte of text.
+fn csv_documents(terms: u32) -> usize {
+    ((1 << 19) / terms.max(1) as usize).max(1)
+}
+
+/// The terms, quoted where they have to be.
+fn csv_header(terms: &[String]) -> Result<String> {
+    if let Some(term) = terms.iter().find(|term| term.contains(['\n', '\r'])) {
+        return Err(Error::failed(format!("the term {term:?} holds a line break and cannot stand in a header")));
+    }
+    if terms.iter().all(|term| term.trim().parse::<f64>().is_ok()) {
+        let what = "all terms are numbers: a header of them would be taken for a document; choose mm or npz";
+        return Err(Error::failed(what));
+    }
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(terms).map_err(|cause| Error::failed(cause.to_string()))?;
+    let bytes = writer.into_inner().map_err(|cause| Error::failed(cause.to_string()))?;
+    String::from_utf8(bytes).map_err(|cause| Error::failed(cause.to_string()))
+}
+
+/// A value for every term of these documents.
+fn csv_lines(chunk: &CsrChunk, documents: std::ops::Range<usize>, counts: bool) -> Vec<u8> {
+    let zeros = b"0,".repeat(chunk.terms as usize);
+    let mut out = Lines::default();
+    for row in documents {
+        let (terms, values) = chunk.document(row);
+        let mut column = 0;
+        for (&term, &value) in terms.iter().zip(values) {
+            out.bytes.extend_from_slice(&zeros[..2 * (term - column) as usize]);
+            out.value(value, counts).byte(b',');
+            column = term + 1;
+        }
+        out.bytes.extend_from_slice(&zeros[..2 * (chunk.terms - column) as usize]);
+        // The comma behind the last value ends the line.
+        out.bytes.pop();
+        out.end();
+    }
+    out.bytes
 }
 
 /// Lines being written.
@@ -208,10 +279,18 @@ mod tests {
         assert_eq!(text(LineFormat::Uci), "10 1 2\n10 5 1\n12 2 3\n12 3 1\n");
         assert_eq!(text(LineFormat::Low), "ape ape eel\n\nbat bat bat cat\n");
         assert_eq!(text(LineFormat::Mallet), text(LineFormat::Low));
+        assert_eq!(text(LineFormat::Csv), "2,0,0,0,1\n0,0,0,0,0\n0,3,1,0,0\n");
+        assert_eq!(LineFormat::Csv.blocks(&CsrChunk { terms: 1 << 20, ..chunk() }), [0..1, 1..2, 2..3]);
         let classes = ["ham", "spam"].map(str::to_owned);
-        assert_eq!(LineFormat::Svmlight.head(&header(Values::Counts), &classes), "# class 0: ham\n# class 1: spam\n");
-        assert_eq!(LineFormat::Uci.head(&header(Values::Counts), &[]), "3\n5\n4\n");
-        assert_eq!(LineFormat::Low.head(&header(Values::Counts), &[]), "3\n");
+        let head = |format: LineFormat, names: &[String]| format.head(&header(Values::Counts), names).unwrap();
+        assert_eq!(head(LineFormat::Svmlight, &classes), "# class 0: ham\n# class 1: spam\n");
+        assert_eq!(head(LineFormat::Uci, &[]), "3\n5\n4\n");
+        let terms = ["ape", "New York, NY", "a \"b\""].map(str::to_owned);
+        assert_eq!(head(LineFormat::Csv, &terms), "ape,\"New York, NY\",\"a \"\"b\"\"\"\n");
+        for terms in [["1", "nan"], ["a\nb", "c"]] {
+            assert!(LineFormat::Csv.head(&header(Values::Counts), &terms.map(str::to_owned)).is_err(), "{terms:?}");
+        }
+        assert_eq!(head(LineFormat::Low, &[]), "3\n");
     }
 
     #[test]

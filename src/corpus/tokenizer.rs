@@ -113,7 +113,7 @@ impl TokenizerSpec {
 /// A checked [`TokenizerSpec`], ready to work.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    pattern: Option<Pattern>,
+    cut: Cut,
     form: TextForm,
     min_length: usize,
     max_length: usize,
@@ -131,6 +131,16 @@ struct Choice {
     /// None where single tokens are the terms.
     ngrams: Option<NgramSpec>,
     hash: Option<HashedTerms>,
+}
+
+/// Where tokens begin and end.
+#[derive(Debug, Clone)]
+enum Cut {
+    /// Runs of the characters of words.
+    Words,
+    /// Whatever stands between blanks: the pattern `\S+`, without the cost of a regular expression.
+    Blanks,
+    Pattern(Pattern),
 }
 
 #[derive(Debug, Clone)]
@@ -169,10 +179,16 @@ impl Tokenizer {
         if let Some(phrases) = &spec.phrases {
             phrases.spec.check()?;
         }
-        let pattern = spec.token_pattern.as_deref().map(|pattern| match Regex::new(pattern) {
-            Ok(regex) => Ok(Pattern { group: usize::from(regex.captures_len() > 1), regex }),
-            Err(cause) => Err(Error::usage(format!("token pattern \"{pattern}\": {}", one_line(&cause)))),
-        });
+        let cut = match spec.token_pattern.as_deref() {
+            None => Cut::Words,
+            Some(BETWEEN_BLANKS) => Cut::Blanks,
+            Some(pattern) => match Regex::new(pattern) {
+                Ok(regex) => Cut::Pattern(Pattern { group: usize::from(regex.captures_len() > 1), regex }),
+                Err(cause) => {
+                    return Err(Error::usage(format!("token pattern \"{pattern}\": {}", one_line(&cause))));
+                }
+            },
+        };
         let choice = Choice {
             drop_numbers: spec.drop_numbers,
             stop_words: spec.stop_words.iter().map(|word| spec.in_form(word)).collect(),
@@ -182,7 +198,7 @@ impl Tokenizer {
             hash: spec.hash_bits.map(HashedTerms::new).transpose()?,
         };
         Ok(Tokenizer {
-            pattern: pattern.transpose()?,
+            cut,
             form: spec.form,
             min_length: spec.min_length,
             max_length: spec.max_length,
@@ -225,9 +241,10 @@ impl Tokenizer {
     }
 
     fn all_tokens(&self, text: &str, each: impl FnMut(&str)) {
-        match &self.pattern {
-            None => self.word_runs(text, each),
-            Some(pattern) => self.matches(pattern, text, each),
+        match &self.cut {
+            Cut::Words => self.word_runs(text, each),
+            Cut::Blanks => self.between_blanks(text, each),
+            Cut::Pattern(pattern) => self.matches(pattern, text, each),
         }
     }
 
@@ -277,6 +294,37 @@ impl Tokenizer {
         }
     }
 
+    fn between_blanks(&self, text: &str, mut each: impl FnMut(&str)) {
+        let lengths = self.min_length..=self.max_length;
+        // Every token has so many characters, and no fewer bytes.
+        let any = self.min_length == 1;
+        let mut keep = |token: &str| {
+            if any && token.len() <= self.max_length || lengths.contains(&token.chars().count()) {
+                each(token);
+            }
+        };
+        let bytes = text.as_bytes();
+        let (mut at, mut begin) = (0, 0);
+        while at < bytes.len() {
+            let (blank, length) = match bytes[at] {
+                b'\t'..=b'\r' | b' ' => (true, 1),
+                0..0x80 => (false, 1),
+                // At a character's first byte: every step is a character.
+                _ => text[at..].chars().next().map_or((false, 1), |c| (c.is_whitespace(), c.len_utf8())),
+            };
+            if blank {
+                if at > begin {
+                    keep(&text[begin..at]);
+                }
+                begin = at + length;
+            }
+            at += length;
+        }
+        if begin < text.len() {
+            keep(&text[begin..]);
+        }
+    }
+
     fn word_runs(&self, text: &str, mut each: impl FnMut(&str)) {
         let words = &*WORDS;
         let bytes = text.as_bytes();
@@ -322,6 +370,9 @@ impl Tokenizer {
         }
     }
 }
+
+/// The pattern of tokens that stand between blanks.
+pub const BETWEEN_BLANKS: &str = r"\S+";
 
 /// Whether an ASCII character belongs to words.
 const ASCII_WORD: [bool; 128] = {
@@ -392,6 +443,36 @@ mod tests {
         assert_eq!(texts.split('\n').count(), expected.split('\n').count());
         for (text, expected) in texts.split('\n').zip(expected.split('\n')) {
             assert_eq!(tokens(&TokenizerSpec::default(), text).join(" "), expected, "{text:?}");
+        }
+    }
+
+    /// The shortcut gives what the regular expression gives.
+    #[test]
+    fn blanks_are_those_of_regular_expressions() {
+        let of = |pattern: &str, (min_length, max_length)| {
+            let pattern = Some(pattern.to_owned());
+            let spec = TokenizerSpec {
+                token_pattern: pattern,
+                form: AS_WRITTEN,
+                min_length,
+                max_length,
+                ..Default::default()
+            };
+            Tokenizer::new(&spec).unwrap()
+        };
+        let every_one: String = (0..=0x3001).filter_map(char::from_u32).map(|c| format!("a{c}b ")).collect();
+        let ascii: String = (0..128_u8).map(|byte| format!("{}x", byte as char)).collect();
+        for text in
+            ["", " ", "a", " a", "a ", "\ta\x0bb\x0cc\r\nd  ee fff", "\u{a0}é\u{3000}ü\u{85}", &every_one, &ascii]
+        {
+            for lengths in [(1, 15), (1, 1), (2, 2), (1, 1 << 20)] {
+                let tokens = |pattern| {
+                    let mut found = Vec::new();
+                    of(pattern, lengths).tokens(text, &mut String::new(), |token| found.push(token.to_owned()));
+                    found
+                };
+                assert_eq!(tokens(BETWEEN_BLANKS), tokens(r"(\S+)"), "{text:?} {lengths:?}");
+            }
         }
     }
 

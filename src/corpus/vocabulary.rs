@@ -15,6 +15,8 @@ pub struct Vocabulary {
     ends: Vec<u64>,
     /// Every term's number and place, by hash.
     slots: HashTable<Slot>,
+    /// The term met last: files of bags of words repeat a word as often as it is counted.
+    last: Option<Slot>,
 }
 
 /// What a lookup needs to compare a token, together, so that it misses the cache at most once more, for the term's
@@ -39,9 +41,13 @@ impl Vocabulary {
     /// The number of a token, a new one if it was not met before. The caller sees to it that there is room
     /// ([`Vocabulary::MAX_TERMS`]).
     pub fn intern(&mut self, token: &str) -> u32 {
-        let hash = hash(token.as_bytes());
         let arena = self.arena.as_bytes();
-        if let Some(slot) = self.slots.find(hash, |slot| slot.bytes(arena) == token.as_bytes()) {
+        if let Some(last) = self.last.filter(|last| same(last.bytes(arena), token.as_bytes())) {
+            return last.number;
+        }
+        let hash = hash(token.as_bytes());
+        if let Some(&slot) = self.slots.find(hash, |slot| same(slot.bytes(arena), token.as_bytes())) {
+            self.last = Some(slot);
             return slot.number;
         }
         self.add(hash, token)
@@ -62,7 +68,7 @@ impl Vocabulary {
     /// The number of a term, if it was met.
     pub fn get(&self, term: &str) -> Option<u32> {
         let arena = self.arena.as_bytes();
-        let slot = self.slots.find(hash(term.as_bytes()), |slot| slot.bytes(arena) == term.as_bytes());
+        let slot = self.slots.find(hash(term.as_bytes()), |slot| same(slot.bytes(arena), term.as_bytes()));
         slot.map(|slot| slot.number)
     }
 
@@ -86,6 +92,22 @@ impl Vocabulary {
     /// Bytes held in memory.
     pub fn bytes(&self) -> u64 {
         (self.arena.capacity() + self.ends.capacity() * 8 + self.slots.allocation_size()) as u64
+    }
+}
+
+/// Whether bytes are the same, without the call that comparing slices is: most terms fit into a word or two.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        bytes.first_chunk().zip(bytes.last_chunk())
+    }
+    match a.len() {
+        length if length != b.len() => false,
+        0..=3 => a == b,
+        // Two words that may overlap.
+        4..=7 => ends::<4>(a) == ends::<4>(b),
+        8..=16 => ends::<8>(a) == ends::<8>(b),
+        _ => a == b,
     }
 }
 
@@ -158,6 +180,27 @@ fn hash(term: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_of_every_length_are_compared_whole() {
+        let bytes: Vec<u8> = (1..=40).collect();
+        for length in 0..=bytes.len() {
+            let term = &bytes[..length];
+            assert!(same(term, &term.to_vec()) && (length == 0 || !same(term, &term[1..])), "{length}");
+            for at in 0..length {
+                let mut other = term.to_vec();
+                other[at] = 0;
+                assert!(!same(term, &other), "{length}, {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn repeated_terms_keep_their_number() {
+        let mut vocabulary = Vocabulary::default();
+        let numbers = ["a", "a", "", "", "b", "a", "a", ""].map(|term| vocabulary.intern(term));
+        assert_eq!((numbers, vocabulary.len()), ([0, 0, 1, 1, 2, 0, 0, 1], 3));
+    }
 
     #[test]
     fn terms_are_numbered_as_they_come_and_found_again() {

@@ -6,6 +6,7 @@
 //! them sent. CSV is read by the dispatcher and always sent. Cost: one reading of the file.
 
 use std::fs::File;
+use std::io::BufReader;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::dispatch::{Job, Parcel, Source};
 use crate::error::{At, Error, Result};
 use crate::store::file::{AtFile, Format, OpenFile};
 use crate::store::model::ModelReader;
+use crate::store::npy::NpyHeader;
 use crate::store::provenance::{self, Input};
 
 /// Bytes a block holds, about.
@@ -295,49 +297,28 @@ fn open(path: &Path, choice: &Choice) -> Result<(Opened, Shape)> {
     Ok((Opened::Vectors(reader), Shape { rows, columns, double, kind: Kind::Vectors, digest }))
 }
 
-/// The header of version 1 to 3: magic, version, length, a Python dictionary.
 fn open_npy(path: &Path) -> Result<(Opened, Shape)> {
     let bad = |what: &str| Error::failed(format!("{}: {what}", path.display()));
     let file = File::open(path).at(path)?;
-    let mut head = [0u8; 12];
-    file.read_exact_at(&mut head, 0).map_err(|_| bad("not a .npy file, or a truncated one"))?;
-    if head[..6] != *b"\x93NUMPY" {
-        return Err(bad("not a .npy file"));
-    }
-    let (begin, length) = match head[6] {
-        1 => (10u64, u64::from(u16::from_le_bytes([head[8], head[9]]))),
-        _ => (12, u64::from(u32::from_le_bytes([head[8], head[9], head[10], head[11]]))),
-    };
-    if length > 1 << 20 {
-        return Err(bad("damaged header"));
-    }
-    let mut text = vec![0u8; length as usize];
-    file.read_exact_at(&mut text, begin).map_err(|_| bad("truncated header"))?;
-    let text = String::from_utf8_lossy(&text);
-    let value = |key: &str| text.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
-    let kind = value("descr").unwrap_or_default();
-    let double = match kind.get(..5) {
-        Some("'<f8'") => true,
-        Some("'<f4'") => false,
-        _ => {
-            let found = kind.split([',', '}']).next().unwrap_or_default();
+    let header = NpyHeader::read(&mut BufReader::new(&file)).map_err(|what| bad(&what))?;
+    let double = match header.kind.as_str() {
+        "<f8" => true,
+        "<f4" => false,
+        found => {
             return Err(bad(&format!(
-                "holds numbers of type {found}; save it with .astype(\"float64\") or \"float32\""
+                "holds numbers of type '{found}'; save it with .astype(\"float64\") or \"float32\""
             )));
         }
     };
-    if value("fortran_order").is_some_and(|order| order.starts_with("True")) {
+    if header.by_columns {
         return Err(bad("is stored by columns; save numpy.ascontiguousarray(X)"));
     }
-    let list = value("shape")
-        .and_then(|rest| rest.strip_prefix('(')?.split_once(')'))
-        .map(|(inner, _)| inner)
-        .unwrap_or_default();
-    let extents: Vec<usize> = list.split(',').filter_map(|extent| extent.trim().parse().ok()).collect();
-    let [rows, columns] = extents[..] else {
-        return Err(bad(&format!("holds an array of shape ({list}) where a matrix is wanted")));
+    let [rows, columns] = header.shape[..] else {
+        let extents = header.shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        return Err(bad(&format!("holds an array of shape ({extents}) where a matrix is wanted")));
     };
-    let offset = begin + length;
+    let offset = header.offset;
+    let (rows, columns) = (rows as usize, columns as usize);
     let bytes = (rows as u64).checked_mul(columns as u64).and_then(|n| n.checked_mul(if double { 8 } else { 4 }));
     if bytes.and_then(|bytes| bytes.checked_add(offset)) != Some(file.metadata().at(path)?.len()) {
         return Err(bad(&format!("is not as long as {rows} x {columns} numbers are: truncated or damaged")));

@@ -10,6 +10,7 @@
 //! describe    what is in a file, and a proof of all of it
 //! provenance  how a file was made, from raw text on
 //! section     numbers and attributes that are handed on from file to file
+//! npy         arrays of NumPy
 //! spill       what does not fit into memory, for as long as the process runs
 //! model       small dense files: models and vectors
 //! ```
@@ -21,6 +22,7 @@ pub mod describe;
 pub mod file;
 pub mod heap;
 pub mod model;
+pub mod npy;
 pub mod provenance;
 pub mod seal;
 pub mod section;
