@@ -199,8 +199,9 @@ pub fn lists(bytes: &[u8]) {
     }
 }
 
-/// SVMlight and LDA-C files.
+/// SVMlight and LDA-C files; the former as a table, too.
 pub fn rows(bytes: &[u8]) {
+    table("table.svm", bytes, &Choice::default());
     let formats = [false, true].map(|zero_based| RowFormat::Svmlight { zero_based });
     for format in formats.into_iter().chain([RowFormat::Blei]) {
         if let Ok(rows) = RowLines::parse(bytes, format) {
@@ -241,7 +242,7 @@ pub fn liveness(bytes: &[u8]) {
 
 /// A pipeline file.
 pub fn pipeline(bytes: &[u8]) {
-    let _ = Pipeline::parse(Path::new("pipeline.toml"), &String::from_utf8_lossy(bytes));
+    let _ = Pipeline::parse(Path::new("pipeline.toml"), &String::from_utf8_lossy(bytes), 1);
 }
 
 /// A dense table as numpy saves it.
