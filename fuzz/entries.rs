@@ -253,13 +253,14 @@ pub fn npz(bytes: &[u8]) {
     }
 }
 
-/// SVMlight, LDA-C and CSV files.
+/// SVMlight, LDA-C and CSV files; the first as a table, too.
 pub fn rows(bytes: &[u8]) {
     let (_folder, path) = file("matrix.csv", bytes);
     let lines = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![path.clone()]) };
     if let Ok(mut plan) = lines.check() {
         let _ = CsvHeader::read(&path, &mut plan.files[0]);
     }
+    table("table.svm", bytes, &Choice::default());
     let formats = [false, true].map(|zero_based| RowFormat::Svmlight { zero_based });
     for format in formats.into_iter().chain([RowFormat::Blei, RowFormat::Csv { columns: 3 }]) {
         if let Ok(rows) = RowLines::parse(bytes, format) {
@@ -300,7 +301,7 @@ pub fn liveness(bytes: &[u8]) {
 
 /// A pipeline file.
 pub fn pipeline(bytes: &[u8]) {
-    let _ = Pipeline::parse(Path::new("pipeline.toml"), &String::from_utf8_lossy(bytes));
+    let _ = Pipeline::parse(Path::new("pipeline.toml"), &String::from_utf8_lossy(bytes), 1);
 }
 
 /// A dense table as numpy saves it.

@@ -166,3 +166,64 @@ fn what_cannot_be_done_within_the_memory_is_refused_before_it_begins() {
     // A smaller basis is what the message says.
     alone(words(&lsi.replace("-k 100", "-k 10 --basis 60").replace("20M", "40M"))).ok();
 }
+
+/// Rows, folds and the largest candidates are what a search needs: no rank exceeds what was predicted, on documents and vectors.
+#[test]
+fn a_search_says_what_it_takes_and_keeps_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| format!("{}/{name}", folder.path().display());
+    let generate =
+        format!("generate --documents 12000 --terms 20000 --topics 20 --mean-length 300 -o {}", path("corpus.h5"));
+    alone(words(&generate)).ok();
+    let rows = 20_000;
+    let numbers: Vec<u8> =
+        (0..rows * 100u64).flat_map(|at| ((at * at % 1_000_003) as f64 / 1e6).to_le_bytes()).collect();
+    let mut head = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, 100), }}").into_bytes();
+    head.resize(117, b' ');
+    head.push(b'\n');
+    let npy = [b"\x93NUMPY\x01\x00".as_slice(), &118u16.to_le_bytes(), &head, &numbers].concat();
+    fs::write(path("rows.npy"), npy).unwrap();
+    fs::write(path("labels.txt"), (0..rows).map(|row| format!("{}\n", row * row % 7 % 3)).collect::<String>()).unwrap();
+    let logistic = "[[step]]\nkind = \"scale\"\n[[step]]\nkind = \"logistic\"\nmax_iter = 5\n";
+    let cv = "[cv]\nsplits = 2\n";
+    for (name, steps, data) in [
+        (
+            "lsi",
+            format!("[[step]]\nkind = \"tfidf\"\n[[step]]\nkind = \"lsi\"\n{logistic}[grid]\nlsi__k = [10, 60]\n"),
+            "corpus.h5",
+        ),
+        ("lda", "[[step]]\nkind = \"lda\"\npasses = 1\n[grid]\nlda__k = [50, 100]\n".to_owned(), "corpus.h5"),
+        (
+            "sparse",
+            "[[step]]\nkind = \"tfidf\"\n[[step]]\nkind = \"linear-svm\"\nmax_iter = 3\n".to_owned(),
+            "corpus.h5",
+        ),
+        ("vectors", logistic.to_owned(), "rows.npy"),
+        ("ridge", "[[step]]\nkind = \"ridge-classifier\"\n".to_owned(), "rows.npy"),
+    ] {
+        fs::write(path("pipeline.toml"), format!("{steps}{cv}")).unwrap();
+        let labels = if data == "rows.npy" { format!("--labels {}", path("labels.txt")) } else { String::new() };
+        let line = format!(
+            "search {} {} {labels} -o {} --model-out {} --threads 1",
+            path("pipeline.toml"),
+            path(data),
+            path("results.csv"),
+            path("best.h5")
+        );
+        for count in [1, 3] {
+            if count > 1 && !has_mpi() {
+                continue;
+            }
+            println!("{name} on {count} ranks");
+            let done = ranks(count, words(&line)).ok();
+            assert!(done.stderr.contains("memory: predicted peak"), "{}", done.stderr);
+            check_peaks(Path::new(&path("results.csv")), u64::MAX - OVERHEAD);
+        }
+        fs::remove_file(path("results.csv")).unwrap();
+        if name == "lsi" {
+            let little = format!("{line} --memory 4M");
+            alone(words(&little)).failed(2, &["--memory 4.0 MiB: at least", "lower k"]);
+            assert!(!Path::new(&path("results.csv")).exists());
+        }
+    }
+}

@@ -9,13 +9,14 @@
 //! and broadcasts it. Pass 2, a map in order: workers turn bags into chunks over the
 //! dictionary's terms, which the dispatcher appends to the container. Bags that were not kept are counted once more.
 //! Where a dictionary is given, or terms are hashes, there is nothing to count, and one pass writes the documents (`reuse`). Phrases take a
-//! pass of their own before, or several (`phrases`).
+//! pass of their own before, or several (`phrases`). Texts that are wanted once, for a model, do not become a corpus (`answers`).
 //!
 //! Cost: the text is read once, twice where memory is short; messages are pieces' places (pieces themselves where a
 //! worker cannot read the file), 32 bytes and its letters for each term of each worker, and 8 bytes per nonzero to the
 //! dispatcher. Memory of a worker: the bags it keeps, and about 70 bytes per distinct term and thread, both within
 //! `--memory`; of the dispatcher: the dictionary.
 
+mod answers;
 mod census;
 mod convert;
 mod forecast;
@@ -44,6 +45,7 @@ use crate::report::progress::{Task, Unit};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
 use crate::store::provenance::{self, Input};
 
+pub use answers::{Answered, answer};
 use census::{Census, PieceFacts};
 use convert::{Arrived, Converter};
 use forecast::{TERMS_SHARE, forecast, text_bytes};

@@ -40,6 +40,19 @@ pub(super) fn vocabulary(terms: &[String]) -> Vocabulary {
     vocabulary
 }
 
+/// The documents of a piece over the known terms, whose numbers are `same`. They are numbered from 0.
+pub(super) fn documents(job: &Job, plan: &TextPlan, bags: &Bags, same: &[u32]) -> Result<Documents> {
+    job.account.count(|counters| counters.documents += bags.facts.documents);
+    let terms = same.len() as u32;
+    let convert = |part: &BagPiece| part.to_csr(same, terms, u64::from(part.first_row));
+    let chunks = job.pool.install(|| bags.parts.par_iter().map(convert).collect::<Vec<Result<CsrChunk>>>());
+    let documents = Documents::join(bags, chunks, CsrChunk { terms, indptr: vec![0], ..CsrChunk::default() });
+    documents.map_err(|cause| {
+        let path = plan.files[bags.facts.file as usize].path.display();
+        Error::failed(format!("{path}: piece {} of the text: {cause}", bags.facts.number))
+    })
+}
+
 /// Writes the documents over the known terms. Collective; the dispatcher, which has the writer, gets it back.
 pub(super) fn write(
     job: &Job,
@@ -54,18 +67,10 @@ pub(super) fn write(
     let dataset = Dataset::new(&once, Pieces::new(&once, plan, tokenizer, progress, Some(known)))?.enduring();
     let same = (0..known.len() as u32).collect::<Vec<_>>();
     let work = |_, bags: &Bags| {
-        job.account.count(|counters| counters.documents += bags.facts.documents);
-        let terms = same.len() as u32;
-        let convert = |part: &BagPiece| part.to_csr(&same, terms, u64::from(part.first_row));
-        let chunks = job.pool.install(|| bags.parts.par_iter().map(convert).collect::<Vec<Result<CsrChunk>>>());
-        let documents = Documents::join(bags, chunks, CsrChunk { terms, indptr: vec![0], ..CsrChunk::default() });
-        let documents = documents.map_err(|cause| {
-            let path = plan.files[bags.facts.file as usize].path.display();
-            Error::failed(format!("{path}: piece {} of the text: {cause}", bags.facts.number))
-        });
+        let documents = documents(job, plan, bags, &same)?;
         let mut message = PieceFacts::encode_all(&[bags.facts]);
         message.extend_from_slice(&bags.unknown.to_le_bytes());
-        documents?.encode(&mut message)?;
+        documents.encode(&mut message)?;
         Ok(message)
     };
     let mut writer = writer.map(BackgroundWriter::start).transpose()?;

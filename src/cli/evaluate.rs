@@ -14,7 +14,7 @@ use crate::corpus::tokenizer::TokenizerSpec;
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
 use crate::lda;
-use crate::lda::coherence::MOST_TERMS;
+use crate::lda::coherence::{MOST_TERMS, WORDS};
 use crate::lda::difference::{Distance, differences};
 use crate::lda::evaluate::{Question, mean};
 use crate::lda::model::LdaModel;
@@ -187,9 +187,6 @@ impl Evaluate {
         serde_json::from_slice(&message).map(Some).map_err(unsendable)
     }
 }
-
-/// Leading terms of a topic, as in gensim's `CoherenceModel`.
-const WORDS: usize = 20;
 
 fn lda_for_reading(found: &lda::evaluate::Evaluation, documents: u64) -> Table {
     let mut columns = vec![

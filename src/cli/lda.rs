@@ -11,7 +11,7 @@ use crate::error::{At, Error, Result};
 use crate::lda::held::HeldOut;
 use crate::lda::memory;
 use crate::lda::model::{self, Earlier};
-use crate::lda::params::{Alpha, Eta, LdaParams, LdaPlan, Method};
+use crate::lda::params::{Alpha, Eta, LdaParams, LdaPlan, Method, PASSES, TOPICS};
 use crate::lda::train::{self, Start, Watch};
 use crate::store::provenance::{self, Input};
 
@@ -84,15 +84,6 @@ pub struct Lda {
     #[arg(long, value_name = "SHARE", requires = "eval")]
     stop_below: Option<f64>,
 }
-
-/// Topics wanted when nothing is said.
-const TOPICS: usize = 100;
-/// Passes: see the README for what they buy.
-const PASSES: usize = 10;
-/// Prior of shares.
-const ALPHA: f64 = 0.1;
-/// Prior of terms.
-const ETA: f64 = 0.01;
 
 impl Lda {
     /// Runs on every rank.
@@ -167,7 +158,7 @@ impl Lda {
         };
         job.begin(of)?;
         let counts = earlier.and_then(|earlier| earlier.counts);
-        let start = Start { before, counts, held_out: documents.as_ref(), watch };
+        let start = Start { before, counts, held_out: documents.as_ref(), watch, silent: false };
         let (training, trained) = train::train(job, &corpus, &plan, start)?;
         job.account.phase("write", || model::save(job, &trained, &corpus, target, of))?;
         let result = json!({
@@ -189,7 +180,7 @@ impl Lda {
     /// The prior of shares asked for. Collective: a file is read on the dispatcher.
     fn alpha(&self, job: &Job, earlier: Option<&Earlier>) -> Result<Alpha> {
         let topics = self.topics(earlier)?;
-        let usual = if self.method == Method::Scvb0 { ALPHA } else { 1.0 / topics.max(1) as f64 };
+        let (usual, _) = self.method.priors(topics);
         let Some(word) = &self.alpha else {
             return Ok(earlier.map_or(Alpha::Symmetric(usual), |earlier| Alpha::Given(earlier.alpha.clone())));
         };
@@ -208,7 +199,7 @@ impl Lda {
     /// The prior of terms asked for, and whether it is learned. Collective: a file is read on the dispatcher.
     fn eta(&self, job: &Job, earlier: Option<&Earlier>) -> Result<(Eta, bool)> {
         let topics = self.topics(earlier)?;
-        let usual = if self.method == Method::Scvb0 { ETA } else { 1.0 / topics.max(1) as f64 };
+        let (_, usual) = self.method.priors(topics);
         let before = earlier.map_or(Eta::symmetric(usual), |earlier| earlier.eta.clone());
         let Some(word) = &self.eta else { return Ok((before, false)) };
         if let Ok(value) = word.parse() {

@@ -8,12 +8,13 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{Outcome, Printing};
+use crate::corpus::text::{InputFormat, TextSpec};
 use crate::dispatch::Job;
 use crate::error::{At, Error, Result};
 use crate::learn::metrics::{Average, Confusion, Share};
 use crate::learn::table::Choice;
 use crate::report::output::{Cell, Column, Format, Table};
-use crate::search::predict::{Predictions, predict};
+use crate::search::predict::{Given, Predictions, predict};
 use crate::store::atomic::refuse_inputs_as_output;
 
 /// What is printed.
@@ -29,17 +30,19 @@ enum Show {
 
 /// Predict labels with the pipeline that a search chose
 ///
-/// Rows must be of the kind the pipeline learned from: a corpus over the same dictionary (`corpuscle build --dictionary`), or
-/// vectors with the same columns.
+/// Rows must be of the kind the pipeline learned from: a corpus over the same dictionary (`corpuscle build --dictionary`) or
+/// texts, which are cut into terms as those of its corpus were; or vectors with the same columns.
 ///
 /// Examples: corpuscle predict best.h5 new.h5 -o predictions.csv
+///           corpuscle predict best.h5 new.jsonl --id-field id --label-field tag --show report
 ///           corpuscle predict best.h5 test.h5 --show report
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Predict {
     /// Pipeline written by `corpuscle search --model-out`
     model: PathBuf,
-    /// A corpus, vectors of `corpuscle transform`, a .npy or .csv file, or an HDF5 file with --dataset
+    /// A corpus, texts as `corpuscle build` reads them, vectors of `corpuscle transform`, a .npy or .csv file, an HDF5
+    /// file with --dataset, or else an SVMlight file
     data: PathBuf,
     /// What is told about the rows
     #[arg(long, value_enum, default_value_t = Show::Labels)]
@@ -53,9 +56,18 @@ pub struct Predict {
     /// Dataset of an HDF5 file of others
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// Column of a CSV file that holds the true labels
+    /// Column of a CSV file, or field of texts, that holds the true labels
     #[arg(long, value_name = "NAME")]
     label_field: Option<String>,
+    /// Of texts: how documents lie in the file [default: by its name, lines where that says nothing]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
+    /// Of texts: field with the text [default: text, or the only column]
+    #[arg(long, value_name = "NAME")]
+    text_field: Option<String>,
+    /// Of texts: field with the identifier [default: documents are numbered from 0]
+    #[arg(long, value_name = "NAME")]
+    id_field: Option<String>,
     #[command(flatten)]
     printing: Printing,
 }
@@ -74,7 +86,16 @@ impl Predict {
             None => None,
         };
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
-        let mut found = job.account.phase("predict", || predict(job, &self.model, &self.data, &choice))?;
+        let texts = TextSpec {
+            format: self.input_format,
+            text_field: self.text_field.clone(),
+            id_field: self.id_field.clone(),
+            label_field: self.label_field.clone(),
+            ..TextSpec::new(vec![self.data.clone()])
+        };
+        let as_texts = self.input_format.is_some() || self.text_field.is_some() || self.id_field.is_some();
+        let given = Given { path: &self.data, choice: &choice, texts: &texts, as_texts };
+        let mut found = job.account.phase("predict", || predict(job, &self.model, &given))?;
         let mut result = json!({});
         if job.is_dispatcher() {
             if let Some(path) = &self.labels {

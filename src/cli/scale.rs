@@ -26,7 +26,8 @@ use crate::store::provenance::{self, Input};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Scale {
-    /// Vectors of `corpuscle transform`, a .npy file, a .csv file with a head, or an HDF5 file with --dataset
+    /// Vectors of `corpuscle transform`, a .npy file, a .csv file with a head, an HDF5 file with --dataset, or else an SVMlight file,
+    /// whose zeros are written out
     vectors: PathBuf,
     /// Vectors to write
     #[arg(short, long, value_name = "VECTORS")]

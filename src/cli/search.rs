@@ -12,10 +12,10 @@ use crate::error::{At, Error, Result};
 use crate::learn::table::Choice;
 use crate::report::output::{Cell, Column, Table};
 use crate::search::data::{Beside, Data};
+use crate::search::memory::forecast;
 use crate::search::pipeline::Pipeline;
 use crate::search::results::{self, Results};
-use crate::search::run::{refit, search};
-use crate::search::steps::{Kind, Model};
+use crate::search::run::{check, refit, search};
 use crate::store::atomic::{refuse_inputs_as_output, same_file};
 use crate::store::provenance;
 
@@ -34,7 +34,8 @@ const SHOWN: usize = 10;
 pub struct Search {
     /// The pipeline file
     pipeline: PathBuf,
-    /// A corpus with labels, vectors of `corpuscle transform`, a .npy or .csv file, or an HDF5 file with --dataset
+    /// A corpus with labels, or without where the pipeline ends in topics, vectors of `corpuscle transform`, a .npy or .csv file, an HDF5 file
+    /// with --dataset, or else an SVMlight file
     data: PathBuf,
     /// Results to write: .csv, .json or .h5
     #[arg(short, long, value_name = "RESULTS")]
@@ -66,7 +67,7 @@ pub struct Search {
 
 impl Search {
     /// Runs on every rank.
-    pub fn run(self, job: &Job, _: &Common) -> Result<Outcome> {
+    pub fn run(self, job: &Job, common: &Common) -> Result<Outcome> {
         results::kind(&self.output)?;
         if job.is_dispatcher() {
             self.refuse_outputs()?;
@@ -75,10 +76,10 @@ impl Search {
         let shared = job.share(|| {
             let read = std::fs::read_to_string(&self.pipeline).at(&self.pipeline)?;
             // Said once, before anything is sent.
-            Pipeline::parse(&self.pipeline, &read)?;
+            Pipeline::parse(&self.pipeline, &read, common.seed)?;
             Ok(text.insert(read).clone().into_bytes())
         })?;
-        let pipeline = Pipeline::parse(&self.pipeline, &String::from_utf8_lossy(&shared))?;
+        let pipeline = Pipeline::parse(&self.pipeline, &String::from_utf8_lossy(&shared), common.seed)?;
         if self.model_out.is_some() && pipeline.refit.is_none() {
             return Err(Error::usage("--model-out needs a refit in the pipeline file"));
         }
@@ -88,11 +89,10 @@ impl Search {
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
         let beside =
             Beside { labels: self.labels.as_deref(), groups: self.groups.as_deref(), folds: self.folds.as_deref() };
-        let numbers = pipeline.steps.last().is_some_and(|step| step.kind() == Kind::Estimator(Model::Ridge));
         let (data, origin) =
-            job.account.phase("share data", || Data::open(job, &self.data, &choice, &beside, numbers))?;
+            job.account.phase("share data", || Data::open(job, &self.data, &choice, &beside, pipeline.subject))?;
         let mut inputs = Vec::new();
-        let mut parameters = json!({ "pipeline": String::from_utf8_lossy(&shared) });
+        let mut parameters = json!({ "pipeline": String::from_utf8_lossy(&shared), "seed": common.seed });
         if let Some(origin) = &origin {
             inputs.push(("data", origin.input.clone()));
             for (role, path) in [("labels", &self.labels), ("groups", &self.groups), ("folds", &self.folds)] {
@@ -106,6 +106,11 @@ impl Search {
             identity["parameters"]["label_field"] = json!(self.label_field);
             Ok(identity)
         })?;
+        check(&pipeline, &data)?;
+        let folds = pipeline.splitter.split(data.to_split())?.len();
+        let remedy = "give more, lower k, or give fewer rows";
+        let saving = self.model_out.is_some();
+        let job = &job.within_memory(remedy, || forecast(&pipeline, &data, folds, saving))?;
         let found = job.account.phase("search", || search(job, &pipeline, &data))?;
 
         // The dispatcher tells which candidate is the best, if there is one: its row, and itself.

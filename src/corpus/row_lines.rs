@@ -34,13 +34,57 @@ pub enum RowFormat {
     },
 }
 
+/// A value of a line, in the precision it is wanted in.
+pub trait Value: Copy + PartialEq + std::str::FromStr {
+    /// Nothing.
+    const ZERO: Self;
+    /// A whole number of at most 7 digits, which is exact.
+    fn whole(value: u32) -> Self;
+    /// Neither infinite nor not a number.
+    fn finite(self) -> bool;
+    /// A whole number from 1 to 2^24.
+    fn count(self) -> bool;
+}
+
+impl Value for f32 {
+    const ZERO: f32 = 0.0;
+
+    fn whole(value: u32) -> f32 {
+        value as f32
+    }
+
+    fn finite(self) -> bool {
+        self.is_finite()
+    }
+
+    fn count(self) -> bool {
+        is_count(self)
+    }
+}
+
+impl Value for f64 {
+    const ZERO: f64 = 0.0;
+
+    fn whole(value: u32) -> f64 {
+        value.into()
+    }
+
+    fn finite(self) -> bool {
+        self.is_finite()
+    }
+
+    fn count(self) -> bool {
+        is_count(self as f32) && f64::from(self as f32) == self
+    }
+}
+
 /// Documents of some lines (documents x terms, CSR), terms ascending within each.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct RowLines {
+pub struct RowLines<V = f32> {
     /// Where each document begins; documents + 1 entries, the first 0.
     indptr: Vec<u64>,
     indices: Vec<u32>,
-    data: Vec<f32>,
+    data: Vec<V>,
     /// Labels, one after the other, and where each ends; of SVMlight only.
     labels: String,
     label_ends: Vec<u64>,
@@ -65,14 +109,22 @@ pub struct Mistake {
     pub what: String,
 }
 
-impl RowLines {
-    /// The documents of whole lines.
-    pub fn parse(text: &[u8], format: RowFormat) -> std::result::Result<RowLines, Mistake> {
+impl<V: Value> RowLines<V> {
+    /// The documents of whole lines, with values in this precision.
+    pub fn parse_values(text: &[u8], format: RowFormat) -> std::result::Result<RowLines<V>, Mistake> {
         if let Some(at) = memchr::memchr(0, text) {
             return Err(Mistake { at, what: "a NUL byte: the file is binary, expected lines of text".to_owned() });
         }
-        let mut rows = RowLines { indptr: vec![0], counts: true, ..RowLines::default() };
-        let mut row: Vec<(u32, f32)> = Vec::new();
+        let mut rows = RowLines {
+            indptr: vec![0],
+            indices: Vec::new(),
+            data: Vec::new(),
+            labels: String::new(),
+            label_ends: Vec::new(),
+            terms: 0,
+            counts: true,
+        };
+        let mut row: Vec<(u32, V)> = Vec::new();
         let mut at = 0;
         while at < text.len() {
             let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
@@ -91,7 +143,7 @@ impl RowLines {
         Ok(rows)
     }
 
-    fn svmlight(&mut self, line: &[u8], zero_based: bool, row: &mut Vec<(u32, f32)>) -> Parsed<bool> {
+    fn svmlight(&mut self, line: &[u8], zero_based: bool, row: &mut Vec<(u32, V)>) -> Parsed<bool> {
         let line = memchr::memchr(b'#', line).map_or(line, |comment| &line[..comment]);
         let mut words = Words(line);
         let Some(label) = words.next() else { return Ok(false) };
@@ -120,7 +172,7 @@ impl RowLines {
         Ok(true)
     }
 
-    fn blei(&mut self, line: &[u8], row: &mut Vec<(u32, f32)>) -> Parsed<()> {
+    fn blei(&mut self, line: &[u8], row: &mut Vec<(u32, V)>) -> Parsed<()> {
         let mut words = Words(line);
         let announced = words.next().ok_or("the line is blank; a document without terms is written 0")?;
         let announced = number(announced)
@@ -132,7 +184,7 @@ impl RowLines {
         Ok(())
     }
 
-    fn csv(&mut self, line: &[u8], columns: u32, row: &mut Vec<(u32, f32)>) -> Parsed<()> {
+    fn csv(&mut self, line: &[u8], columns: u32, row: &mut Vec<(u32, V)>) -> Parsed<()> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (mut at, mut column) = (0, 0_u32);
         loop {
@@ -143,9 +195,9 @@ impl RowLines {
             }
             let end = memchr::memchr(b',', &line[at..]).map_or(line.len(), |length| at + length);
             let field = line[at..end].trim_ascii();
-            match value(field) {
-                Some(0.0) => {}
-                Some(value) if value.is_finite() => row.push((column, value)),
+            match value::<V>(field) {
+                Some(value) if value == V::ZERO => {}
+                Some(value) if value.finite() => row.push((column, value)),
                 Some(_) => return Err(format!("column {}: the value is not a finite number", column + 1)),
                 None => return Err(format!("column {}: {} is not a number", column + 1, shown(field))),
             }
@@ -163,7 +215,7 @@ impl RowLines {
     }
 
     /// Takes the pairs of a document.
-    fn push(&mut self, row: &mut [(u32, f32)]) -> Parsed<()> {
+    fn push(&mut self, row: &mut [(u32, V)]) -> Parsed<()> {
         if !row.is_sorted_by(|a, b| a.0 < b.0) {
             row.sort_by_key(|&(term, _)| term);
             if let Some(twice) = row.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -173,8 +225,8 @@ impl RowLines {
         if let Some(&(last, _)) = row.last() {
             self.terms = self.terms.max(last + 1);
         }
-        for &(term, value) in row.iter().filter(|(_, value)| *value != 0.0) {
-            self.counts &= is_count(value);
+        for &(term, value) in row.iter().filter(|(_, value)| *value != V::ZERO) {
+            self.counts &= value.count();
             self.indices.push(term);
             self.data.push(value);
         }
@@ -187,15 +239,33 @@ impl RowLines {
         self.indptr.len().saturating_sub(1)
     }
 
-    /// As a chunk over this many terms, numbered from `first_document`, and the labels where there are any.
-    pub fn into_chunk(self, first_document: u64, terms: u32) -> (CsrChunk, Option<Vec<String>>) {
-        let labels = (!self.label_ends.is_empty()).then(|| {
+    /// Labels, where there are any.
+    fn take_labels(&mut self) -> Option<Vec<String>> {
+        (!self.label_ends.is_empty()).then(|| {
             let begins = std::iter::once(0).chain(self.label_ends.iter().copied());
             begins
                 .zip(&self.label_ends)
                 .map(|(begin, &end)| self.labels[begin as usize..end as usize].to_owned())
                 .collect()
-        });
+        })
+    }
+
+    /// Where rows begin, their columns and values, and the labels where there are any.
+    pub fn into_parts(mut self) -> (Vec<u64>, Vec<u32>, Vec<V>, Option<Vec<String>>) {
+        let labels = self.take_labels();
+        (self.indptr, self.indices, self.data, labels)
+    }
+}
+
+impl RowLines {
+    /// The documents of whole lines.
+    pub fn parse(text: &[u8], format: RowFormat) -> std::result::Result<RowLines, Mistake> {
+        Self::parse_values(text, format)
+    }
+
+    /// As a chunk over this many terms, numbered from `first_document`, and the labels where there are any.
+    pub fn into_chunk(mut self, first_document: u64, terms: u32) -> (CsrChunk, Option<Vec<String>>) {
+        let labels = self.take_labels();
         (CsrChunk { first_document, terms, indptr: self.indptr, indices: self.indices, data: self.data }, labels)
     }
 
@@ -269,7 +339,7 @@ impl<'a> Iterator for Words<'a> {
 
 impl Words<'_> {
     /// Adds the pairs that the rest of the line is.
-    fn pairs(&mut self, row: &mut Vec<(u32, f32)>) -> Parsed<()> {
+    fn pairs<V: Value>(&mut self, row: &mut Vec<(u32, V)>) -> Parsed<()> {
         loop {
             // Nearly all of them.
             while let Some((pair, rest)) = short_pair(self.0) {
@@ -286,7 +356,7 @@ impl Words<'_> {
 
 /// `TERM:COUNT` of few digits behind at most one blank, and what follows it, where it is written so.
 #[inline]
-fn short_pair(bytes: &[u8]) -> Option<((u32, f32), &[u8])> {
+fn short_pair<V: Value>(bytes: &[u8]) -> Option<((u32, V), &[u8])> {
     let mut at = usize::from(bytes.first().copied().is_some_and(is_blank));
     let mut digits = |most: usize| {
         let (begin, mut number) = (at, 0_u32);
@@ -301,7 +371,7 @@ fn short_pair(bytes: &[u8]) -> Option<((u32, f32), &[u8])> {
     // Nine digits are below 2^31, seven are exact or rounded in f32 as elsewhere.
     let (term, Some(b':'), _) = digits(9)? else { return None };
     let (count, end, length) = digits(7)?;
-    end.is_none_or(is_blank).then(|| ((term, count as f32), &bytes[length..]))
+    end.is_none_or(is_blank).then(|| ((term, V::whole(count)), &bytes[length..]))
 }
 
 /// Bytes as they are shown in a message.
@@ -316,23 +386,23 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// A value, finite or not.
-fn value(word: &[u8]) -> Option<f32> {
+fn value<V: Value>(word: &[u8]) -> Option<V> {
     match number(word) {
-        // Exact in f32, or rounded as the parser of the standard library would round it.
-        Some(whole) if word.len() <= 7 => Some(whole as f32),
-        _ => std::str::from_utf8(word).ok().and_then(|word| word.parse::<f32>().ok()),
+        // Exact in f32 and f64, or rounded as the parser of the standard library would round it.
+        Some(whole) if word.len() <= 7 => Some(V::whole(whole as u32)),
+        _ => std::str::from_utf8(word).ok().and_then(|word| word.parse::<V>().ok()),
     }
 }
 
 /// `TERM:VALUE`.
-fn pair(word: &[u8]) -> Parsed<(u32, f32)> {
+fn pair<V: Value>(word: &[u8]) -> Parsed<(u32, V)> {
     let colon = memchr::memchr(b':', word).ok_or_else(|| format!("{} is not TERM:VALUE", shown(word)))?;
     let (term, value) = (&word[..colon], &word[colon + 1..]);
     // A corpus has at most 2^31 - 1 terms.
     let term = number(term).and_then(|term| u32::try_from(term).ok()).filter(|&term| term < i32::MAX as u32);
     let term = term.ok_or_else(|| format!("{} does not begin with the number of a term", shown(word)))?;
     match self::value(value) {
-        Some(value) if value.is_finite() => Ok((term, value)),
+        Some(value) if V::finite(value) => Ok((term, value)),
         Some(_) => Err(format!("{}: the value is not a finite number", shown(word))),
         None => Err(format!("{}: the value is not a number", shown(word))),
     }

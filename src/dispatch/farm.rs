@@ -1,10 +1,14 @@
 //! farm: independent tasks over shared data.
 //!
-//! The data is broadcast once. Tasks are handed out longest first, each worker holding one in work and one in
-//! reserve, so that the time of a message is hidden behind a task. Results come back keyed by task. Where checkpoints are
+//! The data is broadcast once. Tasks are handed out longest first, each worker holding one message of them in work and one in
+//! reserve, so that the time of a message is hidden behind a task. Short tasks travel many in a message, for what a message costs,
+//! some hundred microseconds with the sleep of a dispatcher that does not burn a core, would else be most of their time; how many
+//! follows from the seconds that the last ones took, and never so many that others would be left without. Results come back keyed by
+//! task, so how they travelled changes nothing. Where checkpoints are
 //! made, they go to the journal, as many of them as may be had for what checkpoints may cost; a later run finds them there.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::checkpoint::Worked;
 use super::job::Job;
@@ -12,7 +16,12 @@ use super::mend::{mend, rejoin};
 use crate::comm::{Comm, Idle, Started, Tag};
 use crate::error::{Error, Result};
 
-/// Tasks a worker holds at a time: one in work, one on its way.
+/// Seconds of work that go into one message where tasks are shorter than that.
+const MESSAGE_SECONDS: f64 = 2e-3;
+/// Most tasks of a message.
+const MESSAGE_TASKS: usize = 1024;
+
+/// Messages of tasks a worker holds at a time: one in work, one on its way.
 pub(super) const AHEAD: usize = 2;
 
 /// Dispatcher side of handing out: who gets what next, and what to do with an answer.
@@ -164,7 +173,14 @@ fn farm_but(
     run: &mut impl FnMut(&[u8]) -> Result<Vec<u8>>,
 ) -> Result<Vec<Vec<u8>>> {
     if job.distributed() && !job.is_dispatcher() {
-        serve(job, |task| job.account.compute(|| run(task)))?;
+        serve(job, |message| {
+            let begun = Instant::now();
+            let results: Vec<Vec<u8>> =
+                unpack(message)?.into_iter().map(|task| job.account.compute(|| run(task))).collect::<Result<_>>()?;
+            let mut answer = begun.elapsed().as_secs_f64().to_le_bytes().to_vec();
+            pack(&mut answer, results.iter().map(Vec::as_slice));
+            Ok(answer)
+        })?;
         return Ok(Vec::new());
     }
     kept.fits(tasks.len())?;
@@ -190,10 +206,33 @@ fn farm_but(
         open: order.len(),
         order: order.into(),
         given: vec![VecDeque::new(); job.workers()],
+        seconds: None,
         stopped: false,
     };
     hand_out(job, &mut list, true)?;
     if list.stopped { Err(Error::Stopped) } else { Ok(list.results.into_iter().flatten().collect()) }
+}
+
+/// Puts byte strings into a message, each behind its length.
+fn pack<'a>(message: &mut Vec<u8>, parts: impl Iterator<Item = &'a [u8]>) {
+    for part in parts {
+        message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        message.extend_from_slice(part);
+    }
+}
+
+/// Undoes [`pack`].
+fn unpack(mut message: &[u8]) -> Result<Vec<&[u8]>> {
+    let damaged = || Error::failed("damaged message of tasks");
+    let mut parts = Vec::new();
+    while !message.is_empty() {
+        let (length, rest) = message.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+        let (part, rest) = rest.split_at_checked(length).ok_or_else(damaged)?;
+        parts.push(part);
+        message = rest;
+    }
+    Ok(parts)
 }
 
 struct LongestFirst<'a> {
@@ -201,11 +240,24 @@ struct LongestFirst<'a> {
     kept: &'a Worked<'a>,
     tasks: Vec<(f64, Vec<u8>)>,
     order: VecDeque<usize>,
-    given: Vec<VecDeque<usize>>,
+    /// Of each worker the messages it has, as tasks by number.
+    given: Vec<VecDeque<Vec<usize>>>,
+    /// Seconds that a task of the last message took.
+    seconds: Option<f64>,
     results: Vec<Option<Vec<u8>>>,
     open: usize,
     /// No more is handed out: answers that are still due go by unused.
     stopped: bool,
+}
+
+impl LongestFirst<'_> {
+    /// How many tasks the next message has: enough of them to be worth it, and at most half a share of what is left.
+    fn together(&self) -> usize {
+        let left = self.order.len();
+        let share = left / (2 * AHEAD * self.given.len());
+        let wanted = self.seconds.map_or(1, |seconds| (MESSAGE_SECONDS / seconds.max(1e-9)) as usize);
+        wanted.min(MESSAGE_TASKS).min(share).max(1).min(left)
+    }
 }
 
 impl Tasks for LongestFirst<'_> {
@@ -213,30 +265,44 @@ impl Tasks for LongestFirst<'_> {
         if self.stopped {
             return Ok(None);
         }
-        Ok(self.order.pop_front().map(|at| {
-            self.given[worker].push_back(at);
-            self.tasks[at].1.clone()
-        }))
+        let batch: Vec<usize> = self.order.drain(..self.together()).collect();
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        let mut message = Vec::new();
+        pack(&mut message, batch.iter().map(|&at| self.tasks[at].1.as_slice()));
+        self.given[worker].push_back(batch);
+        Ok(Some(message))
     }
 
     fn answer(&mut self, worker: usize, answer: Vec<u8>) -> Result<()> {
-        let at = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
+        let batch = self.given[worker].pop_front().ok_or_else(|| Error::failed("an answer without a task"))?;
         if self.stopped {
             return Ok(());
         }
-        match self.job.account.io(|| self.kept.keep(at, &answer).and_then(|()| self.kept.commit_if_due())) {
+        let damaged = || Error::failed("damaged answer to tasks");
+        let (seconds, results) = answer.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let results = unpack(results)?;
+        if results.len() != batch.len() {
+            return Err(damaged());
+        }
+        self.seconds = Some(f64::from_le_bytes(*seconds) / batch.len() as f64);
+        for (&at, result) in batch.iter().zip(results) {
+            self.job.account.io(|| self.kept.keep(at, result))?;
+            self.results[at] = Some(result.to_vec());
+            self.tasks[at].1 = Vec::new();
+            self.open -= 1;
+        }
+        match self.job.account.io(|| self.kept.commit_if_due()) {
             Err(Error::Stopped) => self.stopped = true,
             kept => kept?,
         }
-        self.results[at] = Some(answer);
-        self.tasks[at].1 = Vec::new();
-        self.open -= 1;
         Ok(())
     }
 
     fn lost(&mut self, worker: usize, _: bool) {
-        while let Some(at) = self.given[worker].pop_back() {
-            self.order.push_front(at);
+        while let Some(batch) = self.given[worker].pop_back() {
+            batch.into_iter().rev().for_each(|at| self.order.push_front(at));
         }
     }
 

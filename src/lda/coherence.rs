@@ -23,6 +23,8 @@ use crate::corpus::chunk::CsrChunk;
 
 /// What gensim adds to the share of windows with both terms.
 const EPSILON: f64 = 1e-12;
+/// Leading terms of a topic when nothing is said, as in gensim's `CoherenceModel`.
+pub const WORDS: usize = 20;
 /// Most leading terms of a topic: a bit each.
 pub const MOST_TERMS: usize = 64;
 /// Tokens of a window, as in gensim, for c_v.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bound::Bound;
 use super::coherence::Pairs;
-use super::completion::{self, Score, Topics};
+use super::completion::{self, Score};
 use super::memory;
 use super::model::{LdaModel, Shared};
 use super::texts::{self, Texts, Windowed};
@@ -115,7 +115,7 @@ pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus, question: &Question) -
     let mut counts = job.wait(job.comm.sum(Route::World, sums))?;
     let tokens = counts.pop().unwrap_or_default() as u64;
     let grid = completion::grid(tokens)?;
-    let topics = Topics { phi: &shared.phi, prior: &shared.prior, topics: shared.topics };
+    let topics = shared.topics();
     let bound = job.works().then(|| job.account.compute(|| Bound::new(&shared, question.until, job.pool)));
     let (mut score, mut of_documents) = (Score::default(), [0i64; 2]);
     dataset.fold(|_, chunk| {

@@ -10,6 +10,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
+use super::completion::Topics;
 use super::counts::Counts;
 use super::params::Eta;
 use crate::comm::Tag;
@@ -130,6 +131,23 @@ pub fn save(
 }
 
 impl LdaModel {
+    /// What training has left on a rank that works.
+    ///
+    /// # Errors
+    /// A rank that does not work has no model.
+    pub fn of(trained: Trained, terms: Vec<String>) -> Result<LdaModel> {
+        let Trained { counts, alpha, eta, history } = trained;
+        let counts = counts.ok_or_else(|| Error::failed("a worker without a model"))?;
+        let mut topic_word = Array2::zeros((alpha.len(), counts.terms()));
+        let mut topic_tokens = Vec::with_capacity(alpha.len());
+        for (number, mut row) in topic_word.rows_mut().into_iter().enumerate() {
+            let (tokens, weights) = topic(&counts, number, &eta);
+            row.assign(&ndarray::ArrayView1::from(&weights));
+            topic_tokens.push(tokens);
+        }
+        Ok(LdaModel { topic_word, alpha, eta, topic_tokens, terms, history })
+    }
+
     /// Number of topics.
     pub fn topics(&self) -> usize {
         self.alpha.len()
@@ -208,6 +226,23 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// A model that is here.
+    pub fn of(model: &LdaModel) -> Shared {
+        let (topics, terms) = model.topic_word.dim();
+        let width = topics.next_multiple_of(LANES);
+        let mut phi = Aligned::zeros(terms * width);
+        for (row, weights) in phi.chunks_exact_mut(width).zip(model.topic_word.columns()) {
+            row.iter_mut().zip(weights).for_each(|(to, &weight)| *to = weight);
+        }
+        let (alpha, eta, topic_tokens) = (model.alpha.clone(), model.eta.clone(), model.topic_tokens.clone());
+        Shared { topics, prior: padded(&alpha), alpha, eta, topic_tokens, phi }
+    }
+
+    /// As they are used.
+    pub fn topics(&self) -> Topics<'_> {
+        Topics { phi: &self.phi, prior: &self.prior, topics: self.topics }
+    }
+
     /// As a message: topics, numbers of eta; alpha, tokens, eta; and the weights by term without padding.
     fn message(model: &LdaModel) -> Vec<u8> {
         let mut message = [model.topics() as u64, model.eta.0.len() as u64].map(u64::to_le_bytes).concat();
@@ -232,14 +267,20 @@ impl Shared {
         let (topic_tokens, eta) = (bytemuck::pod_collect_to_vec(topic_tokens), Eta(bytemuck::pod_collect_to_vec(eta)));
         let width = topics.next_multiple_of(LANES);
         let alpha: Vec<f64> = bytemuck::pod_collect_to_vec(alpha);
-        let mut prior = vec![0f32; width];
-        prior.iter_mut().zip(&alpha).for_each(|(prior, &alpha)| *prior = alpha as f32);
+        let prior = padded(&alpha);
         let mut phi = Aligned::zeros(rest.len() / 4 / topics * width);
         for (row, from) in phi.chunks_exact_mut(width).zip(rest.chunks_exact(4 * topics)) {
             row[..topics].iter_mut().zip(from.as_chunks().0).for_each(|(to, from)| *to = f32::from_le_bytes(*from));
         }
         Ok(Shared { topics, alpha, prior, eta, topic_tokens, phi })
     }
+}
+
+/// The prior in single precision, with zeros behind it up to the width.
+fn padded(alpha: &[f64]) -> Vec<f32> {
+    let mut prior = vec![0f32; alpha.len().next_multiple_of(LANES)];
+    prior.iter_mut().zip(alpha).for_each(|(prior, &alpha)| *prior = alpha as f32);
+    prior
 }
 
 /// A model to be continued.

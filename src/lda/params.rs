@@ -4,6 +4,12 @@ use super::model::History;
 use crate::error::{Error, Result};
 use crate::linalg::variational::Until;
 
+/// Topics wanted when nothing is said.
+pub const TOPICS: usize = 100;
+/// Passes: see the README for what they buy.
+pub const PASSES: usize = 10;
+/// Prior of shares and of terms.
+const PRIORS: (f64, f64) = (0.1, 0.01);
 /// Documents of a minibatch of variational inference, as in gensim (`chunksize`).
 const CHUNK: u64 = 2000;
 /// Documents of a minibatch of SCVB0 in a large and in a small corpus.
@@ -74,6 +80,12 @@ impl Method {
             Method::Online => "online",
             Method::Batch => "batch",
         }
+    }
+
+    /// Priors of the documents' shares and of the topics' terms when nothing is said.
+    pub fn priors(self, topics: usize) -> (f64, f64) {
+        let even = 1.0 / topics.max(1) as f64;
+        if self == Method::Scvb0 { PRIORS } else { (even, even) }
     }
 
     /// Exponent and offset of the rate when nothing is said.

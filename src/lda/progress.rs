@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::params::LdaPlan;
 use crate::comm::{Started, Tag};
-use crate::dispatch::{Corpus, Job};
+use crate::dispatch::Job;
 use crate::error::{Error, Result};
 use crate::report::progress::{Task, Unit};
 
@@ -68,6 +68,7 @@ struct Teller {
     /// When this run began, and documents worked on since.
     begun: Instant,
     documents: u64,
+    silent: bool,
 }
 
 impl Teller {
@@ -80,6 +81,9 @@ impl Teller {
             return;
         }
         training.moved = Some(word.moved).filter(|moved| moved.is_finite());
+        if self.silent {
+            return;
+        }
         let speed = self.documents as f64 / self.begun.elapsed().as_secs_f64();
         let quality = match word.perplexity {
             perplexity if perplexity.is_nan() => String::new(),
@@ -104,15 +108,14 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// For a run that goes on after so many steps.
-    pub fn new(job: &'a Job<'a>, corpus: &Corpus, plan: &LdaPlan, done: u64) -> Line<'a> {
-        let documents = corpus.header().documents;
+    /// For a run over so many documents that goes on after so many steps.
+    pub fn new(job: &'a Job<'a>, documents: u64, plan: &LdaPlan, done: u64, silent: bool) -> Line<'a> {
         let steps = plan.steps() as u64;
         let teller = job.is_dispatcher().then(|| {
             let task = job.progress.task("lda", Unit::Documents, Some(documents * plan.passes as u64));
             // No documents are counted as work of this run.
             task.advance(documents * done / steps, 0);
-            Teller { task, steps, begun: Instant::now(), documents: 0 }
+            Teller { task, steps, begun: Instant::now(), documents: 0, silent }
         });
         let training = Training { updates: done, passes: done.div_ceil(steps) as usize, ..Training::default() };
         Line { job, teller, words: VecDeque::new(), training }

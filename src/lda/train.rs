@@ -51,6 +51,20 @@ pub struct Start<'a> {
     pub held_out: Option<&'a HeldOut>,
     /// When.
     pub watch: Watch,
+    /// Nothing is told of the passes.
+    pub silent: bool,
+}
+
+/// Documents to learn from, spread over the workers.
+pub struct Documents<'a> {
+    /// Those of this rank, in their order.
+    pub chunks: &'a [Held],
+    /// Documents of all ranks.
+    pub count: u64,
+    /// Terms of the dictionary.
+    pub terms: usize,
+    /// Tokens of all ranks; there are some.
+    pub tokens: u64,
 }
 
 /// Trains, from a random state or going on from one. Collective. Workers get the state and the priors, a dispatcher that
@@ -67,12 +81,21 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LdaPlan, start: Start) -> Result
         return Err(Error::failed(format!("{path}: no document has a term: there is nothing to learn")));
     }
     let _phase = job.account.enter_phase("train");
-    let (mut keeper, reached) = Keeper::open(job, corpus.header().terms as usize, plan)?;
-    let before = start.before;
+    let (count, terms) = (corpus.header().documents, corpus.header().terms as usize);
+    train_on(job, &Documents { chunks: &chunks, count, terms, tokens }, plan, start)
+}
+
+/// [`train`] on documents that the workers hold already. Collective.
+///
+/// # Errors
+/// `Stopped` at a checkpoint.
+pub fn train_on(job: &Job, documents: &Documents, plan: &LdaPlan, start: Start) -> Result<(Training, Trained)> {
+    let (mut keeper, reached) = Keeper::open(job, documents.terms, plan)?;
+    let (before, tokens) = (start.before, documents.tokens);
     let done = reached.as_ref().map_or(0, |reached| reached.state.step as u64);
-    let mut line = Line::new(job, corpus, plan, done);
+    let mut line = Line::new(job, documents.count, plan, done, start.silent);
     let (counts, alpha, eta) = if job.works() {
-        let mut worker = Worker::new(job, corpus, plan, &chunks, tokens, start, reached);
+        let mut worker = Worker::new(job, documents, plan, start, reached);
         worker.run(&mut line, keeper.as_mut())?;
         (Some(worker.counts), worker.alpha, worker.eta)
     } else {
@@ -86,7 +109,7 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LdaPlan, start: Start) -> Result
     };
     let training = Training { tokens, ..line.training };
     let history = History {
-        documents: before.documents + corpus.header().documents,
+        documents: before.documents + documents.count,
         tokens: before.tokens + tokens,
         updates: before.updates + training.updates,
     };
@@ -148,15 +171,13 @@ const SAMPLE: usize = 4096;
 impl<'a> Worker<'a> {
     fn new(
         job: &'a Job<'a>,
-        corpus: &Corpus,
+        documents: &Documents<'a>,
         plan: &'a LdaPlan,
-        chunks: &'a [Held],
-        tokens: u64,
         start: Start<'a>,
         reached: Option<Reached>,
     ) -> Self {
-        let terms = corpus.header().terms as usize;
-        let Start { before, counts, held_out, watch } = start;
+        let &Documents { chunks, count, terms, tokens } = documents;
+        let Start { before, counts, held_out, watch, silent: _ } = start;
         let tokens = before.tokens + tokens;
         let random = || match plan.method {
             Method::Scvb0 => Counts::uniform(terms, plan.topics, tokens as f64, plan.seed, job.pool),
@@ -168,14 +189,14 @@ impl<'a> Worker<'a> {
             chunks,
             held_out,
             watch,
-            documents: corpus.header().documents,
+            documents: count,
             tokens,
             before,
             alpha: plan.alpha.clone(),
             eta: plan.eta.clone(),
             last_perplexity: f64::INFINITY,
             step: 0,
-            estep: Estep::new(plan, corpus.header().documents),
+            estep: Estep::new(plan, count),
             scratch: Scratch::new(terms),
             phi: Aligned::zeros(0),
             dealt: Vec::new(),

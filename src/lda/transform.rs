@@ -25,6 +25,23 @@ use crate::store::provenance::Input;
 use crate::vectors::documents;
 use crate::vectors::model::ModelInput;
 
+/// The shares of the topics in each document of a chunk (documents x topics); those below `minimum` are 0.
+pub fn infer(model: &Topics, chunk: &CsrChunk, minimum: f32, pool: &rayon::ThreadPool) -> Vec<f32> {
+    let simd = Simd::detect();
+    let mut vectors = vec![0f32; chunk.documents() * model.topics];
+    let work = |(row, vector): (usize, &mut [f32])| {
+        let (terms, counts) = chunk.document(row);
+        let shares = model.infer(simd, terms, counts);
+        let total: f64 = shares.iter().map(|&share| f64::from(share)).sum();
+        for (to, share) in vector.iter_mut().zip(shares) {
+            let share = (f64::from(share) / total) as f32;
+            *to = if share < minimum { 0.0 } else { share };
+        }
+    };
+    pool.install(|| vectors.par_chunks_mut(model.topics).enumerate().for_each(work));
+    vectors
+}
+
 /// Infers a corpus; shares below `minimum` are written as 0. Collective; `target` is given on the dispatcher. Returns the
 /// number of topics.
 pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target: Option<Target>) -> Result<usize> {
@@ -44,22 +61,7 @@ pub fn transform(job: &Job, model: &Path, corpus: &Corpus, minimum: f32, target:
             .provenance(json!({ "minimum_probability": minimum }), ("corpus", Input::result(corpus.reader()?.file())?)))
     };
     let topics = shared.topics;
-    let kernel = Topics { phi: &shared.phi, prior: &shared.prior, topics };
-    let simd = Simd::detect();
-    let infer = |chunk: &CsrChunk| {
-        let mut vectors = vec![0f32; chunk.documents() * topics];
-        let work = |(row, vector): (usize, &mut [f32])| {
-            let (terms, counts) = chunk.document(row);
-            let shares = kernel.infer(simd, terms, counts);
-            let total: f64 = shares.iter().map(|&share| f64::from(share)).sum();
-            for (to, share) in vector.iter_mut().zip(shares) {
-                let share = (f64::from(share) / total) as f32;
-                *to = if share < minimum { 0.0 } else { share };
-            }
-        };
-        job.pool.install(|| vectors.par_chunks_mut(topics).enumerate().for_each(work));
-        vectors
-    };
+    let infer = |chunk: &CsrChunk| infer(&shared.topics(), chunk, minimum, job.pool);
     documents::write(job, corpus, topics, target, Ok::<CsrChunk, Error>, infer, &provenance)?;
     Ok(topics)
 }

@@ -26,6 +26,18 @@ impl Sparse {
         self.begins.len().saturating_sub(1)
     }
 
+    /// Some rows, in the order of their numbers given.
+    pub fn select(&self, rows: &[usize]) -> Sparse {
+        let mut chosen = Sparse { columns: self.columns, begins: vec![0], ..Sparse::default() };
+        for &row in rows {
+            let (indices, values) = self.row(row);
+            chosen.indices.extend_from_slice(indices);
+            chosen.values.extend_from_slice(values);
+            chosen.begins.push(chosen.indices.len());
+        }
+        chosen
+    }
+
     /// Columns and values of a row.
     pub fn row(&self, row: usize) -> (&[u32], &[f64]) {
         let span = self.begins[row]..self.begins[row + 1];
@@ -74,16 +86,7 @@ impl Features {
     pub fn select(&self, rows: &[usize]) -> Features {
         match self {
             Features::Dense(x) => Features::Dense(x.select(Axis(0), rows)),
-            Features::Sparse(x) => {
-                let mut chosen = Sparse { columns: x.columns, begins: vec![0], ..Sparse::default() };
-                for &row in rows {
-                    let (indices, values) = x.row(row);
-                    chosen.indices.extend_from_slice(indices);
-                    chosen.values.extend_from_slice(values);
-                    chosen.begins.push(chosen.indices.len());
-                }
-                Features::Sparse(chosen)
-            }
+            Features::Sparse(x) => Features::Sparse(x.select(rows)),
         }
     }
 

@@ -29,6 +29,28 @@ pub enum Share {
     F1,
 }
 
+/// What is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Predicted classes.
+    Classes,
+    /// Predicted numbers.
+    Numbers,
+    /// Topics of documents that need no label.
+    Topics,
+}
+
+impl Subject {
+    /// As it stands in a message.
+    pub fn name(self) -> &'static str {
+        match self {
+            Subject::Classes => "classes",
+            Subject::Numbers => "numbers",
+            Subject::Topics => "topics",
+        }
+    }
+}
+
 /// A score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scorer {
@@ -54,11 +76,17 @@ pub enum Scorer {
     NegRmse,
     /// Minus the mean absolute error.
     NegMae,
+    /// Minus the perplexity of one half of each document, foretold from the other.
+    NegPerplexity,
+    /// Mean log-likelihood of the tokens of these halves: minus the logarithm of the perplexity.
+    LogLikelihood,
+    /// Mean u_mass coherence of the topics.
+    UMass,
 }
 
 impl Scorer {
     /// All, by name.
-    pub const ALL: [(&'static str, Scorer); 21] = [
+    pub const ALL: [(&'static str, Scorer); 24] = [
         ("accuracy", Scorer::Accuracy),
         ("balanced_accuracy", Scorer::BalancedAccuracy),
         ("precision_macro", Scorer::Of(Share::Precision, Average::Macro)),
@@ -80,6 +108,9 @@ impl Scorer {
         ("neg_mean_squared_error", Scorer::NegMse),
         ("neg_root_mean_squared_error", Scorer::NegRmse),
         ("neg_mean_absolute_error", Scorer::NegMae),
+        ("neg_perplexity", Scorer::NegPerplexity),
+        ("log_likelihood", Scorer::LogLikelihood),
+        ("u_mass", Scorer::UMass),
     ];
 
     /// The scorer of a name.
@@ -87,9 +118,13 @@ impl Scorer {
         Scorer::ALL.iter().find(|(known, _)| *known == name).map(|(_, scorer)| *scorer)
     }
 
-    /// A score of numbers, not of classes.
-    pub fn of_regression(self) -> bool {
-        matches!(self, Scorer::R2 | Scorer::NegMse | Scorer::NegRmse | Scorer::NegMae)
+    /// What it is a score of.
+    pub fn subject(self) -> Subject {
+        match self {
+            Scorer::R2 | Scorer::NegMse | Scorer::NegRmse | Scorer::NegMae => Subject::Numbers,
+            Scorer::NegPerplexity | Scorer::LogLikelihood | Scorer::UMass => Subject::Topics,
+            _ => Subject::Classes,
+        }
     }
 
     /// Scores predictions.

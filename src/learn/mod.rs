@@ -16,6 +16,7 @@ pub mod ridge;
 pub mod scaled_file;
 pub mod scaler;
 pub mod svm;
+pub mod svmlight;
 pub mod table;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Dense rows from a file of anyone: our vectors, `.npy`, a dataset of an HDF5 file, CSV.
+//! Dense rows from a file of anyone: our vectors, `.npy`, a dataset of an HDF5 file, CSV; and sparse ones, SVMlight, written out.
 //!
 //! Problem: a matrix (rows x columns, f32 or f64) larger than memory, read by whoever works on which rows.
 //! Algorithm: the rows are cut into blocks by their number and width alone, so that what is computed block by block has
 //! the same bits whoever does it. A rank that finds the same file at the same path reads its blocks itself; others get
-//! them sent. CSV is read by the dispatcher and always sent. Cost: one reading of the file.
+//! them sent. CSV and SVMlight are read by the dispatcher and always sent. Cost: one reading of the file.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
+use super::features::Sparse;
+use super::svmlight::{self, Labelled};
 use crate::corpus::chunk::Footprint;
 use crate::dispatch::{Job, Parcel, Source};
 use crate::error::{At, Error, Result};
-use crate::store::file::{AtFile, Format, OpenFile};
+use crate::store::file::{AtFile, Format, OpenFile, has_signature};
 use crate::store::model::ModelReader;
 use crate::store::npy::NpyHeader;
 use crate::store::provenance::{self, Input};
@@ -25,6 +27,8 @@ use crate::store::provenance::{self, Input};
 const BLOCK_BYTES: usize = 4 << 20;
 /// Rows of a block come in multiples of this.
 pub const ROWS: usize = 256;
+/// Most numbers of sparse rows that are written out at a time.
+const MOST_NUMBERS: usize = 1 << 25;
 /// Places of a file of others that are compared to know it for the same.
 const PLACES: u64 = 64;
 
@@ -90,6 +94,7 @@ enum Kind {
     Npy { offset: u64 },
     Hdf5 { dataset: String },
     Csv,
+    Svmlight,
 }
 
 /// What a table is; all ranks know it.
@@ -114,7 +119,7 @@ impl Shape {
 
     /// Whether the dispatcher holds all rows and sends them.
     pub fn travels_always(&self) -> bool {
-        self.kind == Kind::Csv
+        matches!(self.kind, Kind::Csv | Kind::Svmlight)
     }
 }
 
@@ -123,6 +128,7 @@ enum Opened {
     Npy(File),
     Hdf5(hdf5::Dataset),
     Csv { numbers: Vec<f64>, labels: Option<Vec<String>> },
+    Svmlight(Labelled),
 }
 
 /// A table that a job works on.
@@ -155,7 +161,7 @@ impl Table {
         })?;
         let (path, shape): (PathBuf, Shape) =
             serde_json::from_slice(&message).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
-        if mine.is_none() && job.works() && !job.scatter && shape.kind != Kind::Csv {
+        if mine.is_none() && job.works() && !job.scatter && !shape.travels_always() {
             mine = job
                 .account
                 .io(|| open(&path, choice))
@@ -174,6 +180,27 @@ impl Table {
     /// What it is.
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// Sparse rows of which there may be more columns than the file names get so many. All ranks say the same.
+    pub fn widen(&mut self, columns: usize) {
+        if self.shape.kind == Kind::Svmlight {
+            self.shape.columns = self.shape.columns.max(columns);
+        }
+        if let Some(Opened::Svmlight(found)) = &mut self.opened {
+            found.rows.columns = self.shape.columns;
+        }
+    }
+
+    /// The rows without their zeros, where that is how the file has them and more than half of the numbers are zeros. On the
+    /// dispatcher.
+    pub fn sparse(&self) -> Option<&Sparse> {
+        match &self.opened {
+            Some(Opened::Svmlight(Labelled { rows, .. })) => {
+                (2 * rows.values.len() < rows.rows() * rows.columns).then_some(rows)
+            }
+            _ => None,
+        }
     }
 
     /// Rows of a block.
@@ -224,6 +251,18 @@ impl Table {
             Opened::Csv { numbers, .. } => {
                 Numbers::Double(numbers[first * columns..(first + count) * columns].to_vec())
             }
+            Opened::Svmlight(Labelled { rows, .. }) => {
+                if count.saturating_mul(columns) > MOST_NUMBERS {
+                    let what = format!("{columns} columns are too many for rows to be written out, zeros included");
+                    return Err(Error::failed(format!("{}: {what}", self.path.display())));
+                }
+                let mut numbers = vec![0.0; count * columns];
+                for (at, to) in numbers.chunks_exact_mut(columns).enumerate() {
+                    let (indices, values) = rows.row(first + at);
+                    indices.iter().zip(values).for_each(|(&column, &value)| to[column as usize] = value);
+                }
+                Numbers::Double(numbers)
+            }
         };
         Ok(Block { first, columns, numbers })
     }
@@ -241,6 +280,7 @@ impl Table {
         match &self.opened {
             Some(Opened::Vectors(reader)) if reader.has("labels") => reader.all_strings("labels").map(Some),
             Some(Opened::Csv { labels, .. }) => Ok(labels.clone()),
+            Some(Opened::Svmlight(Labelled { labels, .. })) => Ok(Some(labels.clone())),
             _ => Ok(None),
         }
     }
@@ -274,6 +314,12 @@ fn open(path: &Path, choice: &Choice) -> Result<(Opened, Shape)> {
     }
     if let Some(dataset) = &choice.dataset {
         return open_hdf5(path, dataset);
+    }
+    if path.is_file() && !has_signature(path)? {
+        let found = svmlight::read(path)?;
+        let (rows, columns) = (found.rows.rows(), found.rows.columns);
+        let digest = sampled(&File::open(path).at(path)?).at(path)?;
+        return Ok((Opened::Svmlight(found), Shape { rows, columns, double: true, kind: Kind::Svmlight, digest }));
     }
     match OpenFile::open(path) {
         Ok(open) if open.format == Format::Vectors => {}

@@ -11,6 +11,8 @@ use crate::corpus::container::{CorpusReader, Values};
 use crate::dispatch::Job;
 use crate::error::{At, Error, Result};
 use crate::learn::estimator::Target;
+use crate::learn::features::Sparse;
+use crate::learn::metrics::Subject;
 use crate::learn::table::{Choice, Table};
 use crate::store::file::{Format, OpenFile};
 use crate::store::provenance::Input;
@@ -33,6 +35,8 @@ pub enum Rows {
     Sparse(CsrChunk),
     /// Vectors.
     Dense(Array2<f64>),
+    /// Vectors without their zeros.
+    Features(Sparse),
 }
 
 /// All that a search works on.
@@ -42,8 +46,8 @@ pub struct Data {
     pub rows: Rows,
     /// The values are counts.
     pub counts: bool,
-    /// y.
-    pub target: Target,
+    /// y, unless rows without labels are all that is wanted.
+    pub target: Option<Target>,
     /// Name of each class.
     pub classes: Vec<String>,
     /// Group of each row.
@@ -58,7 +62,7 @@ pub struct Data {
 #[derive(Serialize, Deserialize)]
 struct Head {
     columns: usize,
-    sparse: bool,
+    form: Form,
     counts: bool,
     codes: Option<Vec<usize>>,
     values: Option<Vec<f64>>,
@@ -66,6 +70,14 @@ struct Head {
     groups: Option<Vec<usize>>,
     folds: Option<Vec<i64>>,
     tokens: Vec<usize>,
+}
+
+/// How the rows travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Form {
+    Documents,
+    Dense,
+    Sparse,
 }
 
 /// What the dispatcher knows of the file beyond the rows.
@@ -87,7 +99,8 @@ pub fn is_corpus(job: &Job, path: &Path, choice: &Choice) -> Result<bool> {
 }
 
 impl Data {
-    /// Reads the rows on the dispatcher and gives them to all. Collective. `numbers`: labels are numbers to regress on.
+    /// Reads the rows on the dispatcher and gives them to all. Collective. Labels are what the
+    /// subject says; topics need none.
     ///
     /// # Errors
     /// Rows without labels, labels that do not fit, those of reading.
@@ -96,14 +109,14 @@ impl Data {
         path: &Path,
         choice: &Choice,
         beside: &Beside,
-        numbers: bool,
+        subject: Subject,
     ) -> Result<(Data, Option<Origin>)> {
         let corpus = is_corpus(job, path, choice)?;
         let table = if corpus { None } else { Some(Table::open(job, path, choice)?) };
         let mut origin = None;
         let mut body = Vec::new();
         let head = job.share(|| {
-            let (head, bytes, found) = job.account.io(|| read(path, table.as_ref(), beside, numbers))?;
+            let (head, bytes, found) = job.account.io(|| read(path, table.as_ref(), beside, subject))?;
             origin = Some(found);
             body = bytes;
             serde_json::to_vec(&head).at(path)
@@ -111,16 +124,18 @@ impl Data {
         let head: Head =
             serde_json::from_slice(&head).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
         let body = job.share(|| Ok(body))?;
-        let rows = if head.sparse {
-            Rows::Sparse(CsrChunk::decode(&body)?)
-        } else {
-            let values: Vec<f64> = bytemuck::pod_collect_to_vec(&body);
-            let shape = (values.len() / head.columns.max(1), head.columns);
-            Rows::Dense(Array2::from_shape_vec(shape, values).map_err(|cause| Error::failed(cause.to_string()))?)
+        let rows = match head.form {
+            Form::Documents => Rows::Sparse(CsrChunk::decode(&body)?),
+            Form::Sparse => Rows::Features(decode(&body, head.columns)?),
+            Form::Dense => {
+                let values: Vec<f64> = bytemuck::pod_collect_to_vec(&body);
+                let shape = (values.len() / head.columns.max(1), head.columns);
+                Rows::Dense(Array2::from_shape_vec(shape, values).map_err(|cause| Error::failed(cause.to_string()))?)
+            }
         };
         let target = match (head.codes, head.values) {
-            (Some(codes), _) => Target::Classes(codes),
-            (None, values) => Target::Values(values.unwrap_or_default()),
+            (Some(codes), _) => Some(Target::Classes(codes)),
+            (None, values) => values.map(Target::Values),
         };
         let Head { counts, classes, groups, folds, tokens, .. } = head;
         Ok((Data { rows, counts, target, classes, groups, folds, tokens }, origin))
@@ -128,9 +143,10 @@ impl Data {
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        match &self.target {
-            Target::Classes(codes) => codes.len(),
-            Target::Values(values) => values.len(),
+        match &self.rows {
+            Rows::Sparse(chunk) => chunk.documents(),
+            Rows::Dense(rows) => rows.nrows(),
+            Rows::Features(rows) => rows.rows(),
         }
     }
 
@@ -141,7 +157,7 @@ impl Data {
 
     /// What a splitter may look at.
     pub fn to_split(&self) -> SplitRows<'_> {
-        let classes = if let Target::Classes(codes) = &self.target { Some(&codes[..]) } else { None };
+        let classes = if let Some(Target::Classes(codes)) = &self.target { Some(&codes[..]) } else { None };
         SplitRows { count: self.len(), classes, groups: self.groups.as_deref(), folds: self.folds.as_deref() }
     }
 }
@@ -155,8 +171,8 @@ pub fn whole(reader: &CorpusReader) -> Result<CsrChunk> {
     Ok(all)
 }
 
-fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> Result<(Head, Vec<u8>, Origin)> {
-    let (sparse, counts, columns, body, labels, origin);
+fn read(path: &Path, table: Option<&Table>, beside: &Beside, subject: Subject) -> Result<(Head, Vec<u8>, Origin)> {
+    let (form, counts, columns, body, labels, origin);
     let mut tokens = Vec::new();
     let count = match table {
         None => {
@@ -165,16 +181,22 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> R
             labels = reader.labels(0, header.documents)?;
             let terms = reader.terms()?;
             tokens = terms.iter().map(|term| 1 + term.matches(' ').count()).collect();
-            (sparse, counts, columns) = (true, header.values == Values::Counts, header.terms as usize);
+            (form, counts, columns) = (Form::Documents, header.values == Values::Counts, header.terms as usize);
             origin = Origin { input: Input::result(reader.file())?, terms };
             body = whole(&reader)?.encode();
             header.documents as usize
         }
         Some(table) => {
             labels = table.labels()?;
-            (sparse, counts, columns) = (false, false, table.shape().columns);
+            let rows = table.sparse();
+            (form, counts, columns) =
+                (if rows.is_some() { Form::Sparse } else { Form::Dense }, false, table.shape().columns);
             origin = Origin { input: table.input()?, terms: Vec::new() };
-            body = bytemuck::cast_slice(&table.rows(0, table.shape().rows)?.doubles()).to_vec();
+            body = if let Some(rows) = rows {
+                encode(rows)
+            } else {
+                bytemuck::cast_slice(&table.rows(0, table.shape().rows)?.doubles()).to_vec()
+            };
             table.shape().rows
         }
     };
@@ -182,11 +204,13 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> R
         Some(file) => Some(lines(file, count, "label")?),
         None => labels,
     };
-    let labels = labels.ok_or_else(|| {
-        Error::usage(format!("{}: has no labels to learn; give one a line with --labels", path.display()))
-    })?;
+    if labels.is_none() && subject != Subject::Topics {
+        let what = "has no labels to learn; give one a line with --labels";
+        return Err(Error::usage(format!("{}: {what}", path.display())));
+    }
     let (mut codes, mut values, mut classes) = (None, None, Vec::new());
-    if numbers {
+    let labels = labels.unwrap_or_default();
+    if subject == Subject::Numbers {
         let parsed = labels.iter().enumerate().map(|(row, label)| {
             label.trim().parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| {
                 Error::failed(format!(
@@ -196,7 +220,7 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> R
             })
         });
         values = Some(parsed.collect::<Result<Vec<f64>>>()?);
-    } else {
+    } else if !labels.is_empty() {
         classes = class_names(&labels);
         let places: std::collections::HashMap<&str, usize> =
             classes.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
@@ -208,17 +232,45 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, numbers: bool) -> R
     });
     let folds =
         beside.folds.map(|file| lines(file, count, "fold").and_then(|list| whole_numbers(file, &list))).transpose()?;
-    let head = Head { columns, sparse, counts, codes, values, classes, groups, folds, tokens };
+    let head = Head { columns, form, counts, codes, values, classes, groups, folds, tokens };
     Ok((head, body, origin))
 }
 
-/// Distinct names in their order: by size where all are whole numbers.
+/// As bytes: rows, where each begins, columns, values.
+fn encode(rows: &Sparse) -> Vec<u8> {
+    let mut bytes = (rows.rows() as u64).to_le_bytes().to_vec();
+    bytes.extend(rows.begins.iter().flat_map(|&begin| (begin as u64).to_le_bytes()));
+    bytes.extend_from_slice(bytemuck::cast_slice(&rows.values));
+    bytes.extend_from_slice(bytemuck::cast_slice(&rows.indices));
+    bytes
+}
+
+/// Undoes [`encode`].
+fn decode(bytes: &[u8], columns: usize) -> Result<Sparse> {
+    let damaged = || Error::failed("damaged message: sparse rows");
+    let (rows, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let offsets = (u64::from_le_bytes(*rows) as usize).checked_add(1).and_then(|offsets| offsets.checked_mul(8));
+    let (begins, rest) = rest.split_at_checked(offsets.ok_or_else(damaged)?).ok_or_else(damaged)?;
+    let begins: Vec<usize> = begins.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes) as usize).collect();
+    let (values, indices) = rest.split_at(rest.len() / 12 * 8);
+    let indices: Vec<u32> = bytemuck::pod_collect_to_vec(indices);
+    let fits = rest.len() == 12 * indices.len()
+        && begins.is_sorted()
+        && begins.last() == Some(&indices.len())
+        && indices.iter().all(|&column| (column as usize) < columns);
+    fits.then(|| Sparse { columns, begins, indices, values: bytemuck::pod_collect_to_vec(values) }).ok_or_else(damaged)
+}
+
+/// Distinct names in their order: by size where all are numbers.
 pub fn class_names(labels: &[String]) -> Vec<String> {
+    let number = |name: &String| name.trim().parse::<f64>().ok().filter(|value| value.is_finite());
     let mut names = labels.to_vec();
     names.sort();
     names.dedup();
-    if names.iter().all(|name| name.parse::<i64>().is_ok()) {
-        names.sort_by_key(|name| name.parse::<i64>().unwrap_or(0));
+    if names.iter().all(|name| number(name).is_some()) {
+        // Whole numbers that are one number in f64 are told apart.
+        let whole = |name: &String| name.trim().parse::<i64>().unwrap_or(0);
+        names.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("finite").then(whole(a).cmp(&whole(b))));
     }
     names
 }

@@ -1,6 +1,6 @@
 //! Fitting the steps of a pipeline, by one rank on rows in memory.
 //!
-//! *Heavy* steps, up to the last of terms, tfidf and lsi, are fitted once for all candidates that share them; lsi at the
+//! *Heavy* steps, up to the last of terms, tfidf, lsi and lda, are fitted once for all candidates that share them; lsi at the
 //! largest k among those, whose first columns are the vectors of every smaller k. What follows is cheap.
 
 use ndarray::Array2;
@@ -8,6 +8,7 @@ use ndarray::Array2;
 use super::data::{Data, Rows};
 use super::model::{FittedStep, Stage, fit_scaler};
 use super::steps::Step;
+use super::topics;
 use crate::comm::Local;
 use crate::corpus::chunk::CsrChunk;
 use crate::dispatch::Job;
@@ -43,6 +44,7 @@ pub fn fit_step(
             let test = test.map(|test| fitted.apply(job.pool, test)).transpose()?;
             return Ok((fitted, Stage::Features(rows), test));
         }
+        (Step::Lda(params), Stage::Documents(chunk)) => FittedStep::Lda(Box::new(topics::fit(job, params, chunk)?)),
         (Step::Scale { with_mean, with_std }, _) => {
             let features = train.features();
             let fitted = FittedStep::Scale(fit_scaler(&features, *with_mean, *with_std)?);
@@ -52,7 +54,9 @@ pub fn fit_step(
         }
         (Step::Normalise(norm), _) => FittedStep::Normalise(*norm),
         (Step::Estimator(_), _) => return Err(Error::failed("an estimator is no step on the way")),
-        (_, Stage::Features(_)) => return Err(Error::failed("terms, tfidf and lsi work on a corpus, not on vectors")),
+        (_, Stage::Features(_)) => {
+            return Err(Error::failed("terms, tfidf, lsi and lda work on a corpus, not on vectors"));
+        }
     };
     let test = test.map(|test| fitted.apply(job.pool, test)).transpose()?;
     let train = fitted.apply(job.pool, train)?;
@@ -65,6 +69,7 @@ pub fn rows(data: &Data, numbers: &[usize]) -> Stage {
         Rows::Dense(rows) => {
             Stage::Features(crate::learn::features::Features::Dense(rows.select(ndarray::Axis(0), numbers)))
         }
+        Rows::Features(rows) => Stage::Features(crate::learn::features::Features::Sparse(rows.select(numbers))),
         Rows::Sparse(chunk) => {
             let mut chosen = CsrChunk { terms: chunk.terms, indptr: vec![0], ..CsrChunk::default() };
             for &row in numbers {

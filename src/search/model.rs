@@ -12,6 +12,9 @@ use serde_json::{Value as Json, json};
 use super::data::Rows;
 use crate::corpus::chunk::CsrChunk;
 use crate::error::{Error, Result};
+use crate::lda::model::{History, LdaModel, Shared};
+use crate::lda::params::Eta;
+use crate::lda::transform::infer;
 use crate::learn::estimator::{Fitted, Form, Predicted};
 use crate::learn::features::{Features, Norm, Sparse, normalise};
 use crate::learn::scaler::StandardScaler;
@@ -31,6 +34,8 @@ pub enum FittedStep {
     Tfidf(Box<TfidfModel>),
     /// Left singular vectors (terms x k).
     Lsi(Array2<f32>),
+    /// Topics; their terms have no names here.
+    Lda(Box<LdaModel>),
     /// StandardScaler.
     Scale(StandardScaler),
     /// Normaliser.
@@ -63,6 +68,7 @@ impl From<Rows> for Stage {
         match rows {
             Rows::Sparse(chunk) => Stage::Documents(chunk),
             Rows::Dense(rows) => Stage::Features(Features::Dense(rows)),
+            Rows::Features(rows) => Stage::Features(Features::Sparse(rows)),
         }
     }
 }
@@ -106,8 +112,16 @@ impl FittedStep {
             (FittedStep::Lsi(left), Stage::Documents(chunk)) => {
                 Stage::Features(project(pool, &Prepared::new(chunk)?, left.view()))
             }
-            (FittedStep::Terms(_) | FittedStep::Tfidf(_) | FittedStep::Lsi(_), Stage::Features(_)) => {
-                return Err(Error::failed("terms, tfidf and lsi work on a corpus, not on vectors"));
+            (FittedStep::Lda(model), Stage::Documents(chunk)) => {
+                let shares = infer(&Shared::of(model).topics(), &chunk, 0.0, pool).into_iter().map(f64::from).collect();
+                let shape = (chunk.documents(), model.topics());
+                Stage::Features(Features::Dense(Array2::from_shape_vec(shape, shares).expect("rows of k numbers")))
+            }
+            (
+                FittedStep::Terms(_) | FittedStep::Tfidf(_) | FittedStep::Lsi(_) | FittedStep::Lda(_),
+                Stage::Features(_),
+            ) => {
+                return Err(Error::failed("terms, tfidf, lsi and lda work on a corpus, not on vectors"));
             }
             (FittedStep::Scale(scaler), stage) => {
                 let mut features = stage.features();
@@ -181,7 +195,7 @@ pub fn fit_scaler(features: &Features, with_mean: bool, with_std: bool) -> Resul
 /// A pipeline that was fitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedPipeline {
-    /// The steps, the estimator last.
+    /// The steps, the estimator last, or a model of topics.
     pub steps: Vec<FittedStep>,
     /// Name of each class; none of a regression.
     pub classes: Vec<String>,
@@ -199,11 +213,20 @@ impl FittedPipeline {
             stage = step.apply(pool, stage)?;
         }
         let Some(FittedStep::Estimator(fitted)) = self.steps.last() else {
-            return Err(Error::failed("a pipeline without an estimator"));
+            return Err(Error::usage("the pipeline ends in topics: there is nothing to predict"));
         };
         let features = stage.features();
         same_columns(&features, fitted.columns())?;
         Ok(fitted.predict(&features))
+    }
+
+    /// Columns of the vectors it was made for; none where it was made for documents.
+    pub fn columns(&self) -> Option<usize> {
+        self.steps.iter().find_map(|step| match step {
+            FittedStep::Scale(scaler) => Some(scaler.columns()),
+            FittedStep::Estimator(fitted) => Some(fitted.columns()),
+            _ => None,
+        })
     }
 
     /// As a description and tables.
@@ -225,6 +248,14 @@ impl FittedPipeline {
                 FittedStep::Lsi(left) => {
                     put("left_vectors", left.mapv(f64::from));
                     json!({ "kind": "lsi" })
+                }
+                FittedStep::Lda(model) => {
+                    put("topic_word", model.topic_word.mapv(f64::from));
+                    put("alpha", list(model.alpha.clone()));
+                    put("eta", list(model.eta.0.clone()));
+                    put("topic_tokens", list(model.topic_tokens.clone()));
+                    let History { documents, tokens, updates } = model.history;
+                    json!({ "kind": "lda", "documents": documents, "tokens": tokens, "updates": updates })
                 }
                 FittedStep::Scale(scaler) => {
                     put("scaler", list(bytemuck::pod_collect_to_vec(&scaler.to_bytes())));
@@ -282,6 +313,27 @@ impl FittedPipeline {
                     FittedStep::Tfidf(Box::new(TfidfModel::from_bytes(model.as_bytes())?))
                 }
                 "lsi" => FittedStep::Lsi(take("left_vectors")?.mapv(|value| value as f32)),
+                "lda" => {
+                    let number = |name: &str| step[name].as_u64().ok_or_else(damaged);
+                    let topic_word = take("topic_word")?.mapv(|value| value as f32);
+                    let mut list = |name: &str| Ok::<Vec<f64>, Error>(take(name)?.iter().copied().collect());
+                    let (alpha, eta, topic_tokens) = (list("alpha")?, list("eta")?, list("topic_tokens")?);
+                    if alpha.len() != topic_word.nrows() || alpha.is_empty() {
+                        return Err(damaged());
+                    }
+                    FittedStep::Lda(Box::new(LdaModel {
+                        topic_word,
+                        alpha,
+                        eta: Eta(eta),
+                        topic_tokens,
+                        terms: Vec::new(),
+                        history: History {
+                            documents: number("documents")?,
+                            tokens: number("tokens")?,
+                            updates: number("updates")?,
+                        },
+                    }))
+                }
                 "scale" => {
                     let numbers = take("scaler")?;
                     FittedStep::Scale(StandardScaler::from_bytes(bytemuck::cast_slice(

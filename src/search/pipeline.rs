@@ -11,10 +11,10 @@ use toml::de::{DeTable, DeValue};
 use super::halving::{Halving, Smallest};
 use super::space::{Axis, Distribution, Grid, Method, Space};
 use super::splitters::{Size, Splitter};
-use super::steps::{self, Kind};
+use super::steps::{self, Kind, Step};
 use super::value::Value;
-use crate::error::{At, Error, Result};
-use crate::learn::metrics::Scorer;
+use crate::error::{Error, Result};
+use crate::learn::metrics::{Scorer, Subject};
 
 /// A step as the file has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,8 +46,10 @@ pub enum ErrorScore {
 /// A pipeline file, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
-    /// The steps, the estimator last.
+    /// The steps, the estimator last, or a model of topics.
     pub steps: Vec<Described>,
+    /// What the last step is scored for.
+    pub subject: Subject,
     /// The candidates.
     pub space: Space,
     /// The candidates are sifted in rounds.
@@ -64,6 +66,8 @@ pub struct Pipeline {
     pub train_score: bool,
     /// Seconds after which no task is begun.
     pub time_limit: Option<f64>,
+    /// Seed of all that has none of its own.
+    pub seed: u64,
 }
 
 /// A place in the text for messages.
@@ -180,25 +184,18 @@ impl<'t> Options<'_, 't> {
 }
 
 impl Pipeline {
-    /// Reads and checks a file.
+    /// Checks the text of a file; `seed` is that of everything random to which the file gives none.
     ///
     /// # Errors
     /// Usage errors that name the line.
-    pub fn read(path: &Path) -> Result<Pipeline> {
-        Pipeline::parse(path, &std::fs::read_to_string(path).at(path)?)
-    }
-
-    /// Checks the text of a file.
-    ///
-    /// # Errors
-    /// As [`Pipeline::read`].
-    pub fn parse(path: &Path, text: &str) -> Result<Pipeline> {
+    pub fn parse(path: &Path, text: &str, seed: u64) -> Result<Pipeline> {
         let parsed = DeTable::parse(text);
         let text = Text { path, text };
         let root = parsed.map_err(|error| text.error(error.span().map_or(0, |span| span.start), error.message()))?;
+        let usual = usual_seed(seed)?;
         let mut top = Options { text: &text, table: Some(root.get_ref()), what: "a pipeline file", asked: vec![] };
         let steps = match top.get("step") {
-            Some(list) => read_steps(&text, list)?,
+            Some(list) => read_steps(&text, list, usual)?,
             None => return Err(text.error(0, "no [[step]]: a pipeline ends in an estimator")),
         };
         let grids = top.get("grid").map(|value| read_grids(&text, value, &steps)).transpose()?.unwrap_or_default();
@@ -209,8 +206,12 @@ impl Pipeline {
         table(cv, "cv")?;
         table(search, "search")?;
         top.finish()?;
-        let classifies = !matches!(steps.last().map(Described::kind), Some(Kind::Estimator(steps::Model::Ridge)));
-        let splitter = read_splitter(&text, cv.and_then(|value| value.get_ref().as_table()), classifies)?;
+        let subject = match steps.last().map(Described::kind) {
+            Some(Kind::Lda) => Subject::Topics,
+            Some(Kind::Estimator(steps::Model::Ridge)) => Subject::Numbers,
+            _ => Subject::Classes,
+        };
+        let splitter = read_splitter(&text, cv.and_then(|value| value.get_ref().as_table()), subject, usual)?;
         let mut options = Options {
             text: &text,
             table: search.and_then(|value| value.get_ref().as_table()),
@@ -220,11 +221,18 @@ impl Pipeline {
         let method = options.word("method", &["grid", "random", "halving"], "grid")?;
         let candidates = options.whole("candidates", 1)?;
         let seed = options.whole("seed", 0)?;
-        let halving = read_halving(&mut options, method == "halving", candidates.is_some(), seed)?;
+        let halving =
+            read_halving(&mut options, method == "halving", candidates.is_some(), seed.unwrap_or(usual as usize))?;
         let scorers = match options.get("scoring") {
-            Some(value) => read_scorers(&text, value, classifies)?,
-            None if classifies => vec![("accuracy".into(), Scorer::Accuracy)],
-            None => vec![("r2".into(), Scorer::R2)],
+            Some(value) => read_scorers(&text, value, subject)?,
+            None => {
+                let name = match subject {
+                    Subject::Classes => "accuracy",
+                    Subject::Numbers => "r2",
+                    Subject::Topics => "neg_perplexity",
+                };
+                Scorer::named(name).map(|scorer| (name.to_owned(), scorer)).into_iter().collect()
+            }
         };
         let refit = match options.value("refit")? {
             None | Some((Value::Bool(true), _)) if scorers.len() == 1 => Some(0),
@@ -261,7 +269,9 @@ impl Pipeline {
             ),
         };
         let method = match (method.as_str(), candidates) {
-            ("random" | "halving", Some(candidates)) => Method::Random { candidates, seed: seed.unwrap_or(1) as u64 },
+            ("random" | "halving", Some(candidates)) => {
+                Method::Random { candidates, seed: seed.map_or(usual.into(), |seed| seed as u64) }
+            }
             ("random", None) => return Err(text.error(0, "a random search needs candidates = N in [search]")),
             ("halving", None) => Method::Grid,
             (_, Some(_)) => return Err(text.error(0, "candidates belongs to method = \"random\" or \"halving\"")),
@@ -280,11 +290,45 @@ impl Pipeline {
         if halving.is_some() && scorers.len() > 1 {
             return Err(text.error(0, "halving goes by one score: give scoring one name"));
         }
-        Ok(Pipeline { steps, space, halving, splitter, scorers, refit, error_score, train_score, time_limit })
+        let seed = usual.into();
+        Ok(Pipeline {
+            steps,
+            subject,
+            space,
+            halving,
+            splitter,
+            scorers,
+            refit,
+            error_score,
+            train_score,
+            time_limit,
+            seed,
+        })
     }
 }
 
-fn read_steps(text: &Text, value: &Spanned<DeValue>) -> Result<Vec<Described>> {
+impl Pipeline {
+    /// The steps, each with the largest of the values that its parameters have among the candidates: what they may take.
+    pub fn largest(&self) -> Result<Vec<Step>> {
+        let of = |(at, described): (usize, &Described)| {
+            let axes: Vec<&Axis> = self.space.axes().filter(|axis| axis.step == at).collect();
+            let most = |axis: &Axis| axis.values.iter().max_by(|a, b| a.order(b)).cloned();
+            let largest: Vec<(&str, Value)> =
+                axes.iter().filter_map(|axis| Some((axis.parameter.as_str(), most(axis)?))).collect();
+            let fixed = described.values.iter().map(|(name, value)| (name.as_str(), value));
+            let values: Vec<(&str, &Value)> = largest.iter().map(|(name, value)| (*name, value)).chain(fixed).collect();
+            steps::build(described.kind(), &values).map_err(|what| Error::usage(format!("{}: {what}", described.name)))
+        };
+        self.steps.iter().enumerate().map(of).collect()
+    }
+}
+
+/// The seed of what has none of its own, as numpy's generator takes it.
+fn usual_seed(seed: u64) -> Result<u32> {
+    u32::try_from(seed).map_err(|_| Error::usage(format!("--seed {seed}: a search takes at most {}", u32::MAX)))
+}
+
+fn read_steps(text: &Text, value: &Spanned<DeValue>, seed: u32) -> Result<Vec<Described>> {
     let list =
         value.get_ref().as_array().ok_or_else(|| text.error(value.span().start, "steps are written [[step]]"))?;
     let mut described: Vec<Described> = Vec::new();
@@ -321,27 +365,35 @@ fn read_steps(text: &Text, value: &Spanned<DeValue>) -> Result<Vec<Described>> {
             return Err(text.error(at, format!("two steps are called {name}: give one a name of its own")));
         }
         let after = |earlier: &[Kind]| described.iter().any(|other| earlier.contains(&other.kind()));
-        let dense = [Kind::Lsi, Kind::Scale, Kind::Normalise];
+        let dense = [Kind::Lsi, Kind::Lda, Kind::Scale, Kind::Normalise];
         let misplaced = match kind {
             _ if described.iter().any(|other| matches!(other.kind(), Kind::Estimator(_))) => {
                 Some("nothing follows the estimator")
             }
             Kind::Terms if after(&[Kind::Terms, Kind::Tfidf]) || after(&dense) => Some("terms come first, once"),
             Kind::Tfidf if after(&[Kind::Tfidf]) || after(&dense) => {
-                Some("tfidf comes before lsi, scale and normalise, once")
+                Some("tfidf comes before lsi, scale and normalise, once, and not with lda, which takes counts")
             }
-            Kind::Lsi if after(&dense) => Some("lsi comes before scale and normalise, once"),
+            Kind::Lsi if after(&dense) => Some("lsi comes before scale and normalise, once, and not with lda"),
+            Kind::Lda if after(&dense) || after(&[Kind::Tfidf]) => {
+                Some("lda takes counts: it comes before scale and normalise, once, and not with tfidf or lsi")
+            }
             _ => None,
         };
         if let Some(what) = misplaced {
             return Err(text.error(at, what));
         }
-        let values = values.into_iter().map(|(parameter, value, _)| (parameter, value)).collect();
+        let mut values: Vec<(String, Value)> =
+            values.into_iter().map(|(parameter, value, _)| (parameter, value)).collect();
+        // Behind what the file or a grid says.
+        if kind.parameters().iter().any(|(parameter, _)| *parameter == "seed") {
+            values.push(("seed".into(), Value::Int(seed.into())));
+        }
         described.push(Described { name, kind: kind.name().to_owned(), values });
     }
     match described.last().map(Described::kind) {
-        Some(Kind::Estimator(_)) => Ok(described),
-        _ => Err(text.error(value.span().start, "the last step must be an estimator")),
+        Some(Kind::Estimator(_) | Kind::Lda) => Ok(described),
+        _ => Err(text.error(value.span().start, "the last step must be an estimator, or lda")),
     }
 }
 
@@ -434,7 +486,7 @@ fn read_range(text: &Text, table: &Table, at: usize) -> Result<Range> {
     }
 }
 
-fn read_scorers(text: &Text, value: &Spanned<DeValue>, classifies: bool) -> Result<Vec<(String, Scorer)>> {
+fn read_scorers(text: &Text, value: &Spanned<DeValue>, subject: Subject) -> Result<Vec<(String, Scorer)>> {
     let mut scorers: Vec<(String, Scorer)> = Vec::new();
     for (name, at) in text.values(value)? {
         let Value::Text(name) = name else { return Err(text.error(at, "scorers are words in quotes")) };
@@ -442,9 +494,10 @@ fn read_scorers(text: &Text, value: &Spanned<DeValue>, classifies: bool) -> Resu
             let known: Vec<&str> = Scorer::ALL.iter().map(|(name, _)| *name).collect();
             text.error(at, format!("no score is called {name:?}; there are {}", known.join(", ")))
         })?;
-        if scorer.of_regression() == classifies {
-            let of = if classifies { "numbers" } else { "classes" };
-            return Err(text.error(at, format!("{name} is a score of {of}, which this estimator does not predict")));
+        if scorer.subject() != subject {
+            let (of, made) = (scorer.subject().name(), subject.name());
+            let what = format!("{name} is a score of {of}, which this pipeline does not predict: it ends in {made}");
+            return Err(text.error(at, what));
         }
         if scorers.iter().any(|(known, _)| *known == name) {
             return Err(text.error(at, format!("{name} is named twice")));
@@ -458,7 +511,7 @@ fn read_scorers(text: &Text, value: &Spanned<DeValue>, classifies: bool) -> Resu
 }
 
 /// The options of successive halving; without it there are none of them.
-fn read_halving(options: &mut Options, wanted: bool, random: bool, seed: Option<usize>) -> Result<Option<Halving>> {
+fn read_halving(options: &mut Options, wanted: bool, random: bool, seed: usize) -> Result<Option<Halving>> {
     let text = options.text;
     if !wanted {
         return Ok(None);
@@ -480,15 +533,15 @@ fn read_halving(options: &mut Options, wanted: bool, random: bool, seed: Option<
             return Err(text.error(at, "min_resources: a number of rows, \"exhaust\" or \"smallest\" is wanted"));
         }
     };
-    let seed = u32::try_from(seed.unwrap_or(1)).map_err(|_| text.error(0, "seed: at most 4294967295"))?;
+    let seed = u32::try_from(seed).map_err(|_| text.error(0, "seed: at most 4294967295"))?;
     let most = options.whole("max_resources", 1)?;
     let aggressive = options.flag("aggressive_elimination")?.unwrap_or(false);
     Ok(Some(Halving { factor, smallest, most, aggressive, seed }))
 }
 
-fn read_splitter(text: &Text, table: Option<&Table>, classifies: bool) -> Result<Splitter> {
+fn read_splitter(text: &Text, table: Option<&Table>, subject: Subject, usual_seed: u32) -> Result<Splitter> {
     let mut options = Options { text, table, what: "[cv]", asked: vec![] };
-    let usual = if classifies { "stratified-k-fold" } else { "k-fold" };
+    let usual = if subject == Subject::Classes { "stratified-k-fold" } else { "k-fold" };
     let known = [
         "k-fold",
         "stratified-k-fold",
@@ -503,7 +556,7 @@ fn read_splitter(text: &Text, table: Option<&Table>, classifies: bool) -> Result
     let least = if name.contains("shuffle-split") { 1 } else { 2 };
     let splits = if name == "predefined-split" { 0 } else { options.whole("splits", least)?.unwrap_or(5) };
     let seed = |options: &mut Options| -> Result<u32> {
-        let seed = options.whole("seed", 0)?.unwrap_or(0);
+        let seed = options.whole("seed", 0)?.unwrap_or(usual_seed as usize);
         u32::try_from(seed).map_err(|_| text.error(0, "seed: at most 4294967295"))
     };
     let shuffled = |options: &mut Options| -> Result<Option<u32>> {

@@ -1,5 +1,5 @@
-//! A fitted pipeline applied to a whole corpus or table: the pipeline is broadcast once, chunks are predicted wherever they
-//! lie, the dispatcher gets the answers in order.
+//! A fitted pipeline applied to a whole corpus or table, or to texts, which are cut as those of its corpus were: the pipeline is
+//! broadcast once, chunks are predicted wherever they lie, the dispatcher gets the answers in order.
 //!
 //! Cost: one pass; 8 bytes a row and class travel.
 
@@ -10,11 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::data::{Rows, is_corpus};
 use super::model::FittedPipeline;
+use crate::build::{Answered, answer};
+use crate::corpus::chunk::CsrChunk;
 use crate::corpus::kinship::same_terms;
+use crate::corpus::text::TextSpec;
+use crate::corpus::tokenizer::TokenizerSpec;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::learn::estimator::Predicted;
 use crate::learn::table::{Blocks, Choice, Table};
+use crate::store::file::OpenFile;
+use crate::store::model::ModelReader;
+use crate::store::provenance;
 
 /// Predictions for all rows, on the dispatcher.
 #[derive(Debug, Default)]
@@ -59,30 +66,112 @@ impl From<Predicted> for Answer {
     }
 }
 
+/// The rows to predict.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    /// A corpus, a table, or texts.
+    pub path: &'a Path,
+    /// What to take of a table.
+    pub choice: &'a Choice,
+    /// How to read texts.
+    pub texts: &'a TextSpec,
+    /// The options say that there are texts.
+    pub as_texts: bool,
+}
+
+/// How the rows lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Corpus,
+    Table,
+    Texts,
+}
+
+impl Given<'_> {
+    /// What the rows are to a pipeline over these terms, or over none. On the dispatcher.
+    fn kind(&self, model: &Path, corpus: bool, on_documents: bool) -> Result<Kind> {
+        let (path, model) = (self.path.display(), model.display());
+        if !on_documents {
+            return match (corpus, self.as_texts) {
+                (true, _) => {
+                    Err(Error::failed(format!("{path}: holds a corpus, but the pipeline {model} was made for vectors")))
+                }
+                (_, true) => {
+                    Err(Error::usage(format!("{path}: texts are given, but the pipeline {model} was made for vectors")))
+                }
+                _ => Ok(Kind::Table),
+            };
+        }
+        if corpus && self.as_texts {
+            let what = "holds a corpus: --text-field, --id-field and --input-format are for texts";
+            return Err(Error::usage(format!("{path}: {what}")));
+        }
+        if corpus {
+            return Ok(Kind::Corpus);
+        }
+        let vectors = self.choice.dataset.is_some() || self.path.extension().is_some_and(|end| end == "npy");
+        let held = match OpenFile::open(self.path) {
+            Ok(open) => Some(open.format.description().to_owned()),
+            Err(_) if vectors => Some("vectors".to_owned()),
+            Err(error) if error.to_string().contains("an HDF5 file, but") => return Err(error),
+            // Whoever reads texts says what is wrong with them.
+            Err(_) => None,
+        };
+        match held {
+            None => Ok(Kind::Texts),
+            Some(held) => {
+                let what = format!("holds {held}, but the pipeline {model} was made for a corpus or texts");
+                Err(Error::failed(format!("{path}: {what}")))
+            }
+        }
+    }
+}
+
+/// How the texts of a pipeline's corpus were cut into terms.
+///
+/// # Errors
+/// A corpus that was not made from text, or of weights.
+fn tokenizer(model: &ModelReader) -> Result<TokenizerSpec> {
+    let (made, path) = (model.file().provenance()?, model.file().path.display());
+    if provenance::step(&made, "tfidf").is_some() {
+        return Err(Error::failed(format!(
+            "{path}: was made for a corpus of weights, which texts have none of; search a corpus of counts with tfidf as a \
+             step, or give it a corpus that `corpuscle tfidf --model` has weighted"
+        )));
+    }
+    let spec = provenance::step(&made, "build").map(|build| &build["parameters"]["tokenizer"]);
+    spec.and_then(|spec| TokenizerSpec::deserialize(spec).ok()).ok_or_else(|| {
+        Error::failed(format!(
+            "{path}: its corpus was not made from text by `corpuscle build`, so nothing tells how a text is cut into terms; \
+             give it a corpus over the same dictionary"
+        ))
+    })
+}
+
 /// Predicts all rows of a file. Collective; the dispatcher gets the answers.
 ///
 /// # Errors
 /// Rows the pipeline was not made for; those of reading.
-pub fn predict(job: &Job, model: &Path, path: &Path, choice: &Choice) -> Result<Predictions> {
+pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
+    let (path, choice) = (given.path, given.choice);
     let corpus = is_corpus(job, path, choice)?;
-    let mut terms = Vec::new();
+    let (mut terms, mut reader) = (Vec::new(), None);
     let message = job.share(|| {
-        let (pipeline, known, _) = job.account.io(|| FittedPipeline::load(model))?;
-        terms = known;
-        if corpus == terms.is_empty() {
-            let (given, wanted) = if corpus { ("a corpus", "vectors") } else { ("vectors", "a corpus") };
-            let what = format!("holds {given}, but the pipeline {} was made for {wanted}", model.display());
-            return Err(Error::failed(format!("{}: {what}", path.display())));
-        }
-        Ok(pipeline.encode())
+        let (pipeline, known, file) = job.account.io(|| FittedPipeline::load(model))?;
+        let kind = given.kind(model, corpus, !known.is_empty())?;
+        (terms, reader) = (known, Some(file));
+        let mut message = pipeline.encode();
+        message.push(kind as u8);
+        Ok(message)
     })?;
-    let pipeline = FittedPipeline::decode(&message)?;
+    let (&kind, message) = message.split_last().ok_or_else(|| Error::failed("damaged message: no pipeline"))?;
+    let pipeline = FittedPipeline::decode(message)?;
     let mut all = Predictions { classes: pipeline.classes.clone(), ..Predictions::default() };
     let run = |rows: Rows| -> Result<Vec<u8>> {
         let answer = Answer::from(pipeline.predict(job.pool, rows)?);
         serde_json::to_vec(&answer).map_err(|cause| Error::failed(cause.to_string()))
     };
-    let mut take = |bytes: Vec<u8>| -> Result<()> {
+    let take = |all: &mut Predictions, bytes: Vec<u8>| -> Result<()> {
         let answer: Answer =
             serde_json::from_slice(&bytes).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
         all.columns = answer.columns;
@@ -95,26 +184,43 @@ pub fn predict(job: &Job, model: &Path, path: &Path, choice: &Choice) -> Result<
         }
         Ok(())
     };
-    if corpus {
+    if kind == Kind::Texts as u8 {
+        let of_model = || {
+            let file = reader.take().ok_or_else(|| Error::failed("not the dispatcher"))?;
+            Ok((std::mem::take(&mut terms), tokenizer(&file)?))
+        };
+        // A piece may hold no document.
+        let work = |chunk: CsrChunk| if chunk.documents() > 0 { run(Rows::Sparse(chunk)) } else { Ok(Vec::new()) };
+        answer(job, given.texts, of_model, work, |found| {
+            let Answered { answer, documents, ids, labels } = found;
+            let first = all.ids.len() as u64;
+            all.ids.extend(ids.unwrap_or_else(|| (first..first + documents).map(|row| row.to_string()).collect()));
+            if let Some(labels) = labels {
+                all.labels.get_or_insert_default().extend(labels);
+            }
+            if documents > 0 { take(&mut all, answer) } else { Ok(()) }
+        })?;
+    } else if kind == Kind::Corpus as u8 {
         let corpus = Corpus::open(job, path)?;
         if job.is_dispatcher() {
             same_terms(model, &terms, path, &corpus.reader()?.terms()?)?;
         }
         let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?;
-        dataset.map(|_, chunk| run(Rows::Sparse(chunk.clone())), |_, bytes| take(bytes))?;
+        dataset.map(|_, chunk| run(Rows::Sparse(chunk.clone())), |_, bytes| take(&mut all, bytes))?;
         if job.is_dispatcher() {
             let (reader, documents) = (corpus.reader()?, corpus.header().documents);
             all.ids = reader.ids(0, documents)?;
             all.labels = reader.labels(0, documents)?;
         }
     } else {
-        let table = Table::open(job, path, choice)?;
+        let mut table = Table::open(job, path, choice)?;
+        table.widen(pipeline.columns().unwrap_or(0));
         let dataset = Dataset::new(job, Blocks::of(&table))?;
         let rows = |block: &crate::learn::table::Block| {
             let shape = (block.rows(), block.columns);
             Rows::Dense(Array2::from_shape_vec(shape, block.doubles()).expect("whole rows"))
         };
-        dataset.map(|_, block| run(rows(block)), |_, bytes| take(bytes))?;
+        dataset.map(|_, block| run(rows(block)), |_, bytes| take(&mut all, bytes))?;
         if job.is_dispatcher() {
             (all.ids, all.labels) = (table.ids()?, table.labels()?);
         }

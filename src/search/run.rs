@@ -21,11 +21,13 @@ use super::results::Results;
 use super::space::{Groups, Setting};
 use super::splitters::Fold;
 use super::steps::{self, Kind, Step};
+use super::topics;
 use super::value::Value;
 use crate::dispatch::{Job, farm};
 use crate::error::{Error, Result};
 use crate::learn::estimator::{Reuse, Spec};
 use crate::learn::features::Features;
+use crate::learn::metrics::Subject;
 use crate::report::progress::{Task, Unit};
 
 /// Tasks that are listed at a time.
@@ -57,9 +59,9 @@ struct Context<'a, 'j> {
     began: Instant,
 }
 
-/// The number of heavy steps: up to the last of terms, tfidf, lsi.
+/// The number of heavy steps: up to the last of terms, tfidf, lsi and lda.
 fn heavy(described: &[Described]) -> usize {
-    let heavy = |step: &Described| matches!(step.kind(), Kind::Terms | Kind::Tfidf | Kind::Lsi);
+    let heavy = |step: &Described| matches!(step.kind(), Kind::Terms | Kind::Tfidf | Kind::Lsi | Kind::Lda);
     described.iter().rposition(heavy).map_or(0, |last| last + 1)
 }
 
@@ -83,7 +85,6 @@ fn resolve(described: &[Described], settings: &[Setting]) -> Result<Vec<Step>> {
 /// # Errors
 /// Folds that cannot be made; a candidate's failure where it is not to be passed over.
 pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Results>> {
-    check(pipeline, data)?;
     let folds = pipeline.splitter.split(data.to_split())?;
     if let Some(empty) = folds.iter().position(|fold| fold.train.is_empty() || fold.test.is_empty()) {
         return Err(Error::usage(format!("fold {empty} has no rows to train on or none to test on")));
@@ -108,7 +109,8 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
         return Ok(job.is_dispatcher().then_some(results));
     };
     let mut candidates: Vec<usize> = (0..pipeline.space.len()).collect();
-    let schedule = halving.schedule(candidates.len(), data.len(), folds.len(), data.classes.len())?;
+    let classes = if pipeline.subject == Subject::Classes { data.classes.len() } else { 0 };
+    let schedule = halving.schedule(candidates.len(), data.len(), folds.len(), classes)?;
     let sizes = std::iter::successors(Some(candidates.len()), |&size| Some(halving.keeps(size))).take(schedule.len());
     let progress = job.progress.task("search", Unit::Tasks, Some((sizes.sum::<usize>() * folds.len()) as u64));
     for (round, &resources) in schedule.iter().enumerate() {
@@ -129,16 +131,19 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
 }
 
 /// What can be said before anything runs.
-fn check(pipeline: &Pipeline, data: &Data) -> Result<()> {
+///
+/// # Errors
+/// Steps that the rows do not suit; a single class.
+pub fn check(pipeline: &Pipeline, data: &Data) -> Result<()> {
     let first = |kinds: &[Kind]| pipeline.steps.iter().find(|step| kinds.contains(&step.kind()));
-    let dense = matches!(data.rows, super::data::Rows::Dense(_));
-    if let Some(step) = first(&[Kind::Terms, Kind::Tfidf, Kind::Lsi]).filter(|_| dense) {
+    let dense = !matches!(data.rows, super::data::Rows::Sparse(_));
+    if let Some(step) = first(&[Kind::Terms, Kind::Tfidf, Kind::Lsi, Kind::Lda]).filter(|_| dense) {
         return Err(Error::usage(format!("{} works on a corpus, but the rows are vectors", step.name)));
     }
-    if let Some(step) = first(&[Kind::Tfidf]).filter(|_| !data.counts) {
+    if let Some(step) = first(&[Kind::Tfidf, Kind::Lda]).filter(|_| !data.counts) {
         return Err(Error::usage(format!("{} works on counts, but the corpus is weighted already", step.name)));
     }
-    if data.classes.len() == 1 {
+    if pipeline.subject == Subject::Classes && data.classes.len() == 1 {
         return Err(Error::usage(format!(
             "all rows have the label {:?}: there is nothing to tell apart",
             data.classes[0]
@@ -186,8 +191,9 @@ impl Context<'_, '_> {
         let mut cost = 0.0;
         // A sample tells enough of a large group.
         for &member in members.iter().take(64) {
-            let k = |(_, name, value): &Setting| if name == "k" { value.number() } else { None };
-            cost += self.pipeline.space.candidate(member).iter().find_map(k).unwrap_or(100.0);
+            let candidate = self.pipeline.space.candidate(member);
+            let of = |wanted: &str| candidate.iter().find(|(_, name, _)| name == wanted)?.2.number();
+            cost += of("k").unwrap_or(100.0) * of("passes").unwrap_or(1.0);
         }
         cost *= members.len() as f64 / members.len().clamp(1, 64) as f64;
         Ok((cost, (task as u64).to_le_bytes().to_vec()))
@@ -214,7 +220,8 @@ impl Context<'_, '_> {
         }
         let path = self.pipeline.steps.last().and_then(|step| step.kind().path());
         members.sort_by(|a, b| a.order(b, self.pipeline.steps.len() - 1, path));
-        let last = heavy(&self.pipeline.steps);
+        // What ends the pipeline is scored, not gone through.
+        let last = heavy(&self.pipeline.steps).min(self.pipeline.steps.len() - 1);
         let Fold { train, test } = &self.folds[fold];
         // From the largest k down: one that the rows do not have fails alone.
         let started = Instant::now();
@@ -238,9 +245,13 @@ impl Context<'_, '_> {
             }
         };
         let share = started.elapsed().as_secs_f64() / members.len() as f64;
+        if self.pipeline.subject == Subject::Topics {
+            cells.extend(members.iter().map(|member| self.topics(member, &common, share)));
+            return cells;
+        }
         let (train, test) = (common.0.features(), common.1.features());
-        let targets =
-            [self.data.target.select(&self.folds[fold].train), self.data.target.select(&self.folds[fold].test)];
+        let Some(target) = &self.data.target else { return cells };
+        let targets = [target.select(&self.folds[fold].train), target.select(&self.folds[fold].test)];
         let mut ready: Option<Ready> = None;
         for member in &members {
             let light = &member.steps[last..member.steps.len() - 1];
@@ -281,6 +292,38 @@ impl Context<'_, '_> {
             cells.push(cell);
         }
         cells
+    }
+
+    /// A candidate that ends in topics, on the rows before these.
+    fn topics(&self, member: &Member, (train, test): &(Stage, Stage), share: f64) -> Cell {
+        let (Some(Step::Lda(params)), Stage::Documents(train), Stage::Documents(test)) =
+            (member.steps.last(), train, test)
+        else {
+            return self.failed(member.candidate, "lda works on a corpus, not on vectors".into());
+        };
+        let begun = Instant::now();
+        let model = match topics::fit(self.job, params, train) {
+            Ok(model) => model,
+            Err(error) => return self.failed(member.candidate, error.to_string()),
+        };
+        let fit = share + begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let mut error = None;
+        let mut score = |rows| -> Vec<u64> {
+            let scorers = &self.pipeline.scorers;
+            let found = topics::score(scorers, &model, rows, self.pipeline.seed, self.job.pool);
+            let of = |((name, _), found): (&(String, _), Result<f64>)| {
+                found.unwrap_or_else(|what| {
+                    error.get_or_insert(format!("{name}: {what}"));
+                    f64::NAN
+                })
+            };
+            scorers.iter().zip(found).map(of).map(f64::to_bits).collect()
+        };
+        let test = score(test);
+        let seconds = begun.elapsed().as_secs_f64();
+        let train = if self.pipeline.train_score { score(train) } else { Vec::new() };
+        Cell { candidate: member.candidate, test, train, seconds: [fit, seconds], error, note: None }
     }
 
     /// The cheap steps on the first k columns.
@@ -367,21 +410,27 @@ pub fn refit(
         let mut stage = rows(data, &all);
         let mut fitted = Vec::new();
         let mut note = String::new();
-        for step in &steps {
-            if let Step::Estimator(spec) = step {
-                let (estimator, late) =
-                    Spec::fit(spec, &stage.clone().features(), &data.target, &mut Reuse::default())?;
-                fitted.push(FittedStep::Estimator(estimator));
-                note = late.unwrap_or_default();
-            } else {
-                let (step, next, _) = fit_step(job, step, data, stage, None)?;
-                fitted.push(step);
-                stage = next;
-            }
+        let (last, before) = steps.split_last().ok_or_else(|| Error::failed("a pipeline without steps"))?;
+        for step in before {
+            let (step, next, _) = fit_step(job, step, data, stage, None)?;
+            fitted.push(step);
+            stage = next;
         }
+        fitted.push(match (last, &data.target, &stage) {
+            (Step::Estimator(spec), Some(target), _) => {
+                let (estimator, late) = Spec::fit(spec, &stage.features(), target, &mut Reuse::default())?;
+                note = late.unwrap_or_default();
+                FittedStep::Estimator(estimator)
+            }
+            (Step::Lda(params), _, Stage::Documents(chunk)) => {
+                FittedStep::Lda(Box::new(topics::fit(job, params, chunk)?))
+            }
+            _ => return Err(Error::failed("a pipeline without an estimator")),
+        });
+        let classes = if pipeline.subject == Subject::Classes { data.classes.clone() } else { Vec::new() };
         let mut answer = (note.len() as u64).to_le_bytes().to_vec();
         answer.extend(note.as_bytes());
-        answer.extend(FittedPipeline { steps: fitted, classes: data.classes.clone() }.encode());
+        answer.extend(FittedPipeline { steps: fitted, classes }.encode());
         Ok(answer)
     })?;
     let Some(answer) = answers.first() else { return Ok(None) };

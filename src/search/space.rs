@@ -150,6 +150,11 @@ impl Space {
         Ok(Space { grids, begins, chosen, drawn })
     }
 
+    /// The axes of all grids.
+    pub fn axes(&self) -> impl Iterator<Item = &Axis> {
+        self.grids.iter().flat_map(|grid| &grid.axes)
+    }
+
     /// Number of candidates.
     pub fn len(&self) -> usize {
         match (&self.chosen, self.drawn) {

@@ -4,6 +4,7 @@
 //! scikit-learn's where it has the step.
 
 use super::value::Value;
+use crate::lda::params::{Alpha, Eta, LARGEST_PRIOR, LdaParams, Method, PASSES, SMALLEST_PRIOR, TOPICS};
 use crate::learn::bayes::Kind as BayesKind;
 use crate::learn::estimator::Spec;
 use crate::learn::features::Norm;
@@ -20,6 +21,8 @@ pub enum Kind {
     Tfidf,
     /// Projection onto the leading left singular vectors.
     Lsi,
+    /// Shares of topics.
+    Lda,
     /// StandardScaler.
     Scale,
     /// Rows to length 1.
@@ -44,10 +47,11 @@ pub enum Model {
 
 impl Kind {
     /// All kinds by the name in a pipeline file.
-    pub const ALL: [(&'static str, Kind); 14] = [
+    pub const ALL: [(&'static str, Kind); 15] = [
         ("terms", Kind::Terms),
         ("tfidf", Kind::Tfidf),
         ("lsi", Kind::Lsi),
+        ("lda", Kind::Lda),
         ("scale", Kind::Scale),
         ("normalise", Kind::Normalise),
         ("multinomial-nb", Kind::Estimator(Model::MultinomialNb)),
@@ -79,6 +83,20 @@ impl Kind {
             Kind::Terms => vec![("no_below", int(1)), ("no_above", float(1.0)), ("keep_n", int(0)), ("ngrams", int(0))],
             Kind::Tfidf => vec![("smart", text("nfc"))],
             Kind::Lsi => vec![("k", int(100)), ("tolerance", float(TOLERANCE)), ("seed", int(1))],
+            // 0 and "default": as `corpuscle lda` has it.
+            Kind::Lda => vec![
+                ("k", int(TOPICS as i64)),
+                ("method", text("scvb0")),
+                ("passes", int(PASSES as i64)),
+                ("minibatch", int(0)),
+                ("alpha", text("default")),
+                ("eta", text("default")),
+                ("burn_in", int(0)),
+                ("iterations", int(0)),
+                ("kappa", float(0.0)),
+                ("tau0", float(0.0)),
+                ("seed", int(1)),
+            ],
             Kind::Scale => vec![("with_mean", flag(true)), ("with_std", flag(true))],
             Kind::Normalise => vec![("norm", text("l2"))],
             Kind::Estimator(Model::MultinomialNb) => vec![("alpha", float(1.0)), ("fit_prior", flag(true))],
@@ -136,6 +154,8 @@ pub enum Step {
     Tfidf(SmartCode),
     /// Topics.
     Lsi { k: usize, tolerance: f64, seed: u64 },
+    /// Topics of counts.
+    Lda(Box<LdaParams>),
     /// StandardScaler.
     Scale { with_mean: bool, with_std: bool },
     /// Normaliser.
@@ -229,6 +249,7 @@ pub fn build(kind: Kind, values: &[(&str, &Value)]) -> Result<Step, String> {
                 seed: given.whole("seed", 0)? as u64,
             });
         }
+        Kind::Lda => return topics(&given).map(|params| Step::Lda(Box::new(params))),
         Kind::Scale => {
             return Ok(Step::Scale { with_mean: given.flag("with_mean")?, with_std: given.flag("with_std")? });
         }
@@ -283,4 +304,57 @@ pub fn build(kind: Kind, values: &[(&str, &Value)]) -> Result<Step, String> {
             balanced: given.balanced()?,
         },
     }))
+}
+
+/// The parameters of LDA; what depends on the rows or on each other is checked when they are there.
+fn topics(given: &Given) -> Result<LdaParams, String> {
+    let methods = [Method::Scvb0, Method::Online, Method::Batch];
+    let method = methods[given.word("method", &methods.map(Method::name))?];
+    let k = given.whole("k", 1)?;
+    let usual = method.priors(k);
+    let set = |name: &str| Ok::<_, String>(Some(given.whole(name, 0)?).filter(|&value| value > 0));
+    let rate = |name: &str| {
+        let value = given.real(name, |value| value >= 0.0, "a number from 0 on")?;
+        Ok::<_, String>(Some(value).filter(|&value| value > 0.0))
+    };
+    let (alpha, eta) =
+        (prior(given, "alpha", &["default", "asymmetric", "learned"])?, prior(given, "eta", &["default", "learned"])?);
+    Ok(LdaParams {
+        method,
+        topics: k,
+        passes: given.whole("passes", 1)?,
+        minibatch: set("minibatch")?.map(|value| value as u64),
+        update_every: None,
+        burn_in: set("burn_in")?,
+        iterations: set("iterations")?,
+        gamma_threshold: None,
+        kappa: rate("kappa")?,
+        tau0: rate("tau0")?,
+        staleness: 0,
+        alpha: match &alpha {
+            Prior::Number(value) => Alpha::Symmetric(*value),
+            Prior::Word("asymmetric") => Alpha::Asymmetric,
+            Prior::Word("learned") => Alpha::Learned(vec![usual.0; k]),
+            Prior::Word(_) => Alpha::Symmetric(usual.0),
+        },
+        learn_eta: eta == Prior::Word("learned"),
+        eta: Eta::symmetric(if let Prior::Number(value) = eta { value } else { usual.1 }),
+        seed: given.whole("seed", 0)? as u64,
+    })
+}
+
+/// A prior as it is given.
+#[derive(Debug, PartialEq)]
+enum Prior<'a> {
+    Number(f64),
+    Word(&'a str),
+}
+
+fn prior<'a>(given: &Given, name: &str, words: &[&'a str]) -> Result<Prior<'a>, String> {
+    if let Value::Text(_) = given.value(name) {
+        return Ok(Prior::Word(words[given.word(name, words)?]));
+    }
+    let fits = |value| (SMALLEST_PRIOR..=LARGEST_PRIOR).contains(&value);
+    let wanted = format!("a number from {SMALLEST_PRIOR} to {LARGEST_PRIOR}, or one of {},", words.join(", "));
+    given.real(name, fits, &wanted).map(Prior::Number)
 }

@@ -21,6 +21,13 @@ const PROVENANCE: &str = "provenance";
 /// The first bytes of every HDF5 file.
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
+/// Whether a file begins as every HDF5 file does.
+pub fn has_signature(path: &Path) -> Result<bool> {
+    let mut first = Vec::new();
+    std::fs::File::open(path).at(path)?.take(8).read_to_end(&mut first).at(path)?;
+    Ok(first == SIGNATURE)
+}
+
 /// What a result file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -225,12 +232,10 @@ impl OpenFile {
         hdf5::silence_errors(true);
         let path = path.as_ref().to_path_buf();
         let refuse = |what: &str| Err(Error::failed(format!("{}: {what}", path.display())));
-        let mut first = Vec::new();
         if std::fs::metadata(&path).at(&path)?.is_dir() {
             return refuse("is a directory, not a file written by corpuscle");
         }
-        std::fs::File::open(&path).at(&path)?.take(8).read_to_end(&mut first).at(&path)?;
-        if first != SIGNATURE {
+        if !has_signature(&path)? {
             return refuse("not an HDF5 file; make one from text with `corpuscle build` or `corpuscle import`");
         }
         let file = match File::open(&path) {

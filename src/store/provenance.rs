@@ -68,7 +68,8 @@ pub fn checksum<'a>(provenance: &'a Value, role: &str) -> Option<&'a str> {
 /// The step of this command on the way from raw text to a file: its own, or that of the corpus it was made from, and so
 /// on. None where the documents came another way.
 pub fn step<'a>(provenance: &'a Value, command: &str) -> Option<&'a Value> {
-    let next = |made: &&'a Value| made.pointer("/inputs/corpus/provenance");
+    // A search calls its corpus data.
+    let next = |made: &&'a Value| ["corpus", "data"].iter().find_map(|role| made["inputs"][role].get("provenance"));
     std::iter::successors(Some(provenance), next).find(|made| made["command"] == command)
 }
 
