@@ -130,6 +130,18 @@ fn a_corpus_of_five_times_the_memory_is_worked_on_within_it() {
 }
 
 #[test]
+fn topics_of_all_terms_are_written_within_what_was_predicted_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |line: &str| line.replace("IN/", &format!("{}/", folder.path().display()));
+    let generate = line("generate --documents 4000 --terms 20000 --topics 20 --mean-length 200 -o IN/corpus.h5");
+    alone(words(&generate)).ok();
+    alone(words(&line("lda IN/corpus.h5 -k 20 --passes 1 -q -o IN/lda.h5"))).ok();
+    // Of each term all topics: nothing that room was made for is missing.
+    let transform = "transform IN/lda.h5 IN/corpus.h5 --per-word-topics --minimum-phi 0 -o OUT";
+    bounded(folder.path(), transform, "words.h5", 90 * MIB);
+}
+
+#[test]
 fn entries_in_the_order_of_the_terms_are_sorted_within_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let (documents, terms, each, memory) = (9000u64, 5000u64, 60u64, MIB);

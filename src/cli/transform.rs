@@ -9,6 +9,7 @@ use super::common::{Data, Kind, kind_of, open_data};
 use super::{Common, Outcome};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
+use crate::lda::transform::Minimum;
 use crate::learn::table::{Choice, Table};
 use crate::store::atomic::{Target, refuse_inputs_as_output};
 use crate::{lda, lsi, nmf, pca, projection};
@@ -22,6 +23,7 @@ use crate::{lda, lsi, nmf, pca, projection};
 #[command(after_help = "Examples:
   corpuscle transform lsi.h5 tfidf.h5 -o vectors.h5
   corpuscle transform lda.h5 corpus.h5 --minimum-probability 0.01 -o shares.h5
+  corpuscle transform lda.h5 corpus.h5 --per-word-topics -o words.h5
   corpuscle transform pca.h5 vectors.npy -o components.npy")]
 pub struct Transform {
     /// LSI, LDA, NMF or PCA model, or random projection
@@ -37,6 +39,12 @@ pub struct Transform {
     /// LDA, NMF: write smaller shares as 0 [default: 0; NMF: that of the model]
     #[arg(long, value_name = "SHARE")]
     minimum_probability: Option<f32>,
+    /// LDA: write the topics of each term of each document, too, and how many of its tokens belong to each (phi)
+    #[arg(long)]
+    per_word_topics: bool,
+    /// LDA, --per-word-topics: leave out topics of a smaller phi [default: 0.01]
+    #[arg(long, value_name = "PHI")]
+    minimum_phi: Option<f32>,
     /// PCA, projection: dataset of an HDF5 file of others
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
@@ -57,6 +65,8 @@ impl Transform {
         for (given, fits, option, with) in [
             (self.minimum_probability.is_some(), shares, "--minimum-probability", "an LDA or NMF model"),
             (self.scaled, kind == Kind::Lsi, "--scaled", "an LSI model"),
+            (self.per_word_topics, kind == Kind::Lda, "--per-word-topics", "an LDA model"),
+            (self.minimum_phi.is_some(), self.per_word_topics, "--minimum-phi", "--per-word-topics"),
         ] {
             if given && !fits {
                 return Err(Error::usage(format!("{option} goes with {with}")));
@@ -64,6 +74,10 @@ impl Transform {
         }
         if let Some(minimum) = self.minimum_probability.filter(|minimum| !(0.0..=1.0).contains(minimum)) {
             return Err(Error::usage(format!("--minimum-probability {minimum}: from 0 to 1")));
+        }
+        // A phi is in tokens: it may be above 1.
+        if let Some(minimum) = self.minimum_phi.filter(|minimum| !(*minimum >= 0.0 && minimum.is_finite())) {
+            return Err(Error::usage(format!("--minimum-phi {minimum}: a number of tokens, such as 0.01")));
         }
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
         let chosen = choice.dataset.is_some() || choice.label_field.is_some();
@@ -93,9 +107,9 @@ impl Transform {
                 Ok((topics, json!({ "scaled": self.scaled })))
             }
             Kind::Lda => {
-                let minimum = minimum.unwrap_or(0.0);
-                let topics = lda::transform::transform(job, model, corpus, minimum, target)?;
-                Ok((topics, json!({ "minimum_probability": minimum })))
+                let phi = self.minimum_phi.unwrap_or(Minimum::PHI).max(Minimum::SMALLEST_PHI);
+                let minimum = Minimum { share: minimum.unwrap_or(0.0), phi: self.per_word_topics.then_some(phi) };
+                Ok((lda::transform::transform(job, model, corpus, minimum, target)?, minimum.parameters()))
             }
             Kind::Nmf => {
                 let (topics, minimum) = nmf::transform::transform(job, model, corpus, minimum, target)?;

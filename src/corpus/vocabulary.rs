@@ -186,7 +186,7 @@ mod tests {
         let bytes: Vec<u8> = (1..=40).collect();
         for length in 0..=bytes.len() {
             let term = &bytes[..length];
-            assert!(same(term, &term.to_vec()) && (length == 0 || !same(term, &term[1..])), "{length}");
+            assert!(same(term, term) && (length == 0 || !same(term, &term[1..])), "{length}");
             for at in 0..length {
                 let mut other = term.to_vec();
                 other[at] = 0;

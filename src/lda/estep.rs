@@ -11,6 +11,7 @@
 use rayon::prelude::*;
 
 use super::counts::spread;
+use super::draws::{self, Draws};
 use super::exchange::Layout;
 use super::minibatch::Batch;
 use super::params::{LdaPlan, Method};
@@ -45,6 +46,8 @@ pub struct Estep {
     topics: usize,
     /// What each step within a document leaves of its present shares.
     keep: Vec<f32>,
+    /// SCVB0 learns alpha from one document in so many.
+    every: u64,
     dithers: Vec<f32>,
     /// Shares of the documents (documents x width): SCVB0's with the prior, of variational inference exp E[log theta] up
     /// to a factor.
@@ -83,6 +86,7 @@ impl Estep {
             inference,
             topics: plan.topics,
             keep: Vec::new(),
+            every: draws::every(plan.minibatch),
             dithers,
             shares: Aligned::zeros(0),
             gamma: Aligned::zeros(0),
@@ -142,7 +146,8 @@ impl Estep {
     }
 
     /// What a prior of the documents is learned from, under the shares found last, as whole numbers: for each topic a sum
-    /// over the documents, and one number more. SCVB0: of psi(N + alpha) - psi(alpha), and the same of the lengths.
+    /// over the documents, and one number more. SCVB0: of psi(N + alpha) - psi(alpha), and the same of the lengths, over some of the
+    /// documents.
     /// Variational inference: of E[log share], and the number of documents.
     pub fn statistics(&self, batch: &Batch, phi: &[f32], prior: &[f32], pool: &rayon::ThreadPool) -> Vec<i64> {
         let (width, topics) = (prior.len(), self.topics);
@@ -152,19 +157,29 @@ impl Estep {
         };
         match self.inference {
             Inference::Sweeps(_) => {
+                let all: f64 = prior.iter().map(|&alpha| f64::from(alpha)).sum();
                 let of = |(run, shares): (usize, &[f32])| {
-                    let mut sums = vec![0i64; topics];
+                    let mut sums = vec![0i64; topics + 1];
+                    let (of_topics, of_lengths) = sums.split_at_mut(topics);
+                    let mut draws = Draws::default();
                     for (at, shares) in shares.chunks_exact(width).enumerate() {
-                        add_presence(self.simd, phi, prior, batch.bag(run * DOCUMENTS + at), shares, &mut sums);
+                        let document = run * DOCUMENTS + at;
+                        let mut stream = Stream::new(batch.bits(document), "tokens", 0);
+                        if stream.below(self.every) > 0 {
+                            continue;
+                        }
+                        let bag = batch.bag(document);
+                        if bag.tokens > draws::LONGEST {
+                            add_presence(self.simd, phi, prior, bag, shares, of_topics);
+                        } else {
+                            draws.add(phi, prior, bag, shares, &mut stream, of_topics);
+                        }
+                        of_lengths[0] += sum_digammas(self.simd, &[bag.tokens], all as f32);
                     }
                     sums
                 };
                 let runs = self.shares.par_chunks(DOCUMENTS * width).enumerate();
-                let mut sums = pool.install(|| runs.map(of).reduce(|| vec![0; topics], add));
-                let lengths: Vec<f32> = (0..batch.documents()).map(|document| batch.bag(document).tokens).collect();
-                let all: f64 = prior.iter().map(|&alpha| f64::from(alpha)).sum();
-                sums.push(sum_digammas(self.simd, &lengths, all as f32));
-                sums
+                pool.install(|| runs.map(of).reduce(|| vec![0; topics + 1], add))
             }
             Inference::Variational(_) => {
                 let of = |gamma: &[f32]| {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bound::Bound;
 use super::coherence::Pairs;
 use super::completion::{self, Score};
-use super::memory;
+use super::memory::{self, Written};
 use super::model::{LdaModel, Shared};
 use super::texts::{self, Texts, Windowed};
 use super::topics::{diversity, leading_terms};
@@ -85,7 +85,7 @@ impl About {
 pub fn evaluate(job: &Job, model: &Path, corpus: &Corpus, question: &Question) -> Result<Evaluation> {
     let sizes = corpus.sizes(job)?;
     let topics = || Ok(ModelReader::open(model, Format::Lda)?.shape("topic_word")?.first().copied().unwrap_or(0));
-    let job = &job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?, false)))?;
+    let job = &job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?, Written::Nothing)))?;
     let phase = job.account.enter_phase("load model");
     let mut about = None;
     let shared = Shared::share(job, || {

@@ -7,6 +7,7 @@
 use super::params::{LdaPlan, Method};
 use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
 use crate::linalg::kernels::LANES;
+use crate::vectors::terms::TermTopics;
 
 /// Words that are on their way at a time, with what the other workers have sent of them.
 const EXCHANGE: u64 = 4 * (8 << 22);
@@ -61,15 +62,38 @@ pub fn training(
     Forecast { dispatcher: dispatcher.or(first), worker: worker.or(reading) }
 }
 
-/// Inferring documents with a model of so many topics, or judging it by them; `writing` their shares in order, or not.
-pub fn inferring(sizes: &Sizes, topics: usize, writing: bool) -> Forecast {
+/// What is written of documents that are inferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing: the model is judged by them.
+    Nothing,
+    /// Their shares of the topics.
+    Shares,
+    /// And the topics of their terms.
+    WithTerms,
+}
+
+/// Inferring documents with a model of so many topics. Of the topics of terms it is not known before how many are worth
+/// writing: room is made for all.
+pub fn inferring(sizes: &Sizes, topics: usize, written: Written) -> Forecast {
+    let writing = written != Written::Nothing;
     let (model, vectors) = (rows(sizes.terms, topics), 4 * sizes.chunk_documents * topics as u64);
-    let beside = if writing { 2 * vectors } else { model };
+    let of_terms = match written {
+        Written::WithTerms => TermTopics::bytes(sizes.chunk_documents, sizes.chunk_nonzeros, topics as u64),
+        Written::Nothing | Written::Shares => 0,
+    };
+    // Made, and put into a message; of the topics of terms three messages may be on their way besides, and what they are made
+    // of grows.
+    let beside = if writing { 2 * vectors + 7 * of_terms } else { model };
     let worker = sizes.worker(beside).with("topics", 2 * model);
     let worker = if writing { worker } else { worker.keeping(sizes.all_chunks()) };
-    let results = if writing { sizes.results(vectors) + sizes.names() } else { 0 };
+    let results = if writing { sizes.results(vectors + of_terms) + sizes.names() } else { 0 };
     // Read, put into a message, and taken from it.
-    let dispatcher =
-        sizes.dispatcher().with("topics", 3 * model).with("dictionary", 2 * sizes.dictionary()).with("shares", results);
+    let dispatcher = sizes
+        .dispatcher()
+        .with("topics", 3 * model)
+        .with("dictionary", 2 * sizes.dictionary())
+        .with("shares", results)
+        .and(Need::fixed(if of_terms > 0 { FILES } else { 0 }));
     Forecast { dispatcher, worker }
 }

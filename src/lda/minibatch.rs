@@ -61,6 +61,8 @@ pub struct Batch {
     counts: Vec<f32>,
     /// Tokens of each document.
     lengths: Vec<f32>,
+    /// Random bits of each document in this pass.
+    bits: Vec<u64>,
     /// The terms that occur, ascending.
     pub terms: Vec<u32>,
     /// Tokens of each of these terms.
@@ -139,6 +141,7 @@ impl Batch {
         for (document, &(chunk, row)) in places.iter().enumerate() {
             let number = chunks[chunk as usize].0.first_document + u64::from(row);
             let base = Stream::new(seed, &purpose, number).bits();
+            batch.bits.push(base);
             for at in batch.begins[document] as usize..batch.begins[document + 1] as usize {
                 let term = batch.rows[at];
                 let row = scratch.row[term as usize];
@@ -174,6 +177,11 @@ impl Batch {
     pub fn bag(&self, document: usize) -> Bag<'_> {
         let span = self.begins[document] as usize..self.begins[document + 1] as usize;
         Bag { rows: &self.rows[span.clone()], counts: &self.counts[span], tokens: self.lengths[document] }
+    }
+
+    /// Random bits of a document, others in each pass.
+    pub fn bits(&self, document: usize) -> u64 {
+        self.bits[document]
     }
 
     /// Where the term at this position occurs.

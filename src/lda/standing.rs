@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::coherence::Pairs;
 use super::completion::Topics;
-use super::memory;
+use super::memory::{self, Written};
 use super::model::{LdaModel, Shared};
 use super::topics::leading_terms;
 use crate::comm::Route;
@@ -36,7 +36,7 @@ pub struct Standing {
 pub fn standing(job: &Job, model: &Path, corpus: &Corpus, words: usize) -> Result<Standing> {
     let sizes = corpus.sizes(job)?;
     let topics = || Ok(ModelReader::open(model, Format::Lda)?.shape("topic_word")?.first().copied().unwrap_or(0));
-    let job = &job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?, false)))?;
+    let job = &job.within_memory("give more", || Ok(memory::inferring(&sizes, topics()?, Written::Nothing)))?;
     let mut leading = Vec::new();
     let shared = job.account.phase("load model", || {
         Shared::share(job, || {

@@ -14,7 +14,7 @@ use crate::corpus::chunk::CsrChunk;
 use crate::error::{Error, Result};
 use crate::lda::model::{History, LdaModel, Shared};
 use crate::lda::params::Eta;
-use crate::lda::transform::infer;
+use crate::lda::transform::{Minimum, infer};
 use crate::learn::estimator::{Fitted, Form, Predicted};
 use crate::learn::features::{Features, Norm, Sparse, normalise};
 use crate::learn::scaler::StandardScaler;
@@ -113,7 +113,9 @@ impl FittedStep {
                 Stage::Features(project(pool, &Prepared::new(chunk)?, left.view()))
             }
             (FittedStep::Lda(model), Stage::Documents(chunk)) => {
-                let shares = infer(&Shared::of(model).topics(), &chunk, 0.0, pool).into_iter().map(f64::from).collect();
+                let all = Minimum { share: 0.0, phi: None };
+                let (shares, _) = infer(&Shared::of(model).topics(), &chunk, all, pool);
+                let shares = shares.into_iter().map(f64::from).collect();
                 let shape = (chunk.documents(), model.topics());
                 Stage::Features(Features::Dense(Array2::from_shape_vec(shape, shares).expect("rows of k numbers")))
             }

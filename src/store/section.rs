@@ -34,6 +34,16 @@ impl SectionWriter {
         column.push(values).and_then(|()| column.finish()).at_file(&self.path).map(drop)
     }
 
+    /// Starts a 1-D dataset that arrives in pieces.
+    pub fn column<T: Number>(&self, name: &str) -> NumberColumn<T> {
+        NumberColumn::list(&self.group, name)
+    }
+
+    /// The file it lies in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Adds an attribute: text, a whole or a real number.
     pub fn attribute(&mut self, name: &str, value: impl Into<Value>) -> Result<()> {
         seal::write_attribute(&self.group, name, &value.into()).at_file(&self.path)
