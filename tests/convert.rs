@@ -182,7 +182,7 @@ fn bad_matrices_are_named_and_leave_nothing_behind() {
     let short = file("short.txt");
     case(1, "short.txt: 2 terms for a matrix of 4 columns", "good.mtx", &out, &["--dictionary", text(&short)]);
     case(1, "short.txt:3: ", "good.mtx", &out, &["--ids", text(&short)]);
-    case(2, "--format", "good.mtx", &out, &["--format", "csv"]);
+    case(2, "--format", "good.mtx", &out, &["--format", "arff"]);
     for count in [1, 3] {
         if count > 1 && !has_mpi() {
             break;
