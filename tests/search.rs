@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text};
+use common::corpora::four_topics as corpus;
+use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text, write};
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;
 use serde_json::{Value, json};
@@ -13,20 +14,6 @@ use tempfile::tempdir;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
-    let path = folder.join(name);
-    fs::write(&path, content).expect("written");
-    path
-}
-
-/// A corpus of four topics with the topic as label.
-fn corpus(folder: &Path) -> PathBuf {
-    let path = folder.join("corpus.h5");
-    let shape = ["--documents", "400", "--terms", "600", "--topics", "4", "--mean-length", "40"];
-    alone(["generate", "-o", text(&path)].iter().chain(&shape)).ok();
-    path
 }
 
 const TEXT: &str = r#"

@@ -3,17 +3,11 @@
 
 mod common;
 
-use common::{alone, digest, has_mpi, ranks, text};
+use common::{alone, digest, has_mpi, ranks, text, write};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::tempdir;
-
-fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
-    let path = folder.join(name);
-    fs::write(&path, content).expect("written");
-    path
-}
 
 /// A table of numbers with its labels, as CSV and as SVMlight with columns from 1; zeros are left out of the latter.
 fn both(folder: &Path, name: &str, rows: &[(String, Vec<f64>)]) -> [PathBuf; 2] {

@@ -3,27 +3,14 @@
 
 mod common;
 
-use common::{alone, digest, has_mpi, ranks, text};
+use common::corpora::four_topics as corpus;
+use common::{alone, digest, has_mpi, ranks, text, write};
 use corpuscle::corpus::container::CorpusReader;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::tempdir;
-
-fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
-    let path = folder.join(name);
-    fs::write(&path, content).expect("written");
-    path
-}
-
-/// A corpus of four topics with the topic as label.
-fn corpus(folder: &Path) -> PathBuf {
-    let path = folder.join("corpus.h5");
-    let shape = ["--documents", "400", "--terms", "600", "--topics", "4", "--mean-length", "40"];
-    alone(["generate", "-o", text(&path)].iter().chain(&shape)).ok();
-    path
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()

@@ -144,8 +144,8 @@ impl Assembly<'_> {
         if self.restart.is_some() {
             return Ok(());
         }
-        self.step(|assembly| match &digest {
-            Digest::Rows(rows) => assembly.take_rows(rows),
+        self.step(|assembly| match digest {
+            Digest::Rows(rows) => assembly.take_rows(&rows),
             Digest::Entries(parsed) => assembly.take_parsed(parsed),
         })
     }
@@ -173,12 +173,11 @@ impl Assembly<'_> {
         Ok(step)
     }
 
-    fn take_parsed(&mut self, parsed: &Parsed) -> Result<Step> {
+    fn take_parsed(&mut self, mut parsed: Parsed) -> Result<Step> {
         let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
-        let entries: Vec<Entry> =
-            parsed.entries.iter().map(|entry| Entry { line: line(entry.line.into()), ..*entry }).collect();
-        let step = self.assembler.push(&entries, &mut |chunk| self.documents.append(chunk))?;
-        if let (Step::Taken, Some((line, what))) = (&step, &parsed.failure) {
+        parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
+        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(chunk))?;
+        if let (Step::Taken, Some((line, what))) = (&step, parsed.failure) {
             return Err(Error::failed(format!("{}:{}: {what}", self.path.display(), self.next_line + line)));
         }
         self.next_line += parsed.lines;

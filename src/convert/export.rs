@@ -175,10 +175,13 @@ fn write_lines(
     let mut output = None;
     if let Some(target) = target {
         let reader = corpus.reader()?;
-        let classes = if format == LineFormat::Svmlight { classes(reader)? } else { Vec::new() };
-        let columns = if format.names_columns() { reader.terms()? } else { Vec::new() };
-        let head = format.head(header, if format.names_columns() { &columns } else { &classes }).at(corpus.path())?;
-        let names = format.names_documents().then(|| DocumentNames::new(reader, format, classes));
+        let at_head = match format {
+            LineFormat::Svmlight => classes(reader)?,
+            LineFormat::Csv => reader.terms()?,
+            _ => Vec::new(),
+        };
+        let head = format.head(header, &at_head).at(corpus.path())?;
+        let names = format.names_documents().then(|| DocumentNames::new(reader, format, at_head));
         output = Some((Output::create(target, compression, &head)?, names));
     }
     // Each chunk is written once: none is kept.

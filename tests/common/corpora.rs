@@ -1,13 +1,13 @@
 //! Corpora and models made for tests, the same in every run.
 
-use super::writing;
+use super::{alone, text, writing};
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::{CorpusReader, CorpusWriter, Values};
 use corpuscle::lsi::model::{LsiModel, Origin};
 use corpuscle::random::Stream;
 use corpuscle::store::atomic::Target;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The dictionary of the test corpora: some terms are longer in bytes than in characters.
 pub fn dictionary(terms: u32) -> Vec<String> {
@@ -72,4 +72,12 @@ pub fn write_model(path: &Path, model: &LsiModel) {
     let target = Target::create(path).expect("a target");
     let origin = Origin { provenance: serde_json::json!({ "made by": "a test" }), weighting: None };
     model.save(target, &origin).expect("a complete model");
+}
+
+/// A corpus of four topics with the topic as label.
+pub fn four_topics(folder: &Path) -> PathBuf {
+    let path = folder.join("corpus.h5");
+    let shape = ["--documents", "400", "--terms", "600", "--topics", "4", "--mean-length", "40"];
+    alone(["generate", "-o", text(&path)].iter().chain(&shape)).ok();
+    path
 }
