@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scaling and search against scikit-learn, side by side in one run.
+"""Scaling and search against scikit-learn and dask-ml, side by side in one run.
 
     . jobscripts/env.sh
     benches/compare_search.py DOCS.txt --labels LABELS.txt --python PEERS_PYTHON    # a document and a label a line
@@ -12,9 +12,10 @@ scaler    1,000,000 x 200 doubles: scikit-learn fits and transforms an array tha
           waits until the file is on disk, is told too.
 path      logistic regression for 20 C on scaled 200-dimensional vectors, 5 folds; joblib with two processes
 pipeline  3 tf-idf x 4 n-gram and document-frequency settings x 6 k of LSI x 8 C, 5 folds. scikit-learn runs a sample of
-          candidates (--sample) drawn evenly from all 576; its time is scaled up by 576 / sample.
+          candidates (--sample) drawn evenly from all 576; its time is scaled up by 576 / sample. dask-ml, which fits a step
+          that candidates share once, runs whole groups of 48 that share terms and weights (--groups); scaled up by 12 / groups.
 
-PEERS_PYTHON is an interpreter with scikit-learn, scipy, numpy and h5py. Exit status 1 when a bar does not hold.
+PEERS_PYTHON is an interpreter with scikit-learn, scipy, numpy, h5py and dask-ml. Exit status 1 when a bar does not hold.
 """
 import argparse
 import json
@@ -33,6 +34,7 @@ kind = "logistic"
 logistic__C = { logspace = [-3, 1.5, 20] }
 [cv]
 shuffle = true
+seed = 0
 [search]
 refit = false
 """
@@ -57,6 +59,7 @@ lsi__k = [50, 80, 110, 140, 170, 200]
 logistic__C = { logspace = [-3, 0.5, 8] }
 [cv]
 shuffle = true
+seed = 0
 [search]
 refit = false
 """
@@ -82,6 +85,7 @@ def main():
     options.add_argument("--python", required=True, help="interpreter with scikit-learn, scipy, numpy and h5py")
     options.add_argument("--only", choices=["scaler", "path", "pipeline"], action="append", help="leave out the others")
     options.add_argument("--sample", type=int, default=4, help="candidates scikit-learn runs (default %(default)s)")
+    options.add_argument("--groups", type=int, default=1, help="groups of candidates dask-ml runs; 0: leave it out (default %(default)s)")
     options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of scaler and path (default %(default)s)")
     options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR")
     given = options.parse_args()
@@ -127,7 +131,7 @@ def main():
         ours, theirs = [], []
         for _ in range(given.repeat):
             ours.append(search(work, "path", PATH, vectors))
-            theirs.append(peer(given.python, "search_peer.py", "path", vectors))
+            theirs.append(peer(given.python, "search_peer.py", "path", vectors, processes=2))
         difference = max(abs(a - b) for a, b in zip(ours[0]["means"], theirs[0]["means"], strict=True))
         print(f"path, median seconds: corpuscle {median(ours):.2f}, scikit-learn {median(theirs):.2f}; "
               f"of CPU {median(ours, cpu):.2f}, {median(theirs, cpu):.2f}")
@@ -137,13 +141,20 @@ def main():
 
     if "pipeline" in wanted:
         ours = search(work, "pipeline", PIPELINE, corpus)
-        theirs = peer(given.python, "search_peer.py", "pipeline", given.docs, given.labels, given.sample)
+        theirs = peer(given.python, "search_peer.py", "pipeline", given.docs, given.labels, given.sample, processes=2)
         scaled = theirs["seconds"] * theirs["candidates"] / given.sample
         print(f"pipeline, seconds: corpuscle {ours['seconds']:.1f} (best {ours['best']:.4f}), scikit-learn "
               f"{theirs['seconds']:.1f} for {given.sample} of {theirs['candidates']} candidates: {scaled:.0f} for all; of CPU "
               f"{cpu(ours):.1f}, {cpu(theirs) * theirs['candidates'] / given.sample:.0f} for all")
         bars.at_least("pipeline: speed-up over scikit-learn, scaled up from its sample", scaled / ours["seconds"], 20)
         record["pipeline"] = {"corpuscle": ours, "scikit-learn": theirs, "sample": given.sample}
+        if given.groups:
+            theirs = peer(given.python, "search_peer.py", "shared", given.docs, given.labels, given.groups, processes=2)
+            scaled = theirs["seconds"] * theirs["groups"] / given.groups
+            print(f"pipeline, seconds: dask-ml {theirs['seconds']:.1f} for {given.groups} of {theirs['groups']} groups: {scaled:.0f} for "
+                  f"all; of CPU {cpu(theirs) * theirs['groups'] / given.groups:.0f} for all")
+            bars.at_least("pipeline: speed-up over dask-ml, scaled up from its groups", scaled / ours["seconds"], 10)
+            record["pipeline"].update({"dask-ml": theirs, "groups": given.groups})
 
     keep("compare_search", {**record, "bars": bars.lines})
     bars.finish()

@@ -65,10 +65,10 @@ def _bind():
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def peer(python, script, *arguments, core=False):
-    """Runs a peer's script of this folder with two threads, or bound to one core, and returns the JSON object it prints, with the CPU seconds of
-    the whole script unless it tells its own."""
-    threads = "1" if core else "2"
+def peer(python, script, *arguments, core=False, processes=1):
+    """Runs a peer's script of this folder with two threads (one a process if it starts two), or bound to one core, and returns the JSON
+    object it prints, with the CPU seconds of the whole script unless it tells its own."""
+    threads = "1" if core else str(2 // processes)
     environment = dict(os.environ, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     # Settings that pin OpenBLAS to the kernels of an older core would slow the peer down.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):

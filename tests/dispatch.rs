@@ -3,7 +3,7 @@
 mod common;
 
 use common::jobs::job;
-use corpuscle::dispatch::farm;
+use corpuscle::dispatch::{PIECE, farm, once_a_node};
 use corpuscle::error::Error;
 use std::sync::Mutex;
 
@@ -62,5 +62,22 @@ fn a_task_that_fails_ends_the_job_on_every_rank() {
         assert!(results.iter().all(Result::is_err), "{ranks} ranks");
         let causes: Vec<String> = results.iter().filter_map(|r| r.as_ref().err()).map(ToString::to_string).collect();
         assert_eq!(causes.iter().filter(|cause| cause.contains("task 17")).count(), 1, "{causes:?}");
+    }
+}
+
+#[test]
+fn all_ranks_of_a_node_read_the_same_memory() {
+    // Nothing, a part of a piece, and more than one.
+    for length in [0, 1000, 2 * PIECE + 5] {
+        let bytes: Vec<u8> = (0..length).map(|at| (at * at % 251) as u8).collect();
+        for ranks in [1, 2, 5] {
+            let results = job(ranks, 1, false, |job| {
+                let memory = once_a_node(job, || Ok(if job.is_dispatcher() { bytes.clone() } else { vec![1] }))?;
+                assert_eq!(memory.as_ptr().addr() % 64, 0);
+                assert!(format!("{memory:?}").contains("mapped"), "{memory:?}");
+                Ok(memory[..] == bytes[..])
+            });
+            assert!(results.into_iter().all(|same| same.expect("a node")), "{ranks} ranks, {length} bytes");
+        }
     }
 }

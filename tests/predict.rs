@@ -3,6 +3,8 @@
 mod common;
 
 use common::{alone, digest, has_mpi, ranks, text};
+use corpuscle::store::file::Format;
+use corpuscle::store::model::ModelReader;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,23 @@ fn texts_are_predicted_as_a_corpus_of_them_is() {
         fs::remove_file(&said).unwrap();
         ranks(count, predict.iter().chain(&fields)).ok();
         assert_eq!(digest(&said), expected, "{count} ranks");
+    }
+    // What the estimator sees of texts is what it sees of a corpus of them.
+    let [seen, of_texts] = ["seen.h5", "of-texts.h5"].map(here);
+    alone(["transform", text(&model), text(&new), "-o", text(&seen)]).ok();
+    let parts = |path: &Path| {
+        let reader = ModelReader::open(path, Format::Vectors).unwrap();
+        let strings = |name| reader.all_strings(name).unwrap();
+        (reader.table::<f32>("vectors").unwrap(), strings("ids"), strings("labels"))
+    };
+    assert_eq!(parts(&seen).0.dim(), (60, 5));
+    let transform = ["transform", text(&model), text(&test), "-o", text(&of_texts)];
+    alone(transform.iter().chain(&fields)).ok();
+    assert_eq!(parts(&of_texts), parts(&seen));
+    if has_mpi() {
+        let expected = digest(&of_texts);
+        ranks(3, transform.iter().chain(&fields)).ok();
+        assert_eq!(digest(&of_texts), expected);
     }
     // Labels of the texts are compared with; plain lines have numbers for names.
     let report = alone(["predict", text(&model), text(&test), "--show", "report"].iter().chain(&fields)).ok().stdout;

@@ -387,4 +387,35 @@ fn predictions_need_rows_of_the_kind_that_was_learned_from() {
     let unlabelled = write(folder.path(), "new.csv", "a,b,c,d,e\n1,2,3,4,5\n");
     alone(["predict", text(&model), text(&unlabelled), "--show", "report"]).failed(2, &["no labels to compare with"]);
     alone(["predict", text(&out), text(&unlabelled)]).failed(1, &["results.csv", "not an HDF5 file"]);
+
+    // What the estimator sees: the standardised rows.
+    let [seen, scaled, scaler] = ["seen.h5", "scaled.npy", "scaler.h5"].map(here);
+    alone(["transform", text(&model), text(&rows), "--label-field", "label", "-o", text(&seen)]).ok();
+    alone(["scale", text(&rows), "--label-field", "label", "-o", text(&scaled), "--model-out", text(&scaler)]).ok();
+    let reader = ModelReader::open(&seen, Format::Vectors).expect("vectors");
+    let vectors = reader.table::<f32>("vectors").expect("a table");
+    let bytes = fs::read(&scaled).unwrap();
+    let length = 8 * vectors.len();
+    let exact = bytes[bytes.len() - length..].as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32);
+    assert_eq!(vectors.dim(), (150, 5));
+    assert!(vectors.iter().copied().eq(exact));
+    assert_eq!(reader.all_strings("labels").expect("labels").len(), 150);
+    alone(["transform", text(&model), text(&rows), "-o", text(&here("seen.npy"))]).failed(2, &["as HDF5"]);
+    alone(["transform", text(&model), text(&narrow), "-o", text(&here("no.h5"))]).failed(1, &["rows of 2 columns"]);
+    assert!(!here("no.h5").exists());
+}
+
+#[test]
+fn steps_that_make_no_vectors_are_no_transform() {
+    let folder = tempdir().unwrap();
+    let here = |name: &str| folder.path().join(name);
+    let corpus = corpus(folder.path());
+    let [csv, model, none] = ["results.csv", "best.h5", "no.h5"].map(here);
+    let steps = "[[step]]\nkind = \"tfidf\"\n[[step]]\nkind = \"multinomial-nb\"\n";
+    let pipeline = write(folder.path(), "pipeline.toml", steps);
+    alone(["search", text(&pipeline), text(&corpus), "-o", text(&csv), "--model-out", text(&model)]).ok();
+    let transform = ["transform", text(&model), text(&corpus), "-o", text(&none)];
+    alone(transform).failed(2, &["make no vectors"]);
+    alone(transform.into_iter().chain(["--scaled"])).failed(2, &["--scaled goes with"]);
+    assert!(!none.exists());
 }

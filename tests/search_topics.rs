@@ -6,6 +6,8 @@ mod common;
 use common::corpora::four_topics as corpus;
 use common::{alone, digest, has_mpi, ranks, text, write};
 use corpuscle::corpus::container::CorpusReader;
+use corpuscle::store::file::Format;
+use corpuscle::store::model::ModelReader;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs;
@@ -85,6 +87,27 @@ fn scores_of_topics_are_those_of_lda_and_evaluate() {
     let best_of = found["rank_test_log_likelihood"].as_array().unwrap().iter().position(|rank| *rank == 1);
     assert_eq!(run["result"]["best_index"].as_u64().map(|index| index as usize), best_of);
     alone(["predict", text(&best), text(&corpus)]).failed(2, &["ends in topics", "nothing to predict"]);
+
+    // Its vectors are the shares that the same model, trained by itself, gives.
+    let best_of = best_of.unwrap();
+    let (k, alpha) = (&found["param_lda__k"][best_of], &found["param_lda__alpha"][best_of]);
+    let alpha = alpha.as_str().map_or_else(|| alpha.to_string(), str::to_owned);
+    alone(["lda", text(&corpus), "-k", &k.to_string(), "--passes", "3", "--alpha", &alpha, "-o", text(&model)]).ok();
+    let [seen, shares] = ["seen.h5", "shares.h5"].map(here);
+    alone(["transform", text(&best), text(&corpus), "-o", text(&seen)]).ok();
+    alone(["transform", text(&model), text(&corpus), "-o", text(&shares)]).ok();
+    let vectors = |path: &Path| {
+        let reader = ModelReader::open(path, Format::Vectors).unwrap();
+        (reader.table::<f32>("vectors").unwrap(), reader.all_strings("ids").unwrap())
+    };
+    assert_eq!(vectors(&seen), vectors(&shares));
+    if has_mpi() {
+        let alone = digest(&seen);
+        for count in [2, 3, 5] {
+            ranks(count, ["transform", text(&best), text(&corpus), "-o", text(&seen)]).ok();
+            assert_eq!(digest(&seen), alone, "{count} ranks");
+        }
+    }
 }
 
 #[test]

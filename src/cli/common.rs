@@ -138,10 +138,13 @@ pub enum Kind {
     Pca,
     /// A random projection.
     Projection,
+    /// A pipeline that a search has fitted.
+    Pipeline,
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [Kind::Lsi, Kind::Lda, Kind::Nmf, Kind::Pca, Kind::Projection];
+    /// All of them.
+    pub const ALL: [Kind; 6] = [Kind::Lsi, Kind::Lda, Kind::Nmf, Kind::Pca, Kind::Projection, Kind::Pipeline];
 
     fn format(self) -> FileFormat {
         match self {
@@ -150,6 +153,7 @@ impl Kind {
             Kind::Nmf => FileFormat::Nmf,
             Kind::Pca => FileFormat::Pca,
             Kind::Projection => FileFormat::Projection,
+            Kind::Pipeline => FileFormat::Pipeline,
         }
     }
 }

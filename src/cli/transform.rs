@@ -7,28 +7,33 @@ use serde_json::{Value, json};
 
 use super::common::{Data, Kind, kind_of, open_data};
 use super::{Common, Outcome};
+use crate::corpus::text::{InputFormat, TextSpec};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
 use crate::lda::transform::Minimum;
 use crate::learn::table::{Choice, Table};
+use crate::search::predict::Given;
 use crate::store::atomic::{Target, refuse_inputs_as_output};
-use crate::{lda, lsi, nmf, pca, projection};
+use crate::{lda, lsi, nmf, pca, projection, search};
 
 /// Take documents, or dense rows, to vectors by a model
 ///
 /// The corpus must have the dictionary of the model and, if the model was made from weights, be weighted with the same
 /// tf-idf model. Vectors of an LDA or NMF model are the shares of the topics in each document. A PCA model or random projection
-/// that was made for dense rows takes such; an output whose name ends in .npy is then written as numpy does.
+/// that was made for dense rows takes such; an output whose name ends in .npy is then written as numpy does. A pipeline of
+/// `corpuscle search` takes rows as `corpuscle predict` does, texts too, and gives what its estimator sees of them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   corpuscle transform lsi.h5 tfidf.h5 -o vectors.h5
   corpuscle transform lda.h5 corpus.h5 --minimum-probability 0.01 -o shares.h5
   corpuscle transform lda.h5 corpus.h5 --per-word-topics -o words.h5
-  corpuscle transform pca.h5 vectors.npy -o components.npy")]
+  corpuscle transform pca.h5 vectors.npy -o components.npy
+  corpuscle transform best.h5 new.jsonl --id-field id -o seen.h5")]
 pub struct Transform {
-    /// LSI, LDA, NMF or PCA model, or random projection
+    /// LSI, LDA, NMF or PCA model, random projection, or pipeline of `corpuscle search --model-out`
     model: PathBuf,
-    /// Corpus; PCA, projection: or vectors, a .npy file, a .csv file with a head, an HDF5 file with --dataset
+    /// Corpus; PCA, projection, pipeline: or vectors, a .npy file, a .csv file with a head, an HDF5 file with --dataset;
+    /// pipeline: or texts as `corpuscle build` reads them, or an SVMlight file
     data: PathBuf,
     /// Vectors to write (documents x topics, rows x components)
     #[arg(short, long, value_name = "VECTORS")]
@@ -45,12 +50,21 @@ pub struct Transform {
     /// LDA, --per-word-topics: leave out topics of a smaller phi [default: 0.01]
     #[arg(long, value_name = "PHI")]
     minimum_phi: Option<f32>,
-    /// PCA, projection: dataset of an HDF5 file of others
+    /// PCA, projection, pipeline: dataset of an HDF5 file of others
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// PCA, projection: column of a CSV file that is kept as the label
+    /// PCA, projection, pipeline: column of a CSV file, or field of texts, that is kept as the label
     #[arg(long, value_name = "NAME")]
     label_field: Option<String>,
+    /// Pipeline, of texts: how documents lie in the file [default: by its name, lines where that says nothing]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
+    /// Pipeline, of texts: field with the text [default: text, or the only column]
+    #[arg(long, value_name = "NAME")]
+    text_field: Option<String>,
+    /// Pipeline, of texts: field with the identifier [default: documents are numbered from 0]
+    #[arg(long, value_name = "NAME")]
+    id_field: Option<String>,
 }
 
 impl Transform {
@@ -60,12 +74,15 @@ impl Transform {
             refuse_inputs_as_output([self.model.as_path(), self.data.as_path()], &self.output)?;
         }
         let target = job.target(&self.output)?;
-        let kind = kind_of(job, &self.model, &[Kind::Lsi, Kind::Lda, Kind::Nmf, Kind::Pca, Kind::Projection])?;
+        let kind = kind_of(job, &self.model, &Kind::ALL)?;
         let shares = matches!(kind, Kind::Lda | Kind::Nmf);
         for (given, fits, option, with) in [
             (self.minimum_probability.is_some(), shares, "--minimum-probability", "an LDA or NMF model"),
             (self.scaled, kind == Kind::Lsi, "--scaled", "an LSI model"),
             (self.per_word_topics, kind == Kind::Lda, "--per-word-topics", "an LDA model"),
+            (self.input_format.is_some(), kind == Kind::Pipeline, "--input-format", "a pipeline"),
+            (self.text_field.is_some(), kind == Kind::Pipeline, "--text-field", "a pipeline"),
+            (self.id_field.is_some(), kind == Kind::Pipeline, "--id-field", "a pipeline"),
             (self.minimum_phi.is_some(), self.per_word_topics, "--minimum-phi", "--per-word-topics"),
         ] {
             if given && !fits {
@@ -80,10 +97,15 @@ impl Transform {
             return Err(Error::usage(format!("--minimum-phi {minimum}: a number of tokens, such as 0.01")));
         }
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
+        if kind == Kind::Pipeline {
+            return self.of_pipeline(job, &choice, target);
+        }
         let chosen = choice.dataset.is_some() || choice.label_field.is_some();
         let data = match kind {
             Kind::Pca | Kind::Projection => job.account.phase("open", || open_data(job, &self.data, &choice))?,
-            _ if chosen => return Err(Error::usage("--dataset and --label-field go with a PCA model or a projection")),
+            _ if chosen => {
+                return Err(Error::usage("--dataset and --label-field go with a PCA model, a projection or a pipeline"));
+            }
             _ => Data::Documents(Box::new(job.account.phase("open", || Corpus::open(job, &self.data))?)),
         };
         let (rows, (width, parameters)) = match &data {
@@ -117,7 +139,31 @@ impl Transform {
             }
             Kind::Pca => Ok((pca::transform::of_documents(job, model, corpus, target)?, json!({}))),
             Kind::Projection => Ok((projection::transform::of_documents(job, model, corpus, target)?, json!({}))),
+            Kind::Pipeline => Err(Error::failed("a pipeline takes more than documents; please report it")),
         }
+    }
+
+    fn of_pipeline(self, job: &Job, choice: &Choice, target: Option<Target>) -> Result<Outcome> {
+        if self.output.extension().is_some_and(|end| end == "npy") {
+            return Err(Error::usage(format!("{}: a pipeline writes vectors as HDF5", self.output.display())));
+        }
+        let texts = TextSpec {
+            format: self.input_format,
+            text_field: self.text_field.clone(),
+            id_field: self.id_field.clone(),
+            label_field: self.label_field.clone(),
+            ..TextSpec::new(vec![self.data.clone()])
+        };
+        let as_texts = self.input_format.is_some() || self.text_field.is_some() || self.id_field.is_some();
+        let given = Given { path: &self.data, choice, texts: &texts, as_texts };
+        let transform = || search::transform::transform(job, &self.model, &given, target);
+        let (width, rows) = job.account.phase("project", transform)?;
+        Ok(Outcome {
+            output: Some(self.output),
+            parameters: json!({}),
+            result: json!({ "documents": rows, "topics": width }),
+            accounted: true,
+        })
     }
 
     fn of_rows(&self, job: &Job, kind: Kind, table: &Table, target: Option<Target>) -> Result<usize> {

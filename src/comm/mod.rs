@@ -18,6 +18,7 @@ mod liveness;
 mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod node_memory;
 mod process;
 mod roster;
 mod threads;
@@ -38,6 +39,7 @@ pub use launch::{Launch, Settings, abort_on_panic, end_job, end_launch, start, s
 #[doc(hidden)]
 pub use liveness::hear_any_words;
 pub use local::Local;
+pub use node_memory::{NodeMemory, NodeWriter, WORDS, node};
 pub use roster::{Cause, Loss, Order};
 pub use threads::Threads;
 pub use traffic::{Traffic, TrafficCount};

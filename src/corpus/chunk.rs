@@ -95,38 +95,39 @@ impl CsrChunk {
         Ok(chunk)
     }
 
-    /// Checks everything the kernels rely on, so that a damaged file or message cannot make them read out of bounds:
-    /// offsets ascending and complete, terms ascending within a document and below `terms`, values finite.
+    /// Checks everything the kernels rely on, so that a damaged file or message cannot make them read out of bounds: see
+    /// [`check_rows`].
     pub fn check(&self) -> Result<()> {
-        let broken =
-            |what: String| Err(Error::failed(format!("damaged chunk at document {}: {what}", self.first_document)));
-        if self.indptr.first() != Some(&0) || self.indptr.last() != Some(&(self.indices.len() as u64)) {
-            return broken("offsets do not span the nonzeros".into());
-        }
-        if self.indices.len() != self.data.len() {
-            return broken(format!("{} terms for {} values", self.indices.len(), self.data.len()));
-        }
-        if self.indptr.windows(2).any(|w| w[0] > w[1]) {
-            return broken("offsets are not ascending".into());
-        }
-        for row in 0..self.documents() {
-            let (terms, _) = self.document(row);
-            if terms.windows(2).any(|w| w[0] >= w[1]) {
-                return broken(format!("terms of document {} are not ascending", self.first_document + row as u64));
-            }
-            if terms.last().is_some_and(|&t| t >= self.terms) {
-                return broken(format!(
-                    "document {} names a term beyond the {} known",
-                    self.first_document + row as u64,
-                    self.terms
-                ));
-            }
-        }
-        if let Some(at) = self.data.iter().position(|v| !v.is_finite()) {
-            return broken(format!("value {} is not finite", self.data[at]));
-        }
-        Ok(())
+        check_rows(self.first_document, self.terms, &self.indptr, &self.indices, &self.data)
     }
+}
+
+/// Checks compressed sparse rows, the first of which is document `first`: offsets ascending and complete, terms ascending within a
+/// document and below `known`, values finite.
+pub fn check_rows(first: u64, known: u32, indptr: &[u64], indices: &[u32], data: &[f32]) -> Result<()> {
+    let broken = |what: String| Err(Error::failed(format!("damaged chunk at document {first}: {what}")));
+    if indptr.first() != Some(&0) || indptr.last() != Some(&(indices.len() as u64)) {
+        return broken("offsets do not span the nonzeros".into());
+    }
+    if indices.len() != data.len() {
+        return broken(format!("{} terms for {} values", indices.len(), data.len()));
+    }
+    if indptr.windows(2).any(|w| w[0] > w[1]) {
+        return broken("offsets are not ascending".into());
+    }
+    for (document, span) in (first..).zip(indptr.windows(2)) {
+        let terms = &indices[span[0] as usize..span[1] as usize];
+        if terms.windows(2).any(|w| w[0] >= w[1]) {
+            return broken(format!("terms of document {document} are not ascending"));
+        }
+        if terms.last().is_some_and(|&term| term >= known) {
+            return broken(format!("document {document} names a term beyond the {known} known"));
+        }
+    }
+    if let Some(value) = data.iter().find(|value| !value.is_finite()) {
+        return broken(format!("value {value} is not finite"));
+    }
+    Ok(())
 }
 
 /// A chunk's place in its corpus.

@@ -17,6 +17,7 @@ pub mod memory;
 mod mend;
 mod merge;
 mod message;
+mod node;
 mod table;
 mod text;
 
@@ -31,3 +32,4 @@ pub use mend::endure;
 pub use merge::{Mergeable, merge};
 #[doc(hidden)]
 pub use message::read_any_message;
+pub use node::{PIECE, once_a_node};

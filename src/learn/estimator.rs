@@ -91,8 +91,18 @@ pub enum Fitted {
 pub struct Reuse {
     counts: Option<(bayes::Kind, Counts)>,
     factors: Option<((bool, bool), Factors)>,
-    start: Option<Array2<f64>>,
+    trails: Vec<logistic::Trail>,
     binary: Vec<Vec<f64>>,
+}
+
+impl Reuse {
+    /// That of a column of logistic regression.
+    fn trail(&mut self, column: usize) -> &mut logistic::Trail {
+        if self.trails.len() <= column {
+            self.trails.resize_with(column + 1, Default::default);
+        }
+        &mut self.trails[column]
+    }
 }
 
 /// What an estimator says about rows.
@@ -232,8 +242,7 @@ impl Spec {
             Spec::Logistic { parameters, each: false, balanced } => {
                 let weights = class_weights(places, m, *balanced);
                 let weights: Vec<f64> = places.iter().map(|&place| weights[place]).collect();
-                let found = logistic::fit(x, places, m, &weights, parameters, reuse.start.as_ref());
-                reuse.start = Some(found.weights.clone());
+                let found = logistic::fit(x, places, m, &weights, parameters, reuse.trail(0));
                 let note = late("logistic regression", found.minimum.iterations, found.minimum.converged);
                 Ok((Fitted::Linear { form: Form::Softmax, classes, weights: found.weights }, note))
             }
@@ -245,14 +254,11 @@ impl Spec {
                     let binary: Vec<usize> = places.iter().map(|&place| usize::from(place == class)).collect();
                     let share = class_weights(&binary, 2, *balanced);
                     let rows: Vec<f64> = binary.iter().map(|&side| share[side]).collect();
-                    let start = reuse.start.as_ref().filter(|start| start.dim() == weights.dim());
-                    let start = start.map(|start| start.slice(s![.., column..column + 1]).to_owned());
-                    let found = logistic::fit(x, &binary, 2, &rows, parameters, start.as_ref());
+                    let found = logistic::fit(x, &binary, 2, &rows, parameters, reuse.trail(column));
                     weights.column_mut(column).assign(&found.weights.column(0));
                     iterations = iterations.max(found.minimum.iterations);
                     all &= found.minimum.converged;
                 }
-                reuse.start = Some(weights.clone());
                 let note = late("logistic regression", iterations, all);
                 let form = if m == 2 { Form::Softmax } else { Form::Each };
                 Ok((Fitted::Linear { form, classes, weights }, note))

@@ -122,6 +122,27 @@ impl Features {
         }
     }
 
+    /// X^T R (columns x m) for R (rows x m) that `change` makes of X W, some rows after the other: it gets the number of the
+    /// first and these rows of X W. Both products are made of rows while they are in the processor's cache.
+    pub fn there_and_back(&self, w: ArrayView2<f64>, mut change: impl FnMut(usize, &mut Array2<f64>)) -> Array2<f64> {
+        /// Bytes of X at a time.
+        const CACHED: usize = 256 << 10;
+        let Features::Dense(x) = self else {
+            let mut product = self.times(w);
+            change(0, &mut product);
+            return self.transposed_times(product.view());
+        };
+        let mut back = Array2::zeros((x.ncols(), w.ncols()));
+        let at_a_time = (CACHED / 8 / x.ncols().max(1)).max(16);
+        for (number, rows) in x.axis_chunks_iter(Axis(0), at_a_time).enumerate() {
+            let mut product = Array2::zeros((rows.nrows(), w.ncols()));
+            multiply_f64(1.0, rows, w, 0.0, &mut product.view_mut());
+            change(number * at_a_time, &mut product);
+            multiply_f64(1.0, rows.t(), product.view(), 1.0, &mut back.view_mut());
+        }
+        back
+    }
+
     /// X^T R for R (rows x m): columns x m.
     pub fn transposed_times(&self, r: ArrayView2<f64>) -> Array2<f64> {
         let mut product = Array2::zeros((self.columns(), r.ncols()));

@@ -50,43 +50,74 @@ struct Point {
     slope: f64,
 }
 
+/// What the last steps told of the curvature of a function.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Curvature {
+    /// A step, what the gradient changed by, and the reciprocal of their product; the oldest first.
+    pairs: VecDeque<(Vec<f64>, Vec<f64>, f64)>,
+}
+
+impl Curvature {
+    fn learn(&mut self, s: Vec<f64>, y: Vec<f64>) {
+        let curvature = dot(&s, &y);
+        if curvature > f64::EPSILON * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
+            if self.pairs.len() == MEMORY {
+                self.pairs.pop_front();
+            }
+            self.pairs.push_back((s, y, 1.0 / curvature));
+        }
+    }
+
+    /// Makes it that of the function plus `ridge` / 2 times the sum of the squares of the first `count` numbers.
+    pub fn add_ridge(&mut self, ridge: f64, count: usize) {
+        for (s, mut y, _) in std::mem::take(&mut self.pairs) {
+            y.iter_mut().zip(&s).take(count).for_each(|(y, s)| *y += ridge * s);
+            self.learn(s, y);
+        }
+    }
+}
+
 /// Minimises `f`, which writes the gradient at a point and returns its value.
-pub fn minimise(start: Vec<f64>, tolerance: f64, most: usize, mut f: impl FnMut(&[f64], &mut [f64]) -> f64) -> Minimum {
+pub fn minimise(start: Vec<f64>, tolerance: f64, most: usize, f: impl FnMut(&[f64], &mut [f64]) -> f64) -> Minimum {
+    minimise_from(start, &mut Curvature::default(), tolerance, most, f)
+}
+
+/// The same with what is known of the curvature, about the same point or of another function like it, which is brought up to
+/// date.
+pub fn minimise_from(
+    start: Vec<f64>,
+    memory: &mut Curvature,
+    tolerance: f64,
+    most: usize,
+    mut f: impl FnMut(&[f64], &mut [f64]) -> f64,
+) -> Minimum {
     let n = start.len();
     let mut gradient = vec![0.0; n];
     let value = f(&start, &mut gradient);
     let mut here = Point { step: 0.0, x: start, f: value, gradient, slope: 0.0 };
-    let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
     let mut iterations = 0;
     while largest(&here.gradient) > tolerance && iterations < most {
-        let mut direction = descent(&here.gradient, &memory);
+        let mut direction = descent(&here.gradient, &memory.pairs);
         let mut slope = dot(&direction, &here.gradient);
         if slope >= 0.0 {
-            memory.clear();
+            memory.pairs.clear();
             direction = here.gradient.iter().map(|g| -g).collect();
             slope = dot(&direction, &here.gradient);
         }
-        let first = if memory.is_empty() { 1f64.min(1.0 / (-slope).sqrt()) } else { 1.0 };
+        let first = if memory.pairs.is_empty() { 1f64.min(1.0 / (-slope).sqrt()) } else { 1.0 };
         here.slope = slope;
         here.step = 0.0;
         let Some(next) = search(&here, &direction, first, &mut f) else {
-            if memory.is_empty() {
+            if memory.pairs.is_empty() {
                 break;
             }
             // A direction that leads nowhere: start again from the gradient.
-            memory.clear();
+            memory.pairs.clear();
             iterations += 1;
             continue;
         };
-        let s: Vec<f64> = next.x.iter().zip(&here.x).map(|(a, b)| a - b).collect();
-        let y: Vec<f64> = next.gradient.iter().zip(&here.gradient).map(|(a, b)| a - b).collect();
-        let curvature = dot(&s, &y);
-        if curvature > f64::EPSILON * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
-            if memory.len() == MEMORY {
-                memory.pop_front();
-            }
-            memory.push_back((s, y, 1.0 / curvature));
-        }
+        let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
+        memory.learn(difference(&next.x, &here.x), difference(&next.gradient, &here.gradient));
         here = next;
         iterations += 1;
     }

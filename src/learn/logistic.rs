@@ -3,14 +3,15 @@
 //! Problem: min over W (columns x m), b (m) of mean_i s_i loss(y_i, x_i W + b) + ((1 - r) |W|^2 / 2 + r |W|_1) / (C sum s):
 //! of all classes at once (the softmax), of two classes a single column. The mean is over the sample weights s, which class
 //! weights make; r is the share of the absolute values in the penalty.
-//! Algorithm: [`lbfgs`](super::lbfgs) from zero or from the coefficients of the C before; the gradient's largest entry is
-//! compared with the tolerance, as scikit-learn does. With r > 0, [`proximal`](super::proximal).
+//! Algorithm: [`lbfgs`](super::lbfgs) from zero, or from where the minima for the last two C point to, with the curvature found
+//! there; the gradient's largest entry is compared with the tolerance, as scikit-learn does. With r > 0,
+//! [`proximal`](super::proximal).
 //! Cost: 4 rows columns m flops an evaluation.
 
 use ndarray::{Array2, ArrayView2, s};
 
 use super::features::Features;
-use super::lbfgs::{Minimum, minimise};
+use super::lbfgs::{Curvature, Minimum, minimise_from};
 use super::proximal;
 
 /// What is asked for.
@@ -36,55 +37,82 @@ pub struct Found {
     pub minimum: Minimum,
 }
 
+/// What fits of the same rows and classes leave for the next, of another C: its minimum is near theirs.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    /// C and minimum of the last fit, and of the one before.
+    found: [Option<(f64, Array2<f64>)>; 2],
+    /// Curvature at the last, and the penalty on squares that is in it.
+    curvature: Curvature,
+    ridge: f64,
+}
+
+impl Trail {
+    /// Where the minimum may be: on the line through the last two over ln C.
+    fn start(&self, c: f64, shape: (usize, usize)) -> Vec<f64> {
+        let [Some((last_c, last)), before] = &self.found else { return vec![0.0; shape.0 * shape.1] };
+        if let Some((before_c, before)) = before
+            && before_c < last_c
+            && *last_c < c
+        {
+            let step = (c / last_c).ln() / (last_c / before_c).ln();
+            if step <= FARTHEST {
+                return last.iter().zip(before).map(|(last, before)| last + step * (last - before)).collect();
+            }
+        }
+        last.iter().copied().collect()
+    }
+}
+
+/// Steps of ln C, as long as the last one, that a line through two minima is trusted for.
+const FARTHEST: f64 = 1.5;
+
 /// Fits on `classes` numbered from 0, `m` of them; two are one column, for the second. `weights` are those of the samples.
-pub fn fit(
-    x: &Features,
-    classes: &[usize],
-    m: usize,
-    weights: &[f64],
-    p: &Parameters,
-    start: Option<&Array2<f64>>,
-) -> Found {
+pub fn fit(x: &Features, classes: &[usize], m: usize, weights: &[f64], p: &Parameters, trail: &mut Trail) -> Found {
     let columns = x.columns();
     let width = if m == 2 { 1 } else { m };
     let total: f64 = weights.iter().sum();
     let penalty = 1.0 / (p.c * total);
-    let start = match start {
-        Some(start) if start.dim() == (columns + 1, width) => start.iter().copied().collect(),
-        _ => vec![0.0; (columns + 1) * width],
-    };
+    let shape = (columns + 1, width);
+    if trail.found[0].as_ref().is_some_and(|(_, last)| last.dim() != shape) {
+        *trail = Trail::default();
+    }
+    let start = trail.start(p.c, shape);
     let ridge = penalty * (1.0 - p.l1_ratio);
     let smooth = |point: &[f64], gradient: &mut [f64]| {
         let point = ArrayView2::from_shape((columns + 1, width), point).expect("the shape it was made of");
         let (w, b) = (point.slice(s![..columns, ..]), point.row(columns));
-        let mut scores = x.times(w);
         let mut loss = 0.0;
-        for ((mut row, &class), &weight) in scores.rows_mut().into_iter().zip(classes).zip(weights) {
-            row += &b;
-            let row = row.as_slice_mut().expect("rows without gaps");
-            loss += weight * if width == 1 { binary(row, class) } else { softmax(row, class) };
-            row.iter_mut().for_each(|value| *value *= weight / total);
-        }
-        let mut slope = x.transposed_times(scores.view());
-        slope.scaled_add(ridge, &w);
-        let flat = slope.as_slice().expect("just made");
-        gradient[..flat.len()].copy_from_slice(flat);
-        let intercepts = &mut gradient[columns * width..];
+        let (slopes, intercepts) = gradient.split_at_mut(columns * width);
         intercepts.fill(0.0);
-        if p.intercept {
-            for row in scores.rows() {
-                intercepts.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        let mut slope = x.there_and_back(w, |first, scores| {
+            for (at, mut row) in scores.rows_mut().into_iter().enumerate() {
+                let (class, weight) = (classes[first + at], weights[first + at]);
+                row += &b;
+                let row = row.as_slice_mut().expect("rows without gaps");
+                loss += weight * if width == 1 { binary(row, class) } else { softmax(row, class) };
+                row.iter_mut().for_each(|value| *value *= weight / total);
+                if p.intercept {
+                    intercepts.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value);
+                }
             }
-        }
+        });
+        slope.scaled_add(ridge, &w);
+        slopes.copy_from_slice(slope.as_slice().expect("just made"));
         loss / total + 0.5 * ridge * w.iter().map(|value| value * value).sum::<f64>()
     };
     let minimum = if p.l1_ratio > 0.0 {
         let pull = penalty * p.l1_ratio;
         proximal::minimise(start, columns * width, pull, p.tolerance, p.iterations, smooth)
     } else {
-        minimise(start, p.tolerance, p.iterations, smooth)
+        if trail.found[0].is_some() {
+            trail.curvature.add_ridge(ridge - trail.ridge, columns * width);
+        }
+        trail.ridge = ridge;
+        minimise_from(start, &mut trail.curvature, p.tolerance, p.iterations, smooth)
     };
     let weights = Array2::from_shape_vec((columns + 1, width), minimum.x.clone()).expect("the shape it was made of");
+    trail.found = [Some((p.c, weights.clone())), trail.found[0].take()];
     Found { weights, minimum }
 }
 

@@ -39,24 +39,56 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LsiPlan) -> Result<(Training, Ls
     let dataset = Dataset::new(job, Documents::of(corpus, Prepared::new))?;
     let operator = Operator::new(&dataset, header.terms as usize)?;
     drop(phase);
-    let Decomposition { vectors, topics, rounds, .. } =
-        job.account.phase("krylov", || decompose(&operator, plan, None))?;
-    if topics == 0 {
-        return Err(Error::failed("no singular value stands out of the noise: is the corpus empty?"));
+    meanwhile(
+        job,
+        || corpus.reader()?.terms(),
+        |terms| {
+            let Decomposition { vectors, topics, rounds, .. } =
+                job.account.phase("krylov", || decompose(&operator, plan, None))?;
+            if topics == 0 {
+                return Err(Error::failed("no singular value stands out of the noise: is the corpus empty?"));
+            }
+            let _phase = job.account.enter_phase("verify");
+            let Quality { vectors, singular_values, residuals } = verify(&operator, vectors, topics)?;
+            let residual = residuals.iter().copied().fold(0.0, f64::max);
+            let model = LsiModel {
+                left_vectors: vectors,
+                singular_values,
+                residuals,
+                terms: job.account.io(terms)?,
+                documents: header.documents,
+                values: header.values.name().to_owned(),
+                frobenius_squared: operator.frobenius_squared(),
+            };
+            Ok((Training { topics, rounds, residual }, model))
+        },
+    )
+}
+
+/// Does `work`, which may ask for the terms that `read` gets: a dispatcher that does not work reads them while the workers
+/// iterate, instead of making them wait for it (0.15 s for 50,000 terms). A rank that is not the dispatcher gets none.
+fn meanwhile<T>(
+    job: &Job,
+    read: impl Fn() -> Result<Vec<String>> + Sync,
+    work: impl FnOnce(&dyn Fn() -> Result<Vec<String>>) -> Result<T>,
+) -> Result<T> {
+    if !job.is_dispatcher() {
+        return work(&|| Ok(Vec::new()));
     }
-    let _phase = job.account.enter_phase("verify");
-    let Quality { vectors, singular_values, residuals } = verify(&operator, vectors, topics)?;
-    let residual = residuals.iter().copied().fold(0.0, f64::max);
-    let model = LsiModel {
-        left_vectors: vectors,
-        singular_values,
-        residuals,
-        terms: if job.is_dispatcher() { job.account.io(|| corpus.reader()?.terms())? } else { Vec::new() },
-        documents: header.documents,
-        values: header.values.name().to_owned(),
-        frobenius_squared: operator.frobenius_squared(),
-    };
-    Ok((Training { topics, rounds, residual }, model))
+    if job.works() {
+        return work(&read);
+    }
+    std::thread::scope(|scope| {
+        let reading = std::thread::Builder::new().name("terms".into()).spawn_scoped(scope, &read);
+        let reading = std::cell::Cell::new(reading.ok());
+        // Where there is no thread to be had, they are read when they are asked for.
+        work(&|| match reading.take() {
+            Some(reading) => {
+                reading.join().map_err(|_| Error::failed("the thread that reads terms panicked; please report it"))?
+            }
+            None => read(),
+        })
+    })
 }
 
 /// Writes a model as [`train`] gave it: the rows of the left vectors come to the dispatcher, which has the target, block

@@ -1,17 +1,16 @@
-//! The rows of a search, on every rank: sent once, by one broadcast.
+//! The rows of a search, on every rank: sent once, held once a node.
 
 use std::path::Path;
 
-use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::held::{self, Form, Held, Shape};
 use super::splitters::Rows as SplitRows;
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::container::{CorpusReader, Values};
-use crate::dispatch::Job;
+use crate::dispatch::{Job, once_a_node};
 use crate::error::{At, Error, Result};
 use crate::learn::estimator::Target;
-use crate::learn::features::Sparse;
 use crate::learn::metrics::Subject;
 use crate::learn::table::{Choice, Table};
 use crate::store::file::{Format, OpenFile};
@@ -28,22 +27,11 @@ pub struct Beside<'a> {
     pub folds: Option<&'a Path>,
 }
 
-/// Rows as they were in the file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Rows {
-    /// Documents of counts or weights.
-    Sparse(CsrChunk),
-    /// Vectors.
-    Dense(Array2<f64>),
-    /// Vectors without their zeros.
-    Features(Sparse),
-}
-
 /// All that a search works on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Data {
     /// X.
-    pub rows: Rows,
+    pub rows: Held,
     /// The values are counts.
     pub counts: bool,
     /// y, unless rows without labels are all that is wanted.
@@ -61,8 +49,7 @@ pub struct Data {
 /// All but the rows, as it travels.
 #[derive(Serialize, Deserialize)]
 struct Head {
-    columns: usize,
-    form: Form,
+    shape: Shape,
     counts: bool,
     codes: Option<Vec<usize>>,
     values: Option<Vec<f64>>,
@@ -70,14 +57,6 @@ struct Head {
     groups: Option<Vec<usize>>,
     folds: Option<Vec<i64>>,
     tokens: Vec<usize>,
-}
-
-/// How the rows travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Form {
-    Documents,
-    Dense,
-    Sparse,
 }
 
 /// What the dispatcher knows of the file beyond the rows.
@@ -123,16 +102,7 @@ impl Data {
         })?;
         let head: Head =
             serde_json::from_slice(&head).map_err(|cause| Error::failed(format!("damaged message: {cause}")))?;
-        let body = job.share(|| Ok(body))?;
-        let rows = match head.form {
-            Form::Documents => Rows::Sparse(CsrChunk::decode(&body)?),
-            Form::Sparse => Rows::Features(decode(&body, head.columns)?),
-            Form::Dense => {
-                let values: Vec<f64> = bytemuck::pod_collect_to_vec(&body);
-                let shape = (values.len() / head.columns.max(1), head.columns);
-                Rows::Dense(Array2::from_shape_vec(shape, values).map_err(|cause| Error::failed(cause.to_string()))?)
-            }
-        };
+        let rows = head.shape.find(once_a_node(job, || Ok(body))?)?;
         let target = match (head.codes, head.values) {
             (Some(codes), _) => Some(Target::Classes(codes)),
             (None, values) => values.map(Target::Values),
@@ -143,11 +113,7 @@ impl Data {
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        match &self.rows {
-            Rows::Sparse(chunk) => chunk.documents(),
-            Rows::Dense(rows) => rows.nrows(),
-            Rows::Features(rows) => rows.rows(),
-        }
+        self.rows.rows()
     }
 
     /// A search has rows.
@@ -172,7 +138,7 @@ pub fn whole(reader: &CorpusReader) -> Result<CsrChunk> {
 }
 
 fn read(path: &Path, table: Option<&Table>, beside: &Beside, subject: Subject) -> Result<(Head, Vec<u8>, Origin)> {
-    let (form, counts, columns, body, labels, origin);
+    let (counts, shape, body, labels, origin);
     let mut tokens = Vec::new();
     let count = match table {
         None => {
@@ -181,23 +147,24 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, subject: Subject) -
             labels = reader.labels(0, header.documents)?;
             let terms = reader.terms()?;
             tokens = terms.iter().map(|term| 1 + term.matches(' ').count()).collect();
-            (form, counts, columns) = (Form::Documents, header.values == Values::Counts, header.terms as usize);
+            counts = header.values == Values::Counts;
             origin = Origin { input: Input::result(reader.file())?, terms };
-            body = whole(&reader)?.encode();
+            (shape, body) = held::documents(&whole(&reader)?);
             header.documents as usize
         }
         Some(table) => {
             labels = table.labels()?;
-            let rows = table.sparse();
-            (form, counts, columns) =
-                (if rows.is_some() { Form::Sparse } else { Form::Dense }, false, table.shape().columns);
+            counts = false;
             origin = Origin { input: table.input()?, terms: Vec::new() };
-            body = if let Some(rows) = rows {
-                encode(rows)
-            } else {
-                bytemuck::cast_slice(&table.rows(0, table.shape().rows)?.doubles()).to_vec()
+            let (rows, columns) = (table.shape().rows, table.shape().columns);
+            (shape, body) = match table.sparse() {
+                Some(rows) => held::sparse(rows),
+                None => {
+                    let bytes = bytemuck::cast_slice(&table.rows(0, rows)?.doubles()).to_vec();
+                    (Shape { form: Form::Dense, rows, columns, numbers: rows * columns }, bytes)
+                }
             };
-            table.shape().rows
+            rows
         }
     };
     let labels = match beside.labels {
@@ -232,33 +199,8 @@ fn read(path: &Path, table: Option<&Table>, beside: &Beside, subject: Subject) -
     });
     let folds =
         beside.folds.map(|file| lines(file, count, "fold").and_then(|list| whole_numbers(file, &list))).transpose()?;
-    let head = Head { columns, form, counts, codes, values, classes, groups, folds, tokens };
+    let head = Head { shape, counts, codes, values, classes, groups, folds, tokens };
     Ok((head, body, origin))
-}
-
-/// As bytes: rows, where each begins, columns, values.
-fn encode(rows: &Sparse) -> Vec<u8> {
-    let mut bytes = (rows.rows() as u64).to_le_bytes().to_vec();
-    bytes.extend(rows.begins.iter().flat_map(|&begin| (begin as u64).to_le_bytes()));
-    bytes.extend_from_slice(bytemuck::cast_slice(&rows.values));
-    bytes.extend_from_slice(bytemuck::cast_slice(&rows.indices));
-    bytes
-}
-
-/// Undoes [`encode`].
-fn decode(bytes: &[u8], columns: usize) -> Result<Sparse> {
-    let damaged = || Error::failed("damaged message: sparse rows");
-    let (rows, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
-    let offsets = (u64::from_le_bytes(*rows) as usize).checked_add(1).and_then(|offsets| offsets.checked_mul(8));
-    let (begins, rest) = rest.split_at_checked(offsets.ok_or_else(damaged)?).ok_or_else(damaged)?;
-    let begins: Vec<usize> = begins.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes) as usize).collect();
-    let (values, indices) = rest.split_at(rest.len() / 12 * 8);
-    let indices: Vec<u32> = bytemuck::pod_collect_to_vec(indices);
-    let fits = rest.len() == 12 * indices.len()
-        && begins.is_sorted()
-        && begins.last() == Some(&indices.len())
-        && indices.iter().all(|&column| (column as usize) < columns);
-    fits.then(|| Sparse { columns, begins, indices, values: bytemuck::pod_collect_to_vec(values) }).ok_or_else(damaged)
 }
 
 /// Distinct names in their order: by size where all are numbers.

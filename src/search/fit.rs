@@ -5,7 +5,7 @@
 
 use ndarray::Array2;
 
-use super::data::{Data, Rows};
+use super::data::Data;
 use super::model::{FittedStep, Stage, fit_scaler};
 use super::steps::Step;
 use super::topics;
@@ -61,26 +61,6 @@ pub fn fit_step(
     let test = test.map(|test| fitted.apply(job.pool, test)).transpose()?;
     let train = fitted.apply(job.pool, train)?;
     Ok((fitted, train, test))
-}
-
-/// Some rows.
-pub fn rows(data: &Data, numbers: &[usize]) -> Stage {
-    match &data.rows {
-        Rows::Dense(rows) => {
-            Stage::Features(crate::learn::features::Features::Dense(rows.select(ndarray::Axis(0), numbers)))
-        }
-        Rows::Features(rows) => Stage::Features(crate::learn::features::Features::Sparse(rows.select(numbers))),
-        Rows::Sparse(chunk) => {
-            let mut chosen = CsrChunk { terms: chunk.terms, indptr: vec![0], ..CsrChunk::default() };
-            for &row in numbers {
-                let (terms, values) = chunk.document(row);
-                chosen.indices.extend_from_slice(terms);
-                chosen.data.extend_from_slice(values);
-                chosen.indptr.push(chosen.indices.len() as u64);
-            }
-            Stage::Documents(chosen)
-        }
-    }
 }
 
 fn document_frequency(chunk: &CsrChunk) -> Vec<u64> {

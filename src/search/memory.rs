@@ -5,7 +5,8 @@
 //! them and once as it leaves them; for lsi and lda what they take themselves; and what the estimator needs: L-BFGS keeps ten pairs of
 //! coefficients, ridge the products of columns or of rows, neighbours the rows once more.
 
-use super::data::{Data, Rows};
+use super::data::Data;
+use super::held::Held;
 use super::pipeline::Pipeline;
 use super::steps::Step;
 use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
@@ -51,9 +52,13 @@ impl Matrix {
 pub fn forecast(pipeline: &Pipeline, data: &Data, folds: usize, saving: bool) -> Result<Forecast> {
     let rows = data.len() as u64;
     let mut matrix = match &data.rows {
-        Rows::Sparse(chunk) => Matrix { rows, columns: chunk.terms.into(), numbers: chunk.nonzeros() as u64, width: 8 },
-        Rows::Features(x) => Matrix { rows, columns: x.columns as u64, numbers: x.values.len() as u64, width: 12 },
-        Rows::Dense(x) => Matrix::dense(rows, x.ncols() as u64),
+        Held::Documents { terms, data, .. } => {
+            Matrix { rows, columns: (*terms).into(), numbers: data.len() as u64, width: 8 }
+        }
+        Held::Sparse { columns, values, .. } => {
+            Matrix { rows, columns: *columns as u64, numbers: values.len() as u64, width: 12 }
+        }
+        Held::Dense { columns, .. } => Matrix::dense(rows, *columns as u64),
     };
     let held = matrix.bytes();
     let mut stages = Need::default();
@@ -66,7 +71,7 @@ pub fn forecast(pipeline: &Pipeline, data: &Data, folds: usize, saving: bool) ->
     let model = if saving { 4 * model } else { 0 };
     let worker = Need::fixed(FILES)
         .with("the rows", held)
-        .or(Need::fixed(FILES).with("the rows as they arrive", 2 * held))
+        .or(Need::fixed(FILES).with("the rows as they arrive", held + 2 * crate::dispatch::PIECE as u64))
         .or(Need::fixed(FILES).with("the rows", held).and(stages.or(Need::default().with("the best pipeline", model))));
     let scores = (pipeline.space.len() * folds * pipeline.scorers.len()) as u64;
     let results = (8 + 16 + 8 * u64::from(pipeline.train_score)) * scores + PARAMETERS * pipeline.space.len() as u64;

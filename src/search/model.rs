@@ -9,7 +9,6 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2};
 use serde_json::{Value as Json, json};
 
-use super::data::Rows;
 use crate::corpus::chunk::CsrChunk;
 use crate::error::{Error, Result};
 use crate::lda::model::{History, LdaModel, Shared};
@@ -59,16 +58,6 @@ impl Stage {
         match self {
             Stage::Documents(chunk) => Features::from(&chunk),
             Stage::Features(features) => features,
-        }
-    }
-}
-
-impl From<Rows> for Stage {
-    fn from(rows: Rows) -> Stage {
-        match rows {
-            Rows::Sparse(chunk) => Stage::Documents(chunk),
-            Rows::Dense(rows) => Stage::Features(Features::Dense(rows)),
-            Rows::Features(rows) => Stage::Features(Features::Sparse(rows)),
         }
     }
 }
@@ -166,6 +155,12 @@ fn same_columns(features: &Features, known: usize) -> Result<()> {
     }
 }
 
+fn sparse_end() -> Error {
+    Error::usage(
+        "the steps before the estimator make no vectors: there is no lsi or lda among them; see corpuscle tfidf",
+    )
+}
+
 fn centred() -> Error {
     Error::failed("sparse rows cannot be centred: put lsi before scale, or set with_mean = false")
 }
@@ -209,8 +204,8 @@ type Shapes = Vec<(String, (usize, usize))>;
 
 impl FittedPipeline {
     /// Predicts.
-    pub fn predict(&self, pool: &rayon::ThreadPool, rows: Rows) -> Result<Predicted> {
-        let mut stage = Stage::from(rows);
+    pub fn predict(&self, pool: &rayon::ThreadPool, rows: Stage) -> Result<Predicted> {
+        let mut stage = rows;
         for step in &self.steps {
             stage = step.apply(pool, stage)?;
         }
@@ -220,6 +215,36 @@ impl FittedPipeline {
         let features = stage.features();
         same_columns(&features, fitted.columns())?;
         Ok(fitted.predict(&features))
+    }
+
+    /// Takes rows through all steps but an estimator at the end: vectors (rows x columns).
+    ///
+    /// # Errors
+    /// Rows it was not made for.
+    pub fn transform(&self, pool: &rayon::ThreadPool, rows: Stage) -> Result<Array2<f64>> {
+        let mut stage = rows;
+        for step in &self.steps {
+            stage = step.apply(pool, stage)?;
+        }
+        match stage {
+            Stage::Features(Features::Dense(rows)) => Ok(rows),
+            Stage::Features(Features::Sparse(_)) | Stage::Documents(_) => Err(sparse_end()),
+        }
+    }
+
+    /// Columns of the vectors that [`transform`](Self::transform) gives.
+    ///
+    /// # Errors
+    /// The steps before the estimator leave documents as they are, or weighted.
+    pub fn width(&self) -> Result<usize> {
+        let of_step = |step: &FittedStep| match step {
+            FittedStep::Lsi(left) => Some(left.ncols()),
+            FittedStep::Lda(model) => Some(model.topics()),
+            _ => None,
+        };
+        let on_documents = self.steps.iter().any(|step| matches!(step, FittedStep::Terms(_) | FittedStep::Tfidf(_)));
+        let width = self.steps.iter().find_map(of_step);
+        width.or_else(|| self.columns().filter(|_| !on_documents)).ok_or_else(sparse_end)
     }
 
     /// Columns of the vectors it was made for; none where it was made for documents.

@@ -8,8 +8,8 @@ use std::path::Path;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::data::{Rows, is_corpus};
-use super::model::FittedPipeline;
+use super::data::is_corpus;
+use super::model::{FittedPipeline, Stage};
 use crate::build::{Answered, answer};
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::kinship::same_terms;
@@ -18,10 +18,12 @@ use crate::corpus::tokenizer::TokenizerSpec;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::learn::estimator::Predicted;
+use crate::learn::features::Features;
 use crate::learn::table::{Blocks, Choice, Table};
 use crate::store::file::OpenFile;
 use crate::store::model::ModelReader;
 use crate::store::provenance;
+use crate::vectors::model::ModelInput;
 
 /// Predictions for all rows, on the dispatcher.
 #[derive(Debug, Default)]
@@ -148,16 +150,36 @@ fn tokenizer(model: &ModelReader) -> Result<TokenizerSpec> {
     })
 }
 
-/// Predicts all rows of a file. Collective; the dispatcher gets the answers.
+/// What is done with rows on their way through a fitted pipeline.
+pub(super) trait Passage {
+    /// Begins, on every rank. Collective.
+    fn begin(&mut self, pipeline: &FittedPipeline, model: &ModelInput) -> Result<()>;
+    /// An answer on some rows.
+    fn run(&self, pipeline: &FittedPipeline, rows: Stage) -> Result<Vec<u8>>;
+    /// Takes it; the dispatcher gets the answers in the order of the rows.
+    fn take(&mut self, answer: Vec<u8>) -> Result<()>;
+}
+
+/// What the file says of its rows, on the dispatcher.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// The id of each row.
+    pub ids: Vec<String>,
+    /// The label of each row, where the file has them.
+    pub labels: Option<Vec<String>>,
+}
+
+/// Takes all rows of a file through a pipeline. Collective; the dispatcher gets the names.
 ///
 /// # Errors
-/// Rows the pipeline was not made for; those of reading.
-pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
+/// Rows the pipeline was not made for; those of reading and of the passage.
+pub(super) fn pass(job: &Job, model: &Path, given: &Given, through: &mut dyn Passage) -> Result<Names> {
     let (path, choice) = (given.path, given.choice);
     let corpus = is_corpus(job, path, choice)?;
-    let (mut terms, mut reader) = (Vec::new(), None);
+    let (mut terms, mut reader, mut input) = (Vec::new(), None, ModelInput::default());
     let message = job.share(|| {
         let (pipeline, known, file) = job.account.io(|| FittedPipeline::load(model))?;
+        input = ModelInput::of(&file)?;
         let kind = given.kind(model, corpus, !known.is_empty())?;
         (terms, reader) = (known, Some(file));
         let mut message = pipeline.encode();
@@ -166,31 +188,18 @@ pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
     })?;
     let (&kind, message) = message.split_last().ok_or_else(|| Error::failed("damaged message: no pipeline"))?;
     let pipeline = FittedPipeline::decode(message)?;
-    let mut all = Predictions { classes: pipeline.classes.clone(), ..Predictions::default() };
-    let run = |rows: Rows| -> Result<Vec<u8>> {
-        let answer = Answer::from(pipeline.predict(job.pool, rows)?);
-        serde_json::to_vec(&answer).map_err(|cause| Error::failed(cause.to_string()))
-    };
-    let take = |all: &mut Predictions, bytes: Vec<u8>| -> Result<()> {
-        let answer: Answer =
-            serde_json::from_slice(&bytes).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
-        all.columns = answer.columns;
-        all.said.extend(answer.said);
-        all.values.extend(answer.values);
-        for (all, some) in [(&mut all.decision, answer.decision), (&mut all.probabilities, answer.probabilities)] {
-            if let Some(some) = some {
-                all.get_or_insert_default().extend(some);
-            }
-        }
-        Ok(())
-    };
+    through.begin(&pipeline, &input)?;
+    let through = std::cell::RefCell::new(through);
+    let run = |rows: Stage| through.borrow().run(&pipeline, rows);
+    let take = |bytes: Vec<u8>| through.borrow_mut().take(bytes);
+    let mut all = Names::default();
     if kind == Kind::Texts as u8 {
         let of_model = || {
             let file = reader.take().ok_or_else(|| Error::failed("not the dispatcher"))?;
             Ok((std::mem::take(&mut terms), tokenizer(&file)?))
         };
         // A piece may hold no document.
-        let work = |chunk: CsrChunk| if chunk.documents() > 0 { run(Rows::Sparse(chunk)) } else { Ok(Vec::new()) };
+        let work = |chunk: CsrChunk| if chunk.documents() > 0 { run(Stage::Documents(chunk)) } else { Ok(Vec::new()) };
         answer(job, given.texts, of_model, work, |found| {
             let Answered { answer, documents, ids, labels } = found;
             let first = all.ids.len() as u64;
@@ -198,7 +207,7 @@ pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
             if let Some(labels) = labels {
                 all.labels.get_or_insert_default().extend(labels);
             }
-            if documents > 0 { take(&mut all, answer) } else { Ok(()) }
+            if documents > 0 { take(answer) } else { Ok(()) }
         })?;
     } else if kind == Kind::Corpus as u8 {
         let corpus = Corpus::open(job, path)?;
@@ -206,7 +215,7 @@ pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
             same_terms(model, &terms, path, &corpus.reader()?.terms()?)?;
         }
         let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?;
-        dataset.map(|_, chunk| run(Rows::Sparse(chunk.clone())), |_, bytes| take(&mut all, bytes))?;
+        dataset.map(|_, chunk| run(Stage::Documents(chunk.clone())), |_, bytes| take(bytes))?;
         if job.is_dispatcher() {
             let (reader, documents) = (corpus.reader()?, corpus.header().documents);
             all.ids = reader.ids(0, documents)?;
@@ -218,12 +227,52 @@ pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
         let dataset = Dataset::new(job, Blocks::of(&table))?;
         let rows = |block: &crate::learn::table::Block| {
             let shape = (block.rows(), block.columns);
-            Rows::Dense(Array2::from_shape_vec(shape, block.doubles()).expect("whole rows"))
+            Stage::Features(Features::Dense(Array2::from_shape_vec(shape, block.doubles()).expect("whole rows")))
         };
-        dataset.map(|_, block| run(rows(block)), |_, bytes| take(&mut all, bytes))?;
+        dataset.map(|_, block| run(rows(block)), |_, bytes| take(bytes))?;
         if job.is_dispatcher() {
             (all.ids, all.labels) = (table.ids()?, table.labels()?);
         }
     }
     Ok(all)
+}
+
+/// Predicts all rows of a file. Collective; the dispatcher gets the answers.
+///
+/// # Errors
+/// Rows the pipeline was not made for; those of reading.
+pub fn predict(job: &Job, model: &Path, given: &Given) -> Result<Predictions> {
+    struct Predicting<'a> {
+        pool: &'a rayon::ThreadPool,
+        all: Predictions,
+    }
+    impl Passage for Predicting<'_> {
+        fn begin(&mut self, pipeline: &FittedPipeline, _: &ModelInput) -> Result<()> {
+            self.all.classes = pipeline.classes.clone();
+            Ok(())
+        }
+
+        fn run(&self, pipeline: &FittedPipeline, rows: Stage) -> Result<Vec<u8>> {
+            let answer = Answer::from(pipeline.predict(self.pool, rows)?);
+            serde_json::to_vec(&answer).map_err(|cause| Error::failed(cause.to_string()))
+        }
+
+        fn take(&mut self, answer: Vec<u8>) -> Result<()> {
+            let answer: Answer =
+                serde_json::from_slice(&answer).map_err(|cause| Error::failed(format!("damaged answer: {cause}")))?;
+            let all = &mut self.all;
+            all.columns = answer.columns;
+            all.said.extend(answer.said);
+            all.values.extend(answer.values);
+            for (all, some) in [(&mut all.decision, answer.decision), (&mut all.probabilities, answer.probabilities)] {
+                if let Some(some) = some {
+                    all.get_or_insert_default().extend(some);
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut predicting = Predicting { pool: job.pool, all: Predictions::default() };
+    let Names { ids, labels } = pass(job, model, given, &mut predicting)?;
+    Ok(Predictions { ids, labels, ..predicting.all })
 }

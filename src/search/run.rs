@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::data::Data;
-use super::fit::{fit_step, rows};
+use super::fit::fit_step;
 use super::halving::leading;
 use super::model::{FittedPipeline, FittedStep, Stage};
 use super::pipeline::{Described, ErrorScore, Pipeline};
@@ -56,7 +56,25 @@ struct Context<'a, 'j> {
     data: &'a Data,
     folds: &'a [Fold],
     groups: Groups<'a>,
+    /// Tasks that each group is on each fold.
+    parts: usize,
     began: Instant,
+}
+
+/// Tasks that a search should have, for workers to have some each, where that costs little.
+const ENOUGH: usize = 32;
+/// Candidates of a path that warm starts are worth keeping together for.
+const PATH: usize = 8;
+
+/// Into how many parts the path of a group is cut: some, if there are few tasks and nothing heavy is done for each part. The plan
+/// alone decides, for where a fit starts from shows in the last bits.
+fn parts(pipeline: &Pipeline, groups: &Groups, folds: usize, candidates: usize) -> usize {
+    let warm = pipeline.steps.last().is_some_and(|step| step.kind().path() == Some("C"));
+    if heavy(&pipeline.steps) > 0 || !warm {
+        return 1;
+    }
+    let tasks = groups.len() * folds;
+    ENOUGH.div_ceil(tasks.max(1)).min(candidates / groups.len().max(1) / PATH).max(1)
 }
 
 /// The number of heavy steps: up to the last of terms, tfidf, lsi and lda.
@@ -105,7 +123,8 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
         let total = pipeline.space.len() * folds.len();
         let progress = job.progress.task("search", Unit::Tasks, Some(total as u64));
         let groups = pipeline.space.groups(inner);
-        Context { job, pipeline, data, folds: &folds, groups, began }.farm_out(&mut results, &progress)?;
+        let parts = parts(pipeline, &groups, folds.len(), pipeline.space.len());
+        Context { job, pipeline, data, folds: &folds, groups, parts, began }.farm_out(&mut results, &progress)?;
         return Ok(job.is_dispatcher().then_some(results));
     };
     let mut candidates: Vec<usize> = (0..pipeline.space.len()).collect();
@@ -125,7 +144,8 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
         let drawn = halving.drawn(&folds, resources, data.len())?;
         results.begin_round(round, &candidates, resources);
         let groups = pipeline.space.groups_of(candidates.iter().copied(), inner);
-        Context { job, pipeline, data, folds: &drawn, groups, began }.farm_out(&mut results, &progress)?;
+        let parts = parts(pipeline, &groups, drawn.len(), candidates.len());
+        Context { job, pipeline, data, folds: &drawn, groups, parts, began }.farm_out(&mut results, &progress)?;
     }
     Ok(job.is_dispatcher().then_some(results))
 }
@@ -136,7 +156,7 @@ pub fn search(job: &Job, pipeline: &Pipeline, data: &Data) -> Result<Option<Resu
 /// Steps that the rows do not suit; a single class.
 pub fn check(pipeline: &Pipeline, data: &Data) -> Result<()> {
     let first = |kinds: &[Kind]| pipeline.steps.iter().find(|step| kinds.contains(&step.kind()));
-    let dense = !matches!(data.rows, super::data::Rows::Sparse(_));
+    let dense = !matches!(data.rows, super::held::Held::Documents { .. });
     if let Some(step) = first(&[Kind::Terms, Kind::Tfidf, Kind::Lsi, Kind::Lda]).filter(|_| dense) {
         return Err(Error::usage(format!("{} works on a corpus, but the rows are vectors", step.name)));
     }
@@ -156,7 +176,7 @@ impl Context<'_, '_> {
     /// Runs all groups on all folds; the dispatcher gets the results. Collective.
     fn farm_out(&self, results: &mut Results, progress: &Task) -> Result<()> {
         let (job, folds) = (self.job, self.folds.len());
-        let tasks = self.groups.len() * folds;
+        let tasks = self.groups.len() * folds * self.parts;
         for first in (0..tasks).step_by(BATCH) {
             let batch: Vec<(f64, Vec<u8>)> = match job.is_dispatcher() {
                 false => Vec::new(),
@@ -164,7 +184,7 @@ impl Context<'_, '_> {
             };
             let answers = farm(job, batch, |task| {
                 let number = u64::from_le_bytes(task.try_into().map_err(|_| Error::failed("damaged task"))?) as usize;
-                let cells = self.run(number / folds, number % folds);
+                let cells = self.run(number / folds / self.parts, number % folds, number / folds % self.parts);
                 if let (ErrorScore::Raise, Some(error)) =
                     (self.pipeline.error_score, cells.iter().find_map(|cell| cell.error.as_ref()))
                 {
@@ -187,7 +207,7 @@ impl Context<'_, '_> {
 
     /// A task with its expected cost: columns of all its fits.
     fn task(&self, task: usize) -> Result<(f64, Vec<u8>)> {
-        let members = self.groups.members(task / self.folds.len());
+        let members = self.groups.members(task / self.folds.len() / self.parts);
         let mut cost = 0.0;
         // A sample tells enough of a large group.
         for &member in members.iter().take(64) {
@@ -196,20 +216,27 @@ impl Context<'_, '_> {
             cost += of("k").unwrap_or(100.0) * of("passes").unwrap_or(1.0);
         }
         cost *= members.len() as f64 / members.len().clamp(1, 64) as f64;
+        // The end of a path takes longest.
+        cost *= (1 + task / self.folds.len() % self.parts) as f64;
         Ok((cost, (task as u64).to_le_bytes().to_vec()))
     }
 
-    /// All candidates of a group on a fold.
-    fn run(&self, group: usize, fold: usize) -> Vec<Cell> {
+    /// All candidates of a group on a fold, or a part of them.
+    fn run(&self, group: usize, fold: usize, part: usize) -> Vec<Cell> {
         let mut members = Vec::new();
         let mut cells = Vec::new();
         for candidate in self.groups.members(group) {
             let settings = self.pipeline.space.candidate(candidate);
             match resolve(&self.pipeline.steps, &settings) {
                 Ok(steps) => members.push(Member { candidate, settings, steps }),
-                Err(error) => cells.push(self.failed(candidate, error.to_string())),
+                Err(error) if part == 0 => cells.push(self.failed(candidate, error.to_string())),
+                Err(_) => {}
             }
         }
+        let path = self.pipeline.steps.last().and_then(|step| step.kind().path());
+        members.sort_by(|a, b| a.order(b, self.pipeline.steps.len() - 1, path));
+        let cut = |part: usize| members.len() * part / self.parts;
+        members = members.drain(cut(part)..cut(part + 1)).collect();
         if self.pipeline.time_limit.is_some_and(|limit| self.began.elapsed().as_secs_f64() > limit) {
             cells.extend(
                 members
@@ -218,8 +245,6 @@ impl Context<'_, '_> {
             );
             return cells;
         }
-        let path = self.pipeline.steps.last().and_then(|step| step.kind().path());
-        members.sort_by(|a, b| a.order(b, self.pipeline.steps.len() - 1, path));
         // What ends the pipeline is scored, not gone through.
         let last = heavy(&self.pipeline.steps).min(self.pipeline.steps.len() - 1);
         let Fold { train, test } = &self.folds[fold];
@@ -228,7 +253,7 @@ impl Context<'_, '_> {
         let common = loop {
             let Some(largest) = members.last() else { return cells };
             let begun = largest.steps[..last].iter().try_fold(
-                (Vec::new(), rows(self.data, train), rows(self.data, test)),
+                (Vec::new(), self.data.rows.select(train), self.data.rows.select(test)),
                 |(mut fitted, train, test), step| {
                     let (step, train, test) = fit_step(self.job, step, self.data, train, Some(test))?;
                     fitted.push(step);
@@ -407,7 +432,7 @@ pub fn refit(
         let candidate = u64::from_le_bytes(task.try_into().map_err(|_| Error::failed("damaged task"))?) as usize;
         let steps = resolve(&pipeline.steps, &pipeline.space.candidate(candidate))?;
         let all: Vec<usize> = (0..data.len()).collect();
-        let mut stage = rows(data, &all);
+        let mut stage = data.rows.select(&all);
         let mut fitted = Vec::new();
         let mut note = String::new();
         let (last, before) = steps.split_last().ok_or_else(|| Error::failed("a pipeline without steps"))?;

@@ -18,10 +18,15 @@ pub const DENSE: &str = "rows";
 pub struct ModelInput(Option<Input>);
 
 impl ModelInput {
+    /// A model that is open.
+    pub fn of(reader: &ModelReader) -> Result<ModelInput> {
+        Ok(ModelInput(Some(Input::result(reader.file())?)))
+    }
+
     /// Opens the model.
     pub fn open(&mut self, job: &Job, model: &Path, format: Format) -> Result<ModelReader> {
         let reader = job.account.io(|| ModelReader::open(model, format))?;
-        self.0 = Some(Input::result(reader.file())?);
+        *self = ModelInput::of(&reader)?;
         Ok(reader)
     }
 
