@@ -156,6 +156,10 @@ impl Table {
         let mut mine = None;
         let message = job.share(|| {
             let (opened, shape) = job.account.io(|| open(path, choice))?;
+            // Those of sparse rows may come with a model: see `widen`.
+            if shape.columns == 0 && shape.rows > 0 && !matches!(opened, Opened::Svmlight(_)) {
+                return Err(Error::failed(format!("{}: {} rows of no columns", path.display(), shape.rows)));
+            }
             mine = Some(opened);
             serde_json::to_vec(&(path, shape)).at(path)
         })?;
