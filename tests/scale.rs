@@ -112,6 +112,26 @@ fn vectors_keep_their_names_and_precision_and_csv_its_labels() {
 }
 
 #[test]
+fn sparse_rows_have_the_columns_of_the_model_they_are_scaled_with() {
+    let folder = tempdir().unwrap();
+    let here = |name: &str| folder.path().join(name);
+    let [input, full, model, out, expected] = ["x.npy", "new.npy", "scaler.h5", "z.npy", "full.npy"].map(here);
+    write_npy(&input, &rows(50, 4));
+    alone(["scale", text(&input), "-o", text(&out), "--model-out", text(&model)]).ok();
+    // The last column is zero in both rows, and stands in no line.
+    write_npy(&full, &Array2::from_shape_vec((2, 4), vec![1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0]).unwrap());
+    let sparse = here("new.svm");
+    fs::write(&sparse, "0 1:1.5\n1 3:2\n").unwrap();
+    alone(["scale", text(&full), "-o", text(&expected), "--model", text(&model)]).ok();
+    for count in if has_mpi() { vec![1, 3] } else { vec![1] } {
+        ranks(count, ["scale", text(&sparse), "-o", text(&out), "--model", text(&model)]).ok();
+        assert_eq!(read_npy(&out, 4), read_npy(&expected, 4), "{count} ranks");
+    }
+    fs::write(&sparse, "0 7:1\n").unwrap();
+    alone(["scale", text(&sparse), "-o", text(&out), "--model", text(&model)]).failed(1, &["7 columns", "made of 4"]);
+}
+
+#[test]
 fn what_cannot_be_scaled_is_refused() {
     let folder = tempdir().unwrap();
     let here = |name: &str| folder.path().join(name);

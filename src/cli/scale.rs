@@ -13,7 +13,6 @@ use crate::learn::scaler::{self, StandardScaler};
 use crate::learn::table::{Blocks, Choice, Table};
 use crate::store::atomic::{refuse_inputs_as_output, same_file};
 use crate::store::file::OpenFile;
-use crate::store::model::ModelReader;
 use crate::store::provenance::{self, Input};
 
 /// Scale each column of dense vectors to mean 0 and variance 1
@@ -68,7 +67,19 @@ impl Scale {
         let target = job.target(&self.output)?;
         let model_target = self.model_out.as_ref().map(|path| job.target(path)).transpose()?.flatten();
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
-        let table = job.account.phase("open", || Table::open(job, &self.vectors, &choice))?;
+        let mut table = job.account.phase("open", || Table::open(job, &self.vectors, &choice))?;
+        let mut loaded = None;
+        let known = self.model.as_ref().map(|path| {
+            let message = job.share(|| {
+                let (scaler, reader) = StandardScaler::load(path)?;
+                loaded = Some(reader);
+                Ok(scaler.to_bytes())
+            })?;
+            let scaler = StandardScaler::from_bytes(&message)?;
+            table.widen(scaler.columns());
+            same_columns(path, &scaler, &table).map(|()| scaler)
+        });
+        let known = known.transpose()?;
         job.begin(|| {
             let mut inputs = vec![("vectors", job.account.io(|| table.input())?)];
             if let Some(path) = &self.model {
@@ -82,13 +93,8 @@ impl Scale {
             Ok(provenance::of("scale", parameters, &inputs))
         })?;
         let dataset = Dataset::new(job, Blocks::of(&table))?.enduring();
-        let mut loaded = None;
-        let scaler = match &self.model {
-            Some(path) => StandardScaler::from_bytes(&job.share(|| {
-                let (scaler, reader) = load(path, &table)?;
-                loaded = Some(reader);
-                Ok(scaler.to_bytes())
-            })?)?,
+        let scaler = match known {
+            Some(scaler) => scaler,
             None => job.account.phase("fit", || scaler::fit(job, &table, &dataset, !self.no_mean, !self.no_std))?,
         };
         let phase = job.account.enter_phase("apply");
@@ -130,12 +136,11 @@ fn constant(scaler: &StandardScaler) -> usize {
     scaler.scale.iter().zip(&scaler.variance).filter(|&(&scale, &variance)| scale == 1.0 && variance != 1.0).count()
 }
 
-fn load(path: &Path, table: &Table) -> Result<(StandardScaler, ModelReader)> {
-    let (scaler, reader) = StandardScaler::load(path)?;
+fn same_columns(path: &Path, scaler: &StandardScaler, table: &Table) -> Result<()> {
     if scaler.columns() != table.shape().columns {
         let (given, known) = (table.shape().columns, scaler.columns());
         let what = format!("has {given} columns, but the scaler {} was made of {known}", path.display());
         return Err(Error::failed(format!("{}: {what}", table.path().display())));
     }
-    Ok((scaler, reader))
+    Ok(())
 }

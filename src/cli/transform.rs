@@ -104,7 +104,9 @@ impl Transform {
         let data = match kind {
             Kind::Pca | Kind::Projection => job.account.phase("open", || open_data(job, &self.data, &choice))?,
             _ if chosen => {
-                return Err(Error::usage("--dataset and --label-field go with a PCA model, a projection or a pipeline"));
+                return Err(Error::usage(
+                    "--dataset and --label-field go with a PCA model, a projection or a pipeline",
+                ));
             }
             _ => Data::Documents(Box::new(job.account.phase("open", || Corpus::open(job, &self.data))?)),
         };

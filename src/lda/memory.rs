@@ -82,9 +82,9 @@ pub fn inferring(sizes: &Sizes, topics: usize, written: Written) -> Forecast {
         Written::WithTerms => TermTopics::bytes(sizes.chunk_documents, sizes.chunk_nonzeros, topics as u64),
         Written::Nothing | Written::Shares => 0,
     };
-    // Made, and put into a message; of the topics of terms three messages may be on their way besides, and what they are made
+    // Made, and put into a message, of which three more may be on their way. What the topics of terms are made
     // of grows.
-    let beside = if writing { 2 * vectors + 7 * of_terms } else { model };
+    let beside = if writing { 5 * vectors + 7 * of_terms } else { model };
     let worker = sizes.worker(beside).with("topics", 2 * model);
     let worker = if writing { worker } else { worker.keeping(sizes.all_chunks()) };
     let results = if writing { sizes.results(vectors + of_terms) + sizes.names() } else { 0 };
