@@ -255,6 +255,9 @@ fn scaling_and_searching_survive_kills_of_the_whole_job() {
     let grid = "[grid]\nlsi__k = [5, 9]\nlogistic__C = [0.1, 1.0]\ntfidf__smart = [\"nfc\", \"ltc\"]\n";
     fs::write(&pipeline, format!("{steps}{grid}[cv]\nsplits = 4\n")).unwrap();
     Case::named(&["search", &pipeline, &bench.path("counts.h5")], "output.csv").survives(&[1, 3, 2], 17);
+    let [counts, best, found] = ["counts.h5", "best.h5", "found.csv"].map(|name| bench.path(name));
+    alone(["search", &pipeline, &counts, "-o", &found, "--model-out", &best]).ok();
+    Case::named(&["transform", &best, &counts], "output.h5").survives(&[2, 1], 18);
 }
 
 /// Not all results of a map need have been saved: the others are worked out again, on any number of ranks, be the chunks

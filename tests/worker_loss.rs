@@ -149,6 +149,7 @@ fn prepared() -> TempDir {
     let steps = ["tfidf", "lsi", "logistic"].map(|kind| format!("[[step]]\nkind = \"{kind}\"\n")).concat();
     let grid = "[grid]\nlsi__k = [5, 12]\nlogistic__C = [0.1, 1.0]\ntfidf__smart = [\"nfc\", \"ltc\"]\n";
     std::fs::write(at("pipeline.toml"), format!("{steps}{grid}[cv]\nsplits = 4\n")).unwrap();
+    run(&["search", &at("pipeline.toml"), &at("counts.h5"), "-o", &at("found.csv"), "--model-out", &at("best.h5")]);
     std::fs::write(at("text.txt"), (0..12_000).map(|_| line(&mut stream)).collect::<String>()).unwrap();
     folder
 }
@@ -179,6 +180,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         "scale vectors.h5 -o out",
         "scale rows.npy -o out.npy",
         "search pipeline.toml counts.h5 -o out.csv",
+        "transform best.h5 counts.h5 -o out",
     ];
     let file = |word: &str| {
         let names = [".h5", ".mm", ".txt", ".npy", ".toml", ".csv"].iter().any(|ending| word.ends_with(ending));

@@ -306,6 +306,13 @@ impl Tokenizer {
         let bytes = text.as_bytes();
         let (mut at, mut begin) = (0, 0);
         while at < bytes.len() {
+            if let Some(word) = bytes[at..].first_chunk() {
+                let plain = plain_bytes(u64::from_le_bytes(*word));
+                at += plain;
+                if plain == 8 {
+                    continue;
+                }
+            }
             let (blank, length) = match bytes[at] {
                 b'\t'..=b'\r' | b' ' => (true, 1),
                 0..0x80 => (false, 1),
@@ -369,6 +376,14 @@ impl Tokenizer {
             }
         }
     }
+}
+
+/// How many of eight bytes stand before the first that may be a blank or begin a longer character: one below `!` or beyond ASCII.
+fn plain_bytes(word: u64) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // Borrows reach later bytes only, so the first that is found is one.
+    let below = word.wrapping_sub(EACH * 0x21) & !word;
+    ((below | word) & (EACH * 0x80)).trailing_zeros() as usize / 8
 }
 
 /// The pattern of tokens that stand between blanks.

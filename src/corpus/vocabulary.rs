@@ -19,18 +19,29 @@ pub struct Vocabulary {
     last: Option<Slot>,
 }
 
-/// What a lookup needs to compare a token, together, so that it misses the cache at most once more, for the term's
-/// bytes.
+/// What a lookup needs to compare a token, together, so that only a long one misses the cache once more, for its bytes.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
+    ends: Ends,
     begin: u64,
     length: u32,
     number: u32,
 }
 
+/// The first and the last bytes of a term: all of them, if it has at most 16.
+type Ends = [u64; 2];
+
+/// Terms of at most so many bytes are told by their length and [`Ends`].
+const SHORT: usize = 16;
+
 impl Slot {
     fn bytes(self, arena: &[u8]) -> &[u8] {
         &arena[self.begin as usize..self.begin as usize + self.length as usize]
+    }
+
+    #[inline]
+    fn is(self, token: &[u8], ends: Ends, arena: &[u8]) -> bool {
+        self.ends == ends && self.length as usize == token.len() && (token.len() <= SHORT || self.bytes(arena) == token)
     }
 }
 
@@ -41,35 +52,36 @@ impl Vocabulary {
     /// The number of a token, a new one if it was not met before. The caller sees to it that there is room
     /// ([`Vocabulary::MAX_TERMS`]).
     pub fn intern(&mut self, token: &str) -> u32 {
-        let arena = self.arena.as_bytes();
-        if let Some(last) = self.last.filter(|last| same(last.bytes(arena), token.as_bytes())) {
+        let (arena, bytes) = (self.arena.as_bytes(), token.as_bytes());
+        let ends = ends(bytes);
+        if let Some(last) = self.last.filter(|last| last.is(bytes, ends, arena)) {
             return last.number;
         }
-        let hash = hash(token.as_bytes());
-        if let Some(&slot) = self.slots.find(hash, |slot| same(slot.bytes(arena), token.as_bytes())) {
+        let hash = hash(bytes, ends);
+        if let Some(&slot) = self.slots.find(hash, |slot| slot.is(bytes, ends, arena)) {
             self.last = Some(slot);
             return slot.number;
         }
-        self.add(hash, token)
+        self.add(hash, ends, token)
     }
 
     #[cold]
-    fn add(&mut self, hash: u64, token: &str) -> u32 {
+    fn add(&mut self, hash: u64, ends: Ends, token: &str) -> u32 {
         assert!(self.ends.len() < Self::MAX_TERMS, "the caller leaves room in the vocabulary");
         let number = self.ends.len() as u32;
-        let slot = Slot { begin: self.arena.len() as u64, length: token.len() as u32, number };
+        let slot = Slot { ends, begin: self.arena.len() as u64, length: token.len() as u32, number };
         self.arena.push_str(token);
         self.ends.push(self.arena.len() as u64);
         let arena = self.arena.as_bytes();
-        self.slots.insert_unique(hash, slot, |slot| self::hash(slot.bytes(arena)));
+        self.slots.insert_unique(hash, slot, |slot| self::hash(slot.bytes(arena), slot.ends));
         number
     }
 
     /// The number of a term, if it was met.
     pub fn get(&self, term: &str) -> Option<u32> {
-        let arena = self.arena.as_bytes();
-        let slot = self.slots.find(hash(term.as_bytes()), |slot| same(slot.bytes(arena), term.as_bytes()));
-        slot.map(|slot| slot.number)
+        let (arena, bytes) = (self.arena.as_bytes(), term.as_bytes());
+        let ends = ends(bytes);
+        self.slots.find(hash(bytes, ends), |slot| slot.is(bytes, ends, arena)).map(|slot| slot.number)
     }
 
     /// The term of a number this vocabulary gave.
@@ -95,19 +107,19 @@ impl Vocabulary {
     }
 }
 
-/// Whether bytes are the same, without the call that comparing slices is: most terms fit into a word or two.
+/// Read as a word or two that may overlap, without a loop: with the length they tell short terms apart.
 #[inline]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
-        bytes.first_chunk().zip(bytes.last_chunk())
+fn ends(bytes: &[u8]) -> Ends {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return [u64::from_le_bytes(*first), u64::from_le_bytes(*last)];
     }
-    match a.len() {
-        length if length != b.len() => false,
-        0..=3 => a == b,
-        // Two words that may overlap.
-        4..=7 => ends::<4>(a) == ends::<4>(b),
-        8..=16 => ends::<8>(a) == ends::<8>(b),
-        _ => a == b,
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return [u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()];
+    }
+    match *bytes {
+        [first, .., last] => [first.into(), u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(last)],
+        [only] => [only.into(), 0],
+        [] => [0, 0],
     }
 }
 
@@ -171,9 +183,15 @@ impl Numbering for Known<'_> {
     }
 }
 
-fn hash(term: &[u8]) -> u64 {
+#[inline]
+fn hash(term: &[u8], ends: Ends) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write(term);
+    if term.len() <= SHORT {
+        hasher.write_u64(ends[0]);
+        hasher.write_u64(ends[1] ^ (term.len() as u64) << 56);
+    } else {
+        hasher.write(term);
+    }
     hasher.finish()
 }
 
@@ -185,12 +203,15 @@ mod tests {
     fn bytes_of_every_length_are_compared_whole() {
         let bytes: Vec<u8> = (1..=40).collect();
         for length in 0..=bytes.len() {
-            let term = &bytes[..length];
-            assert!(same(term, term) && (length == 0 || !same(term, &term[1..])), "{length}");
+            let term = std::str::from_utf8(&bytes[..length]).unwrap();
+            let mut vocabulary = Vocabulary::default();
+            assert_eq!((vocabulary.intern(term), vocabulary.get(term)), (0, Some(0)));
+            assert!(length == 0 || vocabulary.get(&term[1..]).is_none(), "{length}");
             for at in 0..length {
-                let mut other = term.to_vec();
+                let mut other = term.as_bytes().to_vec();
                 other[at] = 0;
-                assert!(!same(term, &other), "{length}, {at}");
+                let other = std::str::from_utf8(&other).unwrap();
+                assert_eq!((vocabulary.get(other), vocabulary.intern(term)), (None, 0), "{length}, {at}");
             }
         }
     }
