@@ -13,8 +13,12 @@ use crate::error::Result;
 
 /// Answers that come within this time are waited for without sleeping: small collectives between busy ranks.
 const SPIN: Duration = Duration::from_micros(20);
-/// First and longest sleep. The first keeps the latency low, the longest keeps an idle dispatcher below 1 % of a core.
+/// First and longest sleep of a short wait. The first keeps the latency low, the longest keeps an idle dispatcher below 1 % of
+/// a core where tests are cheap.
 const SLEEP: (Duration, Duration) = (Duration::from_micros(40), Duration::from_micros(400));
+/// A long wait may sleep for this share of it, up to so long: over TCP a test asks the kernel about every connection, and
+/// 2,500 of them a second were 7 % of a core for a dispatcher with nothing to do.
+const LONG: (u32, Duration) = (32, Duration::from_millis(2));
 
 /// A spell of waiting: sleeps grow while nothing happens.
 pub struct Idle {
@@ -31,11 +35,13 @@ impl Default for Idle {
 impl Idle {
     /// Gives way for a moment.
     pub fn sleep(&mut self) {
-        if self.begin.get_or_insert_with(Instant::now).elapsed() < SPIN {
+        let waited = self.begin.get_or_insert_with(Instant::now).elapsed();
+        if waited < SPIN {
             std::hint::spin_loop();
         } else {
             std::thread::sleep(self.sleep);
-            self.sleep = (self.sleep + self.sleep / 8).min(SLEEP.1);
+            let longest = (waited / LONG.0).clamp(SLEEP.1, LONG.1);
+            self.sleep = (self.sleep + self.sleep / 8).min(longest);
         }
     }
 
