@@ -30,7 +30,7 @@ use crate::{lda, lsi, nmf, pca, projection, search};
   corpuscle transform pca.h5 vectors.npy -o components.npy
   corpuscle transform best.h5 new.jsonl --id-field id -o seen.h5")]
 pub struct Transform {
-    /// LSI, LDA, NMF or PCA model, random projection, or pipeline of `corpuscle search --model-out`
+    /// LSI, LDA, NMF or PCA model, random projection, or pipeline that `corpuscle search` has fitted
     model: PathBuf,
     /// Corpus; PCA, projection, pipeline: or vectors, a .npy file, a .csv file with a head, an HDF5 file with --dataset;
     /// pipeline: or texts as `corpuscle build` reads them, or an SVMlight file
