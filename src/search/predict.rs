@@ -215,7 +215,11 @@ pub(super) fn pass(job: &Job, model: &Path, given: &Given, through: &mut dyn Pas
             same_terms(model, &terms, path, &corpus.reader()?.terms()?)?;
         }
         let dataset = Dataset::new(job, Documents::of(&corpus, Ok))?;
-        dataset.map(|_, chunk| run(Stage::Documents(chunk.clone())), |_, bytes| take(bytes))?;
+        let work = |chunk: &CsrChunk| {
+            count(job, chunk.documents());
+            run(Stage::Documents(chunk.clone()))
+        };
+        dataset.map(|_, chunk| work(chunk), |_, bytes| take(bytes))?;
         if job.is_dispatcher() {
             let (reader, documents) = (corpus.reader()?, corpus.header().documents);
             all.ids = reader.ids(0, documents)?;
@@ -229,12 +233,21 @@ pub(super) fn pass(job: &Job, model: &Path, given: &Given, through: &mut dyn Pas
             let shape = (block.rows(), block.columns);
             Stage::Features(Features::Dense(Array2::from_shape_vec(shape, block.doubles()).expect("whole rows")))
         };
-        dataset.map(|_, block| run(rows(block)), |_, bytes| take(bytes))?;
+        let work = |block: &crate::learn::table::Block| {
+            count(job, block.rows());
+            run(rows(block))
+        };
+        dataset.map(|_, block| work(block), |_, bytes| take(bytes))?;
         if job.is_dispatcher() {
             (all.ids, all.labels) = (table.ids()?, table.labels()?);
         }
     }
     Ok(all)
+}
+
+/// Books rows; whoever reads texts books them there.
+fn count(job: &Job, rows: usize) {
+    job.account.count(|counters| counters.documents += rows as u64);
 }
 
 /// Predicts all rows of a file. Collective; the dispatcher gets the answers.

@@ -69,7 +69,6 @@ impl Passage for Transforming<'_> {
 
     fn run(&self, pipeline: &FittedPipeline, rows: Stage) -> Result<Vec<u8>> {
         let vectors = pipeline.transform(self.job.pool, rows)?;
-        self.job.account.count(|counters| counters.documents += vectors.nrows() as u64);
         let single: Vec<f32> = vectors.iter().map(|&value| value as f32).collect();
         Ok(bytemuck::cast_slice(&single).to_vec())
     }
