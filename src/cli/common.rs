@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::corpus::text::{InputFormat, TextSpec};
 use crate::dispatch::{CheckpointSpec, Corpus, Job};
 use crate::error::{Error, Result};
 use crate::learn::table::{Choice, Table};
@@ -123,6 +124,38 @@ fn parse_seconds(text: &str) -> std::result::Result<Duration, String> {
 fn parse_patience(text: &str) -> std::result::Result<Duration, String> {
     let seconds = parse_seconds(text)?;
     if seconds < Duration::from_millis(100) { Err("at least 0.1 seconds".into()) } else { Ok(seconds) }
+}
+
+/// How texts that a fitted pipeline is applied to are to be read.
+#[derive(Debug, Args)]
+pub struct Texts {
+    /// Of texts: how documents lie in the file [default: by its name, lines where that says nothing]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub input_format: Option<InputFormat>,
+    /// Of texts: field with the text [default: text, or the only column]
+    #[arg(long, value_name = "NAME")]
+    pub text_field: Option<String>,
+    /// Of texts: field with the identifier [default: documents are numbered from 0]
+    #[arg(long, value_name = "NAME")]
+    pub id_field: Option<String>,
+}
+
+impl Texts {
+    /// The options say that there are texts.
+    pub fn are_meant(&self) -> bool {
+        self.input_format.is_some() || self.text_field.is_some() || self.id_field.is_some()
+    }
+
+    /// Texts in a file, with the labels that are chosen.
+    pub fn spec(&self, file: &Path, choice: &Choice) -> TextSpec {
+        TextSpec {
+            format: self.input_format,
+            text_field: self.text_field.clone(),
+            id_field: self.id_field.clone(),
+            label_field: choice.label_field.clone(),
+            ..TextSpec::new(vec![file.to_owned()])
+        }
+    }
 }
 
 /// Models that documents, or rows, can be taken to vectors with.

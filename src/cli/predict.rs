@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::common::Texts;
 use super::{Outcome, Printing};
-use crate::corpus::text::{InputFormat, TextSpec};
 use crate::dispatch::Job;
 use crate::error::{At, Error, Result};
 use crate::learn::metrics::{Average, Confusion, Share};
@@ -59,15 +59,8 @@ pub struct Predict {
     /// Column of a CSV file, or field of texts, that holds the true labels
     #[arg(long, value_name = "NAME")]
     label_field: Option<String>,
-    /// Of texts: how documents lie in the file [default: by its name, lines where that says nothing]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    input_format: Option<InputFormat>,
-    /// Of texts: field with the text [default: text, or the only column]
-    #[arg(long, value_name = "NAME")]
-    text_field: Option<String>,
-    /// Of texts: field with the identifier [default: documents are numbered from 0]
-    #[arg(long, value_name = "NAME")]
-    id_field: Option<String>,
+    #[command(flatten)]
+    texts: Texts,
     #[command(flatten)]
     printing: Printing,
 }
@@ -86,15 +79,8 @@ impl Predict {
             None => None,
         };
         let choice = Choice { dataset: self.dataset.clone(), label_field: self.label_field.clone() };
-        let texts = TextSpec {
-            format: self.input_format,
-            text_field: self.text_field.clone(),
-            id_field: self.id_field.clone(),
-            label_field: self.label_field.clone(),
-            ..TextSpec::new(vec![self.data.clone()])
-        };
-        let as_texts = self.input_format.is_some() || self.text_field.is_some() || self.id_field.is_some();
-        let given = Given { path: &self.data, choice: &choice, texts: &texts, as_texts };
+        let texts = self.texts.spec(&self.data, &choice);
+        let given = Given { path: &self.data, choice: &choice, texts: &texts, as_texts: self.texts.are_meant() };
         let mut found = job.account.phase("predict", || predict(job, &self.model, &given))?;
         let mut result = json!({});
         if job.is_dispatcher() {

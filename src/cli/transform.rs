@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::common::{Data, Kind, kind_of, open_data};
+use super::common::{Data, Kind, Texts, kind_of, open_data};
 use super::{Common, Outcome};
-use crate::corpus::text::{InputFormat, TextSpec};
 use crate::dispatch::{Corpus, Job};
 use crate::error::{Error, Result};
 use crate::lda::transform::Minimum;
@@ -56,15 +55,8 @@ pub struct Transform {
     /// PCA, projection, pipeline: column of a CSV file, or field of texts, that is kept as the label
     #[arg(long, value_name = "NAME")]
     label_field: Option<String>,
-    /// Pipeline, of texts: how documents lie in the file [default: by its name, lines where that says nothing]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    input_format: Option<InputFormat>,
-    /// Pipeline, of texts: field with the text [default: text, or the only column]
-    #[arg(long, value_name = "NAME")]
-    text_field: Option<String>,
-    /// Pipeline, of texts: field with the identifier [default: documents are numbered from 0]
-    #[arg(long, value_name = "NAME")]
-    id_field: Option<String>,
+    #[command(flatten)]
+    texts: Texts,
 }
 
 impl Transform {
@@ -80,9 +72,9 @@ impl Transform {
             (self.minimum_probability.is_some(), shares, "--minimum-probability", "an LDA or NMF model"),
             (self.scaled, kind == Kind::Lsi, "--scaled", "an LSI model"),
             (self.per_word_topics, kind == Kind::Lda, "--per-word-topics", "an LDA model"),
-            (self.input_format.is_some(), kind == Kind::Pipeline, "--input-format", "a pipeline"),
-            (self.text_field.is_some(), kind == Kind::Pipeline, "--text-field", "a pipeline"),
-            (self.id_field.is_some(), kind == Kind::Pipeline, "--id-field", "a pipeline"),
+            (self.texts.input_format.is_some(), kind == Kind::Pipeline, "--input-format", "a pipeline"),
+            (self.texts.text_field.is_some(), kind == Kind::Pipeline, "--text-field", "a pipeline"),
+            (self.texts.id_field.is_some(), kind == Kind::Pipeline, "--id-field", "a pipeline"),
             (self.minimum_phi.is_some(), self.per_word_topics, "--minimum-phi", "--per-word-topics"),
         ] {
             if given && !fits {
@@ -149,15 +141,8 @@ impl Transform {
         if self.output.extension().is_some_and(|end| end == "npy") {
             return Err(Error::usage(format!("{}: a pipeline writes vectors as HDF5", self.output.display())));
         }
-        let texts = TextSpec {
-            format: self.input_format,
-            text_field: self.text_field.clone(),
-            id_field: self.id_field.clone(),
-            label_field: self.label_field.clone(),
-            ..TextSpec::new(vec![self.data.clone()])
-        };
-        let as_texts = self.input_format.is_some() || self.text_field.is_some() || self.id_field.is_some();
-        let given = Given { path: &self.data, choice, texts: &texts, as_texts };
+        let texts = self.texts.spec(&self.data, choice);
+        let given = Given { path: &self.data, choice, texts: &texts, as_texts: self.texts.are_meant() };
         let transform = || search::transform::transform(job, &self.model, &given, target);
         let (width, rows) = job.account.phase("project", transform)?;
         Ok(Outcome {

@@ -205,10 +205,7 @@ type Shapes = Vec<(String, (usize, usize))>;
 impl FittedPipeline {
     /// Predicts.
     pub fn predict(&self, pool: &rayon::ThreadPool, rows: Stage) -> Result<Predicted> {
-        let mut stage = rows;
-        for step in &self.steps {
-            stage = step.apply(pool, stage)?;
-        }
+        let stage = self.through(pool, rows)?;
         let Some(FittedStep::Estimator(fitted)) = self.steps.last() else {
             return Err(Error::usage("the pipeline ends in topics: there is nothing to predict"));
         };
@@ -217,15 +214,17 @@ impl FittedPipeline {
         Ok(fitted.predict(&features))
     }
 
+    /// Rows behind the last step that changes them.
+    fn through(&self, pool: &rayon::ThreadPool, rows: Stage) -> Result<Stage> {
+        self.steps.iter().try_fold(rows, |stage, step| step.apply(pool, stage))
+    }
+
     /// Takes rows through all steps but an estimator at the end: vectors (rows x columns).
     ///
     /// # Errors
     /// Rows it was not made for.
     pub fn transform(&self, pool: &rayon::ThreadPool, rows: Stage) -> Result<Array2<f64>> {
-        let mut stage = rows;
-        for step in &self.steps {
-            stage = step.apply(pool, stage)?;
-        }
+        let stage = self.through(pool, rows)?;
         match stage {
             Stage::Features(Features::Dense(rows)) => Ok(rows),
             Stage::Features(Features::Sparse(_)) | Stage::Documents(_) => Err(sparse_end()),
