@@ -8,7 +8,7 @@ What counts is the time to a given quality. gensim makes three passes, tomotopy 
 passes as it takes to reach the perplexity of each, by one evaluator, and its time is that of the whole command: start of
 MPI, reading, training, writing. corpuscle runs on one dispatcher and two workers, tomotopy on two workers, gensim with two
 threads for its BLAS; the peers' time is that of training alone. Online variational Bayes has gensim's parameters and as many
-passes, and is compared by the seconds of training a pass.
+passes, and is compared by the seconds of training a pass. One worker and two are compared by scaling.py.
 
 PEERS_PYTHON is an interpreter with gensim, tomotopy, numpy and h5py. Exit status 1 when a bar does not hold.
 """
@@ -16,7 +16,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from harness import Bars, corpuscle, keep, made, median, peer
+from harness import Bars, corpuscle, keep, made, peer
 
 HERE = Path(__file__).resolve().parent
 PASSES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
@@ -27,7 +27,6 @@ def main():
     options.add_argument("docs", type=Path, help="text, one document a line")
     options.add_argument("--python", required=True, help="interpreter with gensim, tomotopy, numpy and h5py")
     options.add_argument("-k", type=int, default=100, help="topics (default %(default)s)")
-    options.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of one and two workers (default %(default)s)")
     options.add_argument("--work", type=Path, default=HERE.parent / "target" / "bench", metavar="DIR",
                          help="where corpora are kept (default: target/bench)")
     given = options.parse_args()
@@ -73,7 +72,6 @@ def main():
     to_tomotopy = until(1.01 * tomotopy["perplexity"])
     default = ours(10) | {"passes": 10}
     default["perplexity"] = perplexity()
-    one, two = ([ours(10, workers) for _ in range(given.repeat)] for workers in (1, 2))
 
     bars = Bars()
     bars.at_most("passes to gensim's perplexity", to_gensim["passes"], 1)
@@ -83,10 +81,8 @@ def main():
     bars.at_most("default passes: perplexity over tomotopy's", default["perplexity"] / tomotopy["perplexity"], 1.01)
     bars.at_most("perplexity over tomotopy's", to_tomotopy["perplexity"] / tomotopy["perplexity"], 1.01)
     bars.at_least("tomotopy's seconds over corpuscle's, same perplexity", tomotopy["seconds"] / to_tomotopy["seconds"], 3)
-    bars.at_least("seconds of training, one worker over two", median(one, training) / median(two, training), 1.8)
     keep("compare_lda", {"k": given.k, "gensim": gensim, "to_gensim": to_gensim, "online": online, "default": default,
-                         "tomotopy": tomotopy, "to_tomotopy": to_tomotopy, "one_worker": one, "two_workers": two,
-                         "bars": bars.lines})
+                         "tomotopy": tomotopy, "to_tomotopy": to_tomotopy, "bars": bars.lines})
     bars.finish()
 
 

@@ -10,7 +10,8 @@ use crate::dispatch::{Corpus, Job};
 use crate::error::{At, Error, Result};
 use crate::lda::held::HeldOut;
 use crate::lda::memory;
-use crate::lda::model::{self, Earlier};
+use crate::lda::model::{self, Earlier, History};
+use crate::lda::opening::Opening;
 use crate::lda::params::{Alpha, Eta, LdaParams, LdaPlan, Method, PASSES, TOPICS};
 use crate::lda::train::{self, Start, Watch};
 use crate::store::provenance::{self, Input};
@@ -121,12 +122,12 @@ impl Lda {
         }
         let watch = Watch { every: self.eval_every, stop_below: self.stop_below };
         let held_out = self.eval.as_ref().map(|path| Corpus::open(job, path)).transpose()?;
-        let job = &self.within_memory(job, &corpus, held_out.as_ref(), &plan)?;
+        let before = earlier.as_ref().map(|earlier| earlier.history).unwrap_or_default();
+        let job = &self.within_memory(job, &corpus, held_out.as_ref(), &plan, before)?;
         let documents = job
             .account
             .phase("open", || held_out.as_ref().map(|held_out| HeldOut::open(job, held_out, &corpus)).transpose())?;
-        let updated = earlier.as_ref().map(|earlier| (earlier.checksum.clone(), earlier.history));
-        let before = updated.as_ref().map(|(_, history)| *history).unwrap_or_default();
+        let updated = earlier.as_ref().map(|earlier| earlier.checksum.clone());
         let of_prior = match plan.alpha.first() {
             _ if plan.learn_alpha => json!("learned"),
             Some(first) if plan.alpha.iter().all(|alpha| alpha == first) => json!(first),
@@ -144,7 +145,7 @@ impl Lda {
             "burn_in": scvb0.then_some(plan.burn_in), "iterations": (!scvb0).then_some(plan.until.iterations),
             "gamma_threshold": (!scvb0).then_some(plan.until.threshold), "kappa": plan.kappa, "tau0": plan.tau0,
             "staleness": plan.staleness, "alpha": of_prior, "eta": of_eta, "seed": plan.seed,
-            "updated": updated.as_ref().map(|(checksum, _)| checksum),
+            "updated": updated,
             // Looking changes nothing unless it ends the training.
             "eval_every": self.stop_below.map(|_| self.eval_every), "stop_below": self.stop_below,
         });
@@ -218,15 +219,21 @@ impl Lda {
         corpus: &Corpus,
         held_out: Option<&Corpus>,
         plan: &LdaPlan,
+        before: History,
     ) -> Result<Job<'a>> {
         let sizes = corpus.sizes(job)?;
+        let opening = Opening::of(plan, sizes.terms as usize, before);
+        let most = opening.as_ref().map_or(plan, |opening| &opening.plan);
         let held_out = held_out.map(|held_out| held_out.sizes(job)).transpose()?;
         let (updating, checkpoints) = (self.update.is_some(), job.checkpoint.is_some());
-        let forecast = || Ok(memory::training(&sizes, plan, held_out.as_ref(), updating, checkpoints));
+        let forecast = || Ok(memory::training(&sizes, most, held_out.as_ref(), updating, checkpoints));
         let job = job.within_memory("give more, use more ranks on more hosts, or lower -k or --minibatch", forecast)?;
         if job.is_dispatcher() {
             let (passes, steps) = (plan.passes, plan.steps());
             log::info!("{passes} passes of {steps} steps over {} minibatches", plan.minibatches);
+            if let Some(Opening { plan: first, until }) = &opening {
+                log::info!("the first {until} steps with {} topics, which then become {}", first.topics, plan.topics);
+            }
         }
         Ok(job)
     }
