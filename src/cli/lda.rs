@@ -11,7 +11,7 @@ use crate::error::{At, Error, Result};
 use crate::lda::held::HeldOut;
 use crate::lda::memory;
 use crate::lda::model::{self, Earlier, History};
-use crate::lda::opening::Opening;
+use crate::lda::opening;
 use crate::lda::params::{Alpha, Eta, LdaParams, LdaPlan, Method, PASSES, TOPICS};
 use crate::lda::train::{self, Start, Watch};
 use crate::store::provenance::{self, Input};
@@ -222,17 +222,16 @@ impl Lda {
         before: History,
     ) -> Result<Job<'a>> {
         let sizes = corpus.sizes(job)?;
-        let opening = Opening::of(plan, sizes.terms as usize, before);
-        let most = opening.as_ref().map_or(plan, |opening| &opening.plan);
+        let clusters = opening::clusters(plan, sizes.terms as usize, before);
         let held_out = held_out.map(|held_out| held_out.sizes(job)).transpose()?;
         let (updating, checkpoints) = (self.update.is_some(), job.checkpoint.is_some());
-        let forecast = || Ok(memory::training(&sizes, most, held_out.as_ref(), updating, checkpoints));
+        let forecast = || Ok(memory::training(&sizes, plan, held_out.as_ref(), clusters, updating, checkpoints));
         let job = job.within_memory("give more, use more ranks on more hosts, or lower -k or --minibatch", forecast)?;
         if job.is_dispatcher() {
             let (passes, steps) = (plan.passes, plan.steps());
             log::info!("{passes} passes of {steps} steps over {} minibatches", plan.minibatches);
-            if let Some(Opening { plan: first, until }) = &opening {
-                log::info!("the first {until} steps with {} topics, which then become {}", first.topics, plan.topics);
+            if let Some(clusters) = clusters {
+                log::info!("beginning with {clusters} clusters of documents for {} topics", plan.topics);
             }
         }
         Ok(job)

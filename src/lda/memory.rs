@@ -19,11 +19,13 @@ fn rows(count: u64, topics: usize) -> u64 {
     4 * count * topics.next_multiple_of(LANES) as u64
 }
 
-/// Training, with held-out documents in memory or not; `updating` a model, or not; with checkpoints or not.
+/// Training, with held-out documents in memory or not; from so many clusters of documents, if any; `updating` a model, or
+/// not; with checkpoints or not.
 pub fn training(
     sizes: &Sizes,
     plan: &LdaPlan,
     held_out: Option<&Sizes>,
+    clusters: Option<usize>,
     updating: bool,
     checkpoints: bool,
 ) -> Forecast {
@@ -48,6 +50,14 @@ pub fn training(
         .with("counts on their way", if workers > 1 { 4 * lanes.min(EXCHANGE / 4) } else { 0 })
         .with("documents of a minibatch", ahead * 20 * own + shares * rows(documents, plan.topics))
         .with("tables of terms", (12 + 24) * terms);
+    // The clusters' counts, their vectors, and what is summed.
+    let of_clusters = clusters.map_or(0, |clusters| rows(terms, clusters));
+    let opening = Need::fixed(FILES)
+        .with("documents", sizes.all_chunks() + held_out.map_or(0, Sizes::all_chunks))
+        .with("clusters of documents", 3 * of_clusters)
+        .with("counts on their way", if workers > 1 { 4 * of_clusters.min(EXCHANGE / 4) } else { 0 })
+        .with("tables of terms", 64 * terms);
+    let worker = if clusters.is_some() { worker.or(opening) } else { worker };
     // The message with the model, and what becomes of it, before there is anything else.
     let reading = Need::fixed(FILES).with("the model to update", 4 * terms * plan.topics as u64 * 2 + model);
     let dispatcher = sizes

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
 use super::exchange::{Grain, Layout};
-use super::opening::Opening;
 use super::params::{Eta, LdaPlan, Method};
 use super::train::{Open, Worker};
 use crate::comm::Tag;
@@ -45,13 +44,6 @@ pub(super) struct Reached {
     open: Vec<(Open, Vec<i64>)>,
 }
 
-impl Reached {
-    /// Topics it has.
-    pub fn topics(&self) -> usize {
-        self.state.totals.len()
-    }
-}
-
 /// Saves the state after steps.
 pub(super) struct Keeper<'a> {
     stage: Stage<'a>,
@@ -73,15 +65,9 @@ fn floats(bits: &[u64]) -> Vec<f64> {
 
 impl<'a> Keeper<'a> {
     /// Enters the stage, if checkpoints are made, and finds out where an earlier run had come to. Collective.
-    pub fn open(
-        job: &Job<'a>,
-        terms: usize,
-        plan: &LdaPlan,
-        opening: Option<&Opening>,
-    ) -> Result<(Option<Self>, Option<Reached>)> {
+    pub fn open(job: &Job<'a>, terms: usize, plan: &LdaPlan) -> Result<(Option<Self>, Option<Reached>)> {
         let Some(stage) = Stage::enter(job) else { return Ok((None, None)) };
-        let most = opening.map_or(plan.topics, |opening| opening.plan.topics);
-        let bytes = (size_of::<f32>() * terms * most) as u64;
+        let bytes = (size_of::<f32>() * terms * plan.topics) as u64;
         let records = if job.is_dispatcher() {
             let all = stage.records();
             let last = all.iter().rposition(|record| record.kind == STATE);
@@ -96,22 +82,15 @@ impl<'a> Keeper<'a> {
             match u32::from(kind) {
                 COUNTS if job.works() => rows.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes)),
                 COUNTS => {}
-                OPEN => open.push(bytes),
+                OPEN => open.push(decode_open(&bytes, plan)?),
                 _ => state = Some(serde_json::from_slice::<State>(&bytes).map_err(|_| damaged())?),
             }
         }
         let Some(state) = state else { return Ok((Some(Keeper { stage, bytes }), None)) };
-        // By its topics it is of the opening or of what follows.
-        let topics = state.totals.len();
-        let (of, until) = match opening {
-            Some(opening) if opening.plan.topics == topics => (&opening.plan, opening.until),
-            _ => (plan, plan.passes * plan.steps()),
-        };
-        let fits = topics == of.topics && state.alpha.len() == topics && !state.eta.is_empty();
-        if !fits || state.step > until || job.works() && rows.len() != terms * topics {
+        let fits = state.totals.len() == plan.topics && state.alpha.len() == plan.topics && !state.eta.is_empty();
+        if !fits || state.step > plan.passes * plan.steps() || job.works() && rows.len() != terms * plan.topics {
             return Err(damaged());
         }
-        let open = open.iter().map(|bytes| decode_open(bytes, of)).collect::<Result<Vec<_>>>()?;
         log::info!("lda: going on after step {} of {}", state.step, plan.passes * plan.steps());
         Ok((Some(Keeper { stage, bytes }), Some(Reached { state, rows, open })))
     }

@@ -1,8 +1,7 @@
 //! Training: SCVB0, stochastic collapsed variational inference, or variational Bayes, online and in batches.
 //!
 //! Problem: documents x terms counts, spread over workers by chunks -> counts of terms in topics.
-//! Algorithm: SCVB0 begins with more topics than are wanted, and joins some (see [`opening`](super::opening)). For each step of
-//! each pass, where a step has one minibatch or several, which are defined on the corpus (see
+//! Algorithm: SCVB0 begins with clusters of documents (see [`opening`](super::opening)). For each step of each pass, where a step has one minibatch or several, which are defined on the corpus (see
 //! [`minibatch`](super::minibatch)):
 //!   1. the workers tell each other the terms of their parts, while they are still at the step before;
 //!   2. each infers its documents and the expected counts of its terms ([`estep`](super::estep));
@@ -24,7 +23,7 @@ use super::held::{HeldOut, hold};
 use super::lane::{Lane, Reply};
 use super::minibatch::{Batch, Held, Place, Scratch, deal, tally};
 use super::model::{History, Trained};
-use super::opening::{Opening, join};
+use super::opening;
 use super::params::{Eta, LdaPlan, Method};
 use super::priors;
 use super::progress::{Line, Training, Word};
@@ -92,28 +91,17 @@ pub fn train(job: &Job, corpus: &Corpus, plan: &LdaPlan, start: Start) -> Result
 /// # Errors
 /// `Stopped` at a checkpoint.
 pub fn train_on(job: &Job, documents: &Documents, plan: &LdaPlan, start: Start) -> Result<(Training, Trained)> {
-    let opening = Opening::of(plan, documents.terms, start.before);
-    let (mut keeper, mut reached) = Keeper::open(job, documents.terms, plan, opening.as_ref())?;
+    let (mut keeper, reached) = Keeper::open(job, documents.terms, plan)?;
     let (before, tokens) = (start.before, documents.tokens);
     let done = reached.as_ref().map_or(0, |reached| reached.state.step as u64);
     let mut line = Line::new(job, documents.count, plan, done, start.silent);
     let (counts, alpha, eta) = if job.works() {
         let mut start = start;
-        let mut joined = 0;
-        let begun = |reached: &Reached| reached.topics() == plan.topics;
-        if let Some(Opening { plan: first, until }) = &opening
-            && !reached.as_ref().is_some_and(begun)
-        {
-            // A look at other topics is none to stop by.
-            let watch = Watch { stop_below: None, ..start.watch };
-            let mut worker = Worker::new(job, documents, first, Start { counts: None, watch, ..start }, reached.take());
-            worker.run(&mut line, keeper.as_mut(), *until)?;
-            start.counts = Some(job.account.compute(|| join(&worker.counts, plan.topics)));
-            joined = *until;
+        if let Some(clusters) = opening::clusters(plan, documents.terms, before).filter(|_| reached.is_none()) {
+            start.counts = Some(opening::begin(job, documents, plan, clusters)?);
         }
         let mut worker = Worker::new(job, documents, plan, start, reached);
-        worker.step = worker.step.max(joined);
-        worker.run(&mut line, keeper.as_mut(), plan.passes * plan.steps())?;
+        worker.run(&mut line, keeper.as_mut())?;
         (Some(worker.counts), worker.alpha, worker.eta)
     } else {
         // It tells how far the first of the workers is, and keeps what that one has.
@@ -162,6 +150,8 @@ pub(super) struct Worker<'a> {
     documents: u64,
     /// Tokens that the state stands for.
     tokens: u64,
+    /// Steps that are taken to have been made before the first.
+    lead: usize,
     /// Earlier training.
     before: History,
     pub(super) counts: Counts,
@@ -208,6 +198,7 @@ impl<'a> Worker<'a> {
             watch,
             documents: count,
             tokens,
+            lead: opening::lead(plan, terms, before),
             before,
             alpha: plan.alpha.clone(),
             eta: plan.eta.clone(),
@@ -256,10 +247,10 @@ impl<'a> Worker<'a> {
         Part { minibatches, ready: None, terms, tokens }
     }
 
-    /// Puts the terms of a part on the lane, if there is such a step before `until`.
-    fn announce(&mut self, step: usize, until: usize, parts: &mut VecDeque<Part>) {
-        let job = self.job;
-        if step < until {
+    /// Puts the terms of a part on the lane, if there is such a step.
+    fn announce(&mut self, step: usize, parts: &mut VecDeque<Part>) {
+        let (job, plan) = (self.job, self.plan);
+        if step < plan.passes * plan.steps() {
             let part = job.account.compute(|| self.prepare(step));
             let terms = exchange::announce(job.comm, &part.terms, &part.tokens);
             self.lane.push(Box::pin(async move { Ok(Reply::Terms(terms.await?)) }));
@@ -267,16 +258,16 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Makes all steps before `until`, after which none is open.
-    fn run(&mut self, line: &mut Line, mut keeper: Option<&mut Keeper>, until: usize) -> Result<()> {
+    fn run(&mut self, line: &mut Line, mut keeper: Option<&mut Keeper>) -> Result<()> {
         let (plan, job) = (self.plan, self.job);
         let (width, terms) = (self.counts.width(), self.counts.terms());
+        let all = plan.passes * plan.steps();
         let grain = if plan.method == Method::Scvb0 { Grain::Coarse } else { Grain::Fine };
         let mut parts = VecDeque::new();
         for step in self.step..=self.step + plan.staleness {
-            self.announce(step, until, &mut parts);
+            self.announce(step, &mut parts);
         }
-        for step in self.step..until {
+        for step in self.step..all {
             let (at, pass) = (step % plan.steps(), step / plan.steps());
             if at == 0 {
                 self.sample = self.counts.sample(SAMPLE);
@@ -284,13 +275,14 @@ impl<'a> Worker<'a> {
             let announced = self.lane.terms(job)?;
             let layout = job.account.compute(|| exchange::together(&announced, terms, width, grain))?;
             let part = parts.pop_front().ok_or_else(|| Error::failed("a step without documents; please report it"))?;
-            self.announce(step + 1 + plan.staleness, until, &mut parts);
+            self.announce(step + 1 + plan.staleness, &mut parts);
             let words = job.account.compute(|| self.infer(part, pass, &layout));
             let sums = exchange::sum(job.comm, words);
             self.lane.push(Box::pin(async move { Ok(Reply::Sums(sums.await?)) }));
             self.open.push_back(Open { step, layout });
             self.step = step + 1;
-            let behind = if self.step == until { 0 } else { plan.staleness };
+            let last = self.step == all;
+            let behind = if last { 0 } else { plan.staleness };
             while self.open.len() > behind {
                 self.take_in()?;
             }
@@ -357,7 +349,7 @@ impl<'a> Worker<'a> {
         let damaged = || Error::failed("damaged message: sums of a step");
         let sums = self.lane.sums(job)?.ok_or_else(damaged)?;
         let (words, statistics) = sums.words().split_at_checked(layout.words).ok_or_else(damaged)?;
-        let rate = plan.rate(step, self.before);
+        let rate = plan.rate(step + self.lead, self.before);
         if layout.tokens > 0 {
             let grow = self.tokens as f64 / layout.tokens as f64;
             job.account.compute(|| self.counts.absorb(&layout, words, rate, grow, job.pool));
