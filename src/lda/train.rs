@@ -1,8 +1,8 @@
 //! Training: SCVB0, stochastic collapsed variational inference, or variational Bayes, online and in batches.
 //!
 //! Problem: documents x terms counts, spread over workers by chunks -> counts of terms in topics.
-//! Algorithm: SCVB0 begins with clusters of documents (see [`opening`](super::opening)). For each step of each pass, where a step has one minibatch or several, which are defined on the corpus (see
-//! [`minibatch`](super::minibatch)):
+//! Algorithm: SCVB0 begins with clusters of documents (see [`opening`](super::opening)). Then, for each step of each pass, where
+//! a step has one minibatch or several, which are defined on the corpus (see [`minibatch`](super::minibatch)):
 //!   1. the workers tell each other the terms of their parts, while they are still at the step before;
 //!   2. each infers its documents and the expected counts of its terms ([`estep`](super::estep));
 //!   3. the expected counts are summed exactly ([`exchange`](super::exchange)), with `--staleness` while the next steps are
