@@ -165,6 +165,11 @@ impl Counts {
         &self.totals
     }
 
+    /// Tokens of a term in all topics.
+    pub fn tokens(&self, term: usize) -> f64 {
+        (0..self.totals.len()).map(|topic| self.count(term, topic)).sum()
+    }
+
     /// Tokens of a term in a topic.
     pub fn count(&self, term: usize, topic: usize) -> f64 {
         f64::from(self.values[term * self.width + topic]) * self.scale

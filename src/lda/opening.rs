@@ -4,20 +4,19 @@
 //! every topic a little at a time does not come out of that.
 //! Algorithm: k-means on the tf-idf vectors of all documents by their cosines with the clusters' (spherical k-means: Dhillon
 //! and Modha, Machine Learning 42, 2001), from as many documents chosen at random; a cluster's vector is that of all its tokens.
-//! With twice the clusters hardly any holds two topics. Then two of them are joined at a time, those whose counts are least
-//! changed by it in the chi-square norm (terms x topics): Ward's method (J. Am. Stat. Assoc. 58, 1963) on the clusters'
-//! distributions over terms, weighted by their tokens. A fifth of each topic's tokens is spread like those of the corpus. What that
-//! is good for, in figures: ARCHITECTURE.md.
-//! Cost: 2 flops a nonzero and cluster and an exchange of all counts in each of [`ROUNDS`] rounds; for t <= 8192 terms and m
-//! clusters t m^2 / 2 flops and m^3 / 4 comparisons to join them, the same on each worker. All counts are whole numbers, so the
-//! clusters are the same for any number of ranks. Memory: three times the clusters' counts; models that would have more than
-//! [`MOST_NUMBERS`] numbers begin with fewer clusters, down to one a topic.
+//! With twice the clusters hardly any holds two topics; then they are joined in pairs (see [`joining`](super::joining)). A
+//! fifth of each topic's tokens is spread like those of the corpus. What that is good for, in figures: ARCHITECTURE.md.
+//! Cost: 2 flops a nonzero and cluster and an exchange of all counts in each of [`ROUNDS`] rounds, and joining them, the same
+//! work on each worker. All counts are whole numbers, so the clusters are the same for any number of ranks. Memory: three
+//! times the clusters' counts; models that would have more than [`MOST_NUMBERS`] numbers begin with fewer clusters, down to one
+//! a topic.
 
 use rayon::prelude::*;
 
-use super::counts::Counts;
+use super::counts::{Counts, spread};
 use super::exchange::{self, Grain, Layout};
-use super::minibatch::tally;
+use super::joining::join;
+use super::minibatch::{Place, tally};
 use super::model::History;
 use super::params::{LdaPlan, Method};
 use super::train::Documents;
@@ -37,8 +36,6 @@ const ROUNDS: usize = 6;
 const LEAD: usize = 3;
 /// Share of a topic's tokens that is spread like those of the corpus.
 const COMMON: f64 = 0.2;
-/// Terms by which clusters are compared, the most frequent ones.
-const TERMS: usize = 8192;
 
 /// Clusters that training by `plan` begins with; `None` where it begins with what is known already, or at random: by variational
 /// inference (as in gensim), and with a prior that tells topics apart.
@@ -62,7 +59,7 @@ pub fn begin(job: &Job, documents: &Documents, plan: &LdaPlan, clusters: usize) 
     let counts = cluster(job, documents, clusters, plan.seed)?;
     Ok(job.account.compute(|| {
         let joined = if clusters > plan.topics { join(&counts, plan.topics) } else { counts };
-        spread(&joined, plan.seed)
+        smoothed(&joined, plan.seed)
     }))
 }
 
@@ -71,8 +68,9 @@ fn cluster(job: &Job, documents: &Documents, clusters: usize, seed: u64) -> Resu
     let (terms, count) = (documents.terms, documents.count);
     let chunks: Vec<&CsrChunk> = documents.chunks.iter().map(|held| &*held.0).collect();
     let mut counts = Counts::zeros(terms, clusters);
-    let places = (0..chunks.len()).flat_map(|at| (0..chunks[at].documents()).map(move |row| (at as u32, row as u32)));
-    let places: Vec<_> = places.filter(|&(at, row)| !chunks[at as usize].document(row as usize).0.is_empty()).collect();
+    let nonzeros: usize = chunks.iter().map(|chunk| chunk.nonzeros()).sum();
+    let rows = |(chunk, at): (&&CsrChunk, u32)| (0..chunk.documents() as u32).map(move |row| (at, row));
+    let places: Vec<Place> = chunks.iter().zip(0..).flat_map(rows).collect();
     let (own, tokens) = job.account.compute(|| tally(documents.chunks, places.iter(), terms));
     let announced = job.wait(exchange::announce(job.comm, &own, &tokens))?;
     let layout = job.account.compute(|| exchange::together(&announced, terms, counts.width(), Grain::Coarse))?;
@@ -86,10 +84,7 @@ fn cluster(job: &Job, documents: &Documents, clusters: usize, seed: u64) -> Resu
             if round > 0 {
                 let weights = weights(&counts, &idf, job.pool);
                 nearest = assign(&chunks, &weights, counts.width(), clusters, job.pool);
-                job.account.count(|counters| {
-                    counters.flops +=
-                        chunks.iter().map(|chunk| 2 * chunk.nonzeros() * counts.width()).sum::<usize>() as u64;
-                });
+                job.account.count(|counters| counters.flops += (2 * nonzeros * counts.width()) as u64);
             }
             add(&chunks, &nearest, &layout, counts.width())
         });
@@ -132,11 +127,9 @@ fn weights(counts: &Counts, idf: &[f64], pool: &rayon::ThreadPool) -> Vec<f32> {
     let inverse = |square: f64| if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
     let inverses: Vec<f64> = squares.into_iter().map(inverse).collect();
     let mut weights = vec![0f32; idf.len() * width];
-    pool.install(|| {
-        weights.par_chunks_mut(width).zip(idf).enumerate().for_each(|(term, (row, idf))| {
-            let rows = row.iter_mut().zip(&inverses).enumerate();
-            rows.for_each(|(at, (weight, inverse))| *weight = (idf * idf * counts.count(term, at) * inverse) as f32);
-        });
+    spread(pool, weights.par_chunks_mut(width).zip(idf).enumerate(), |(term, (row, idf))| {
+        let rows = row.iter_mut().zip(&inverses).enumerate();
+        rows.for_each(|(at, (weight, inverse))| *weight = (idf * idf * counts.count(term, at) * inverse) as f32);
     });
     weights
 }
@@ -197,10 +190,9 @@ fn add(chunks: &[&CsrChunk], nearest: &[Vec<u32>], layout: &Layout, width: usize
 }
 
 /// The counts with a share of each topic spread like the corpus; topics without tokens get counts at random.
-fn spread(counts: &Counts, seed: u64) -> Counts {
+fn smoothed(counts: &Counts, seed: u64) -> Counts {
     let (terms, topics) = (counts.terms(), counts.totals().len());
-    let of_term = |term| (0..topics).map(|topic| counts.count(term, topic)).sum::<f64>();
-    let common: Vec<f64> = (0..terms).map(of_term).collect();
+    let common: Vec<f64> = (0..terms).map(|term| counts.tokens(term)).collect();
     let all: f64 = counts.totals().iter().sum();
     let mean = all.max(1.0) / topics as f64;
     Counts::of(terms, topics, |term, topic| {
@@ -212,105 +204,6 @@ fn spread(counts: &Counts, seed: u64) -> Counts {
         };
         count as f32
     })
-}
-
-/// The counts of so many topics, from those of more.
-fn join(counts: &Counts, topics: usize) -> Counts {
-    let mut pairs = Pairs::of(counts);
-    while pairs.groups.len() > topics {
-        pairs.join_nearest();
-    }
-    let groups = pairs.groups;
-    Counts::of(counts.terms(), groups.len(), |term, topic| {
-        groups[topic].members.iter().map(|&member| counts.count(term, member)).sum::<f64>() as f32
-    })
-}
-
-/// Topics that have become one.
-struct Group {
-    members: Vec<usize>,
-    /// Its row and column of the products.
-    at: usize,
-    /// Its share of the tokens.
-    weight: f64,
-}
-
-/// Topics and what their distributions over terms have in common.
-struct Pairs {
-    groups: Vec<Group>,
-    /// Row length of the products.
-    width: usize,
-    /// Sum over the terms of p(term | a) p(term | b) / p(term) (topics x topics).
-    products: Vec<f64>,
-}
-
-impl Pairs {
-    fn of(counts: &Counts) -> Pairs {
-        let (terms, width) = (counts.terms(), counts.totals().len());
-        let totals: Vec<f64> = counts.totals().iter().map(|&total| total.max(f64::MIN_POSITIVE)).collect();
-        let all: f64 = totals.iter().sum();
-        let mut frequent: Vec<(f64, usize)> =
-            (0..terms).map(|term| ((0..width).map(|topic| counts.count(term, topic)).sum(), term)).collect();
-        frequent.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        frequent.truncate(TERMS);
-        // A term that hardly occurs says little, and its share is not known well enough to divide by.
-        let least = 0.01 * all / terms as f64;
-        let mut products = vec![0f64; width * width];
-        let mut given = vec![0f64; width];
-        for (tokens, term) in frequent {
-            let inverse = all / (tokens + least);
-            (given.iter_mut().zip(&totals).enumerate())
-                .for_each(|(topic, (given, total))| *given = counts.count(term, topic) / total);
-            for (a, row) in products.chunks_exact_mut(width).enumerate() {
-                let factor = given[a] * inverse;
-                row[..=a].iter_mut().zip(&given).for_each(|(product, given)| *product += factor * given);
-            }
-        }
-        for a in 0..width {
-            for b in 0..a {
-                products[b * width + a] = products[a * width + b];
-            }
-        }
-        let group = |(at, total): (usize, &f64)| Group { members: vec![at], at, weight: total / all };
-        Pairs { groups: totals.iter().enumerate().map(group).collect(), width, products }
-    }
-
-    /// What joining two groups changes: the squared chi-square norm.
-    fn cost(&self, a: &Group, b: &Group) -> f64 {
-        let product = |a: &Group, b: &Group| self.products[a.at * self.width + b.at];
-        let apart = product(a, a) + product(b, b) - 2.0 * product(a, b);
-        apart * a.weight * b.weight / (a.weight + b.weight)
-    }
-
-    /// Joins the two whose joining changes least, the first of equals.
-    fn join_nearest(&mut self) {
-        let mut best = (f64::INFINITY, 0, 1);
-        for (second, b) in self.groups.iter().enumerate() {
-            for (first, a) in self.groups[..second].iter().enumerate() {
-                let cost = self.cost(a, b);
-                if cost < best.0 {
-                    best = (cost, first, second);
-                }
-            }
-        }
-        let (_, first, second) = best;
-        let gone = self.groups.remove(second);
-        let kept = &mut self.groups[first];
-        let weight = kept.weight + gone.weight;
-        let (x, y) = (kept.weight / weight, gone.weight / weight);
-        kept.members.extend(gone.members);
-        kept.weight = weight;
-        // The distribution of both is the mean of theirs, and so are its products with others.
-        let (a, b, width) = (kept.at, gone.at, self.width);
-        for other in 0..width {
-            self.products[a * width + other] =
-                x * self.products[a * width + other] + y * self.products[b * width + other];
-        }
-        for other in 0..width {
-            self.products[other * width + a] =
-                x * self.products[other * width + a] + y * self.products[other * width + b];
-        }
-    }
 }
 
 #[cfg(test)]
@@ -399,66 +292,6 @@ mod tests {
             let most = (0..3).map(of).fold(0.0, f64::max);
             // A fifth is common to all.
             assert!(most > 0.8 * all, "{kind}: {most} of {all}");
-        }
-    }
-
-    /// The squared chi-square norm of what joining changes, term by term and topic by topic.
-    fn slow_cost(columns: &[Vec<f64>], a: usize, b: usize) -> f64 {
-        let total = |column: &Vec<f64>| column.iter().sum::<f64>();
-        let all: f64 = columns.iter().map(total).sum();
-        let least = 0.01 * all / columns[0].len() as f64;
-        let (of_a, of_b) = (total(&columns[a]), total(&columns[b]));
-        let change = |term: usize| {
-            let tokens: f64 = columns.iter().map(|column| column[term]).sum();
-            let mean = (columns[a][term] + columns[b][term]) / (of_a + of_b);
-            let part = |of: f64, count: f64| of * (count / of - mean).powi(2);
-            (part(of_a, columns[a][term]) + part(of_b, columns[b][term])) / (tokens + least)
-        };
-        (0..columns[0].len()).map(change).sum()
-    }
-
-    #[test]
-    fn topics_are_joined_as_a_slow_oracle_joins_them() {
-        let (terms, topics) = (40, 14);
-        let mut stream = Stream::new(1, "joining", 0);
-        let mut columns: Vec<Vec<f64>> = Vec::new();
-        for topic in 0..topics {
-            // Every third resembles the one before.
-            let column = match (topic % 3, columns.last()) {
-                (2, Some(before)) => before.iter().map(|count| (2.0 * count + stream.uniform()).round()).collect(),
-                _ => (0..terms).map(|_| (20.0 * stream.uniform().powi(4)).round()).collect(),
-            };
-            columns.push(column);
-        }
-        let counts = Counts::of(terms, topics, |term, topic| columns[topic][term] as f32);
-        for wanted in [13, 9, 5, 2, 1] {
-            let mut expected = columns.clone();
-            while expected.len() > wanted {
-                let pairs = (1..expected.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-                let cost = |&(a, b): &(usize, usize)| slow_cost(&expected, a, b);
-                let (a, b) = pairs.min_by(|x, y| cost(x).total_cmp(&cost(y))).unwrap();
-                let gone = expected.remove(b);
-                expected[a].iter_mut().zip(gone).for_each(|(sum, count)| *sum += count);
-            }
-            let joined = join(&counts, wanted);
-            assert_eq!(joined.totals().len(), wanted);
-            for (topic, column) in expected.iter().enumerate() {
-                for (term, &count) in column.iter().enumerate() {
-                    assert_eq!(joined.count(term, topic), count, "{wanted} topics: term {term} of topic {topic}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn topics_without_tokens_are_joined_first() {
-        let counts = Counts::of(6, 5, |term, topic| if topic % 2 == 0 { (term + topic) as f32 } else { 0.0 });
-        let joined = join(&counts, 3);
-        let columns: Vec<Vec<f64>> =
-            (0..3).map(|topic| (0..6).map(|term| joined.count(term, topic)).collect()).collect();
-        for topic in [0.0, 2.0, 4.0] {
-            let column: Vec<f64> = (0..6).map(|term| f64::from(term) + topic).collect();
-            assert!(columns.contains(&column), "{columns:?} without {column:?}");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
 use crate::learn::estimator::Predicted;
 use crate::learn::features::Features;
-use crate::learn::table::{Blocks, Choice, Table};
+use crate::learn::table::{Block, Blocks, Choice, Table};
 use crate::store::file::OpenFile;
 use crate::store::model::ModelReader;
 use crate::store::provenance;
@@ -229,13 +229,11 @@ pub(super) fn pass(job: &Job, model: &Path, given: &Given, through: &mut dyn Pas
         let mut table = Table::open(job, path, choice)?;
         table.widen(pipeline.columns().unwrap_or(0));
         let dataset = Dataset::new(job, Blocks::of(&table))?;
-        let rows = |block: &crate::learn::table::Block| {
-            let shape = (block.rows(), block.columns);
-            Stage::Features(Features::Dense(Array2::from_shape_vec(shape, block.doubles()).expect("whole rows")))
-        };
-        let work = |block: &crate::learn::table::Block| {
+        let work = |block: &Block| {
             count(job, block.rows());
-            run(rows(block))
+            let shape = (block.rows(), block.columns);
+            let rows = Array2::from_shape_vec(shape, block.doubles()).expect("whole rows");
+            run(Stage::Features(Features::Dense(rows)))
         };
         dataset.map(|_, block| work(block), |_, bytes| take(bytes))?;
         if job.is_dispatcher() {
