@@ -44,9 +44,13 @@ pub struct Lda {
     /// Online: minibatches between two steps of the model [default: 1]
     #[arg(long, value_name = "MINIBATCHES")]
     update_every: Option<usize>,
-    /// SCVB0: sweeps over a document before its expected counts are taken [default: 3]
+    /// SCVB0: sweeps over a document before its tokens are drawn [default: 1]
     #[arg(long, value_name = "SWEEPS")]
     burn_in: Option<usize>,
+    /// SCVB0: times that a document's tokens are drawn again before its expected counts are taken; 0 draws none, which is the
+    /// method as published [default: 4]
+    #[arg(long, value_name = "SWEEPS")]
+    gibbs_sweeps: Option<usize>,
     /// Online, batch: most iterations of a document [default: 50]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
@@ -103,6 +107,7 @@ impl Lda {
             minibatch: self.minibatch,
             update_every: self.update_every,
             burn_in: self.burn_in,
+            gibbs_sweeps: self.gibbs_sweeps,
             iterations: self.iterations,
             gamma_threshold: self.gamma_threshold,
             kappa: self.kappa,
@@ -142,7 +147,8 @@ impl Lda {
         let parameters = json!({
             "method": plan.method.name(), "k": plan.topics, "passes": plan.passes, "minibatch": plan.minibatch,
             "update_every": (plan.method == Method::Online).then_some(plan.update_every),
-            "burn_in": scvb0.then_some(plan.burn_in), "iterations": (!scvb0).then_some(plan.until.iterations),
+            "burn_in": scvb0.then_some(plan.burn_in), "gibbs_sweeps": scvb0.then_some(plan.gibbs_sweeps),
+            "iterations": (!scvb0).then_some(plan.until.iterations),
             "gamma_threshold": (!scvb0).then_some(plan.until.threshold), "kappa": plan.kappa, "tau0": plan.tau0,
             "staleness": plan.staleness, "alpha": of_prior, "eta": of_eta, "seed": plan.seed,
             "updated": updated,

@@ -2,22 +2,23 @@
 //!
 //! Problem: phi (terms of the part x width), the part's documents -> the rows of expected counts of its terms, in the
 //! layout that all workers share.
-//! Algorithm: first the documents, each from even shares, by threads that take documents: several sweeps of SCVB0, or the
-//! iteration of variational inference until it is at rest. Then the terms, by threads that take rows, so that no two write
+//! Algorithm: first the documents, each from even shares, by threads that take documents: sweeps of SCVB0 and draws of the tokens
+//! ([`gibbs`](crate::linalg::gibbs)), or the iteration of variational inference until it is at rest. Then the terms, by threads that take rows, so that no two write
 //! the same. What a document gets depends on nothing but phi.
-//! Cost: (sweeps + 1) x 8 flops a nonzero and topic, or (iterations + 1) x 4. Memory: a row of 4 bytes a topic for each
+//! Cost: (sweeps + 1) x 8 + draws x 2 flops a nonzero and topic, or (iterations + 1) x 4. Memory: a row of 4 bytes a topic for each
 //! document and term; twice that for documents in variational inference.
 
 use rayon::prelude::*;
 
 use super::counts::spread;
-use super::draws::{self, Draws};
 use super::exchange::Layout;
 use super::minibatch::Batch;
 use super::params::{LdaPlan, Method};
 use crate::linalg::digamma::{DIGAMMA_SHIFT, add_log_shares, add_presence, sum_digammas};
+use crate::linalg::gibbs::{Tokens, draw};
 use crate::linalg::kernels::LANES;
-use crate::linalg::topics::{ABREAST, DITHERS, expected_counts, sweep};
+use crate::linalg::special::digamma;
+use crate::linalg::topics::{ABREAST, Bag, DITHERS, expected_counts, sweep};
 use crate::linalg::variational::{Until, variational};
 use crate::linalg::{Aligned, Simd};
 use crate::random::Stream;
@@ -33,8 +34,8 @@ const BLOCK: usize = 16 * DOCUMENTS;
 /// How a document is inferred.
 #[derive(Debug, Clone, Copy)]
 enum Inference {
-    /// So many sweeps of SCVB0.
-    Sweeps(usize),
+    /// So many sweeps of SCVB0, then draws of the tokens, so many times again.
+    Sweeps(usize, usize),
     /// Variational inference.
     Variational(Until),
 }
@@ -46,8 +47,6 @@ pub struct Estep {
     topics: usize,
     /// What each step within a document leaves of its present shares.
     keep: Vec<f32>,
-    /// SCVB0 learns alpha from one document in so many.
-    every: u64,
     dithers: Vec<f32>,
     /// Shares of the documents (documents x width): SCVB0's with the prior, of variational inference exp E[log theta] up
     /// to a factor.
@@ -56,6 +55,32 @@ pub struct Estep {
     gamma: Aligned<f32>,
     /// Grid of sums of logarithms of shares: a power of two.
     scale: f64,
+}
+
+/// Tokens of the longest document whose tokens are drawn: the shares of longer ones leave little doubt.
+const LONGEST: f32 = 4096.0;
+
+/// Nonzeros of the documents whose tokens are drawn.
+pub fn drawn(batch: &Batch) -> usize {
+    let bags = (0..batch.documents()).map(|document| batch.bag(document));
+    bags.filter(|bag| bag.tokens <= LONGEST).map(|bag| bag.rows.len()).sum()
+}
+
+/// Adds psi(N + prior) - psi(prior) for a document's numbers of drawn tokens, rounded to 2^-[`DIGAMMA_SHIFT`]. With
+/// expected numbers it would come out too large: doubtful tokens make every topic seem present.
+fn add_drawn(prior: &[f32], shares: &[f32], totals: &mut [i64]) {
+    let scale = f64::from(DIGAMMA_SHIFT).exp2();
+    for ((total, &share), &prior) in totals.iter_mut().zip(shares).zip(prior) {
+        let number = (share - prior).round();
+        if number > 0.0 {
+            let prior = f64::from(prior);
+            let value = match number as u32 {
+                few @ ..8 => (0..few).map(|before| 1.0 / (prior + f64::from(before))).sum(),
+                many => digamma(f64::from(many) + prior) - digamma(prior),
+            };
+            *total += (value * scale).round() as i64;
+        }
+    }
 }
 
 /// Foulds et al.: the step size of the t-th update within a document is 1 / (10 + t)^0.9.
@@ -76,7 +101,7 @@ impl Estep {
         let mut stream = Stream::new(plan.seed, "dithers", 0);
         let dithers = (0..DITHERS + width).map(|_| ((stream.bits() >> 40) as f32) * 2f32.powi(-24)).collect();
         let inference = match plan.method {
-            Method::Scvb0 => Inference::Sweeps(plan.burn_in),
+            Method::Scvb0 => Inference::Sweeps(plan.burn_in, plan.gibbs_sweeps),
             Method::Online | Method::Batch => Inference::Variational(plan.until),
         };
         // No logarithm of a share is below -1.1 / the smallest prior, about -2^20.1.
@@ -86,7 +111,6 @@ impl Estep {
             inference,
             topics: plan.topics,
             keep: Vec::new(),
-            every: draws::every(plan.minibatch),
             dithers,
             shares: Aligned::zeros(0),
             gamma: Aligned::zeros(0),
@@ -109,17 +133,25 @@ impl Estep {
             (0..count).map(|document| batch.bag(run * DOCUMENTS + document)).collect()
         };
         match self.inference {
-            Inference::Sweeps(sweeps) => {
+            Inference::Sweeps(sweeps, again) => {
                 let steps = batch.longest() * sweeps;
                 self.keep.extend((self.keep.len()..steps).map(keep));
                 let keep = &self.keep;
                 for (block, shares) in self.shares.chunks_mut(BLOCK * width).enumerate() {
                     let work = |(run, shares): (usize, &mut [f32])| {
-                        let bags = bags(block * BLOCK / DOCUMENTS + run, shares.len() / width);
+                        let run = block * BLOCK / DOCUMENTS + run;
+                        let bags = bags(run, shares.len() / width);
                         for (bag, shares) in bags.iter().zip(shares.chunks_exact_mut(width)) {
                             even(bag.tokens, topics, prior, shares);
                         }
                         sweep(simd, phi, prior, &bags, keep, sweeps, shares);
+                        let mut tokens = Tokens::default();
+                        let drawn = |(_, (bag, _)): &(usize, (&Bag, &mut [f32]))| again > 0 && bag.tokens <= LONGEST;
+                        let rows = bags.iter().zip(shares.chunks_exact_mut(width)).enumerate();
+                        for (at, (bag, shares)) in rows.filter(drawn) {
+                            let mut stream = Stream::new(batch.bits(run * DOCUMENTS + at), "tokens", 0);
+                            draw(simd, phi, prior, *bag, again, &mut stream, &mut tokens, shares);
+                        }
                     };
                     spread(pool, shares.par_chunks_mut(DOCUMENTS * width).enumerate(), work);
                     between();
@@ -146,8 +178,7 @@ impl Estep {
     }
 
     /// What a prior of the documents is learned from, under the shares found last, as whole numbers: for each topic a sum
-    /// over the documents, and one number more. SCVB0: of psi(N + alpha) - psi(alpha), and the same of the lengths, over some of the
-    /// documents.
+    /// over the documents, and one number more. SCVB0: of psi(N + alpha) - psi(alpha), and the same of the lengths.
     /// Variational inference: of E[log share], and the number of documents.
     pub fn statistics(&self, batch: &Batch, phi: &[f32], prior: &[f32], pool: &rayon::ThreadPool) -> Vec<i64> {
         let (width, topics) = (prior.len(), self.topics);
@@ -156,23 +187,17 @@ impl Estep {
             a
         };
         match self.inference {
-            Inference::Sweeps(_) => {
+            Inference::Sweeps(..) => {
                 let all: f64 = prior.iter().map(|&alpha| f64::from(alpha)).sum();
                 let of = |(run, shares): (usize, &[f32])| {
                     let mut sums = vec![0i64; topics + 1];
                     let (of_topics, of_lengths) = sums.split_at_mut(topics);
-                    let mut draws = Draws::default();
                     for (at, shares) in shares.chunks_exact(width).enumerate() {
-                        let document = run * DOCUMENTS + at;
-                        let mut stream = Stream::new(batch.bits(document), "tokens", 0);
-                        if stream.below(self.every) > 0 {
-                            continue;
-                        }
-                        let bag = batch.bag(document);
-                        if bag.tokens > draws::LONGEST {
+                        let bag = batch.bag(run * DOCUMENTS + at);
+                        if bag.tokens > LONGEST {
                             add_presence(self.simd, phi, prior, bag, shares, of_topics);
                         } else {
-                            draws.add(phi, prior, bag, shares, &mut stream, of_topics);
+                            add_drawn(prior, shares, of_topics);
                         }
                         of_lengths[0] += sum_digammas(self.simd, &[bag.tokens], all as f32);
                     }

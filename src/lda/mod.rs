@@ -2,7 +2,7 @@
 //!
 //! [`params`] checks what is asked for, [`train`](train::train) runs the whole: [`opening`] says how it begins (with clusters, and `joining` makes topics of them), [`held`] brings the documents, [`minibatch`]
 //! says which of them, [`estep`] what a worker makes of its part, [`exchange`] how workers add that up, over a [`lane`] and
-//! while other work is done; [`counts`] what becomes of it, [`priors`] what the priors learn, alpha from [`draws`]; `progress` tells of it,
+//! while other work is done; [`counts`] what becomes of it, [`priors`] what the priors learn; `progress` tells of it,
 //! `snapshot` keeps it in a checkpoint, [`memory`] says what it takes. [`model`] is what is saved. What a model is for: [`topics`] shows it, [`standing`] says how its topics stand in a corpus, [`transform`] infers
 //! documents, [`evaluate`] says how good it is, by [`completion`] of documents, the variational [`bound`] and [`coherence`]
 //! of terms; [`difference`] compares two models.
@@ -12,7 +12,6 @@ pub mod coherence;
 pub mod completion;
 pub mod counts;
 pub mod difference;
-pub mod draws;
 pub mod estep;
 pub mod evaluate;
 pub mod exchange;

@@ -223,6 +223,7 @@ mod tests {
             minibatch: None,
             update_every: None,
             burn_in: None,
+            gibbs_sweeps: None,
             iterations: None,
             gamma_threshold: None,
             kappa: None,

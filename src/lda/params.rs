@@ -110,8 +110,10 @@ pub struct LdaParams {
     pub minibatch: Option<u64>,
     /// Online: minibatches between two steps of the model.
     pub update_every: Option<usize>,
-    /// SCVB0: sweeps over a document before its expected counts are taken.
+    /// SCVB0: sweeps over a document before its tokens are drawn.
     pub burn_in: Option<usize>,
+    /// SCVB0: times that a document's tokens are drawn again before its expected counts are taken; 0: they are not drawn at all.
+    pub gibbs_sweeps: Option<usize>,
     /// Variational inference: most iterations of a document.
     pub iterations: Option<usize>,
     /// Variational inference: mean change of a document's parameters at which they are taken as found, in tokens.
@@ -149,6 +151,8 @@ pub struct LdaPlan {
     pub update_every: usize,
     /// Sweeps over a document.
     pub burn_in: usize,
+    /// Times that its tokens are drawn again; 0: they are not drawn at all.
+    pub gibbs_sweeps: usize,
     /// When a document's parameters are found.
     pub until: Until,
     /// See [`LdaPlan::rate`].
@@ -170,7 +174,12 @@ pub struct LdaPlan {
 }
 
 /// Sweeps when nothing is said.
-const BURN_IN: usize = 3;
+const BURN_IN: usize = 1;
+/// Times that tokens are drawn again when nothing is said: see ARCHITECTURE.md.
+const GIBBS_SWEEPS: usize = 4;
+/// More than anybody waits for.
+const MOST_GIBBS_SWEEPS: usize = 10_000;
+
 impl LdaParams {
     /// Checks the parameters against a corpus of so many documents and terms.
     ///
@@ -209,6 +218,13 @@ impl LdaParams {
         }
         if !(tau0 >= 1.0 && tau0.is_finite()) {
             return usage(format!("--tau0 {tau0}: at least 1"));
+        }
+        let gibbs_sweeps = self.gibbs_sweeps.unwrap_or(GIBBS_SWEEPS);
+        if gibbs_sweeps > MOST_GIBBS_SWEEPS {
+            return usage(format!("--gibbs-sweeps {gibbs_sweeps}: at most {MOST_GIBBS_SWEEPS}"));
+        }
+        if self.method == Method::Scvb0 && gibbs_sweeps == 0 && matches!(self.alpha, Alpha::Learned(_)) {
+            return usage("--gibbs-sweeps 0: alpha is learned from drawn tokens, in 1 sweep or more".to_owned());
         }
         if self.staleness > MOST_STALENESS {
             return usage(format!("--staleness {}: at most {MOST_STALENESS}", self.staleness));
@@ -254,6 +270,7 @@ impl LdaParams {
             minibatches,
             update_every: if self.method == Method::Batch { minibatches } else { update_every.min(minibatches) },
             burn_in,
+            gibbs_sweeps,
             until: Until { iterations, threshold },
             kappa,
             tau0,
@@ -271,6 +288,7 @@ impl LdaParams {
         let (scvb0, batch) = (self.method == Method::Scvb0, self.method == Method::Batch);
         for (given, wrong, name, with) in [
             (self.burn_in.is_some(), !scvb0, "--burn-in", "scvb0"),
+            (self.gibbs_sweeps.is_some(), !scvb0, "--gibbs-sweeps", "scvb0"),
             (self.iterations.is_some(), scvb0, "--iterations", "online or batch"),
             (self.gamma_threshold.is_some(), scvb0, "--gamma-threshold", "online or batch"),
             (self.update_every.is_some(), self.method != Method::Online, "--update-every", "online"),

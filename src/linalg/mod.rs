@@ -5,6 +5,7 @@ mod blas;
 pub mod dense;
 pub mod digamma;
 pub mod fixed;
+pub mod gibbs;
 pub mod inner;
 pub mod int8;
 pub mod kernels;
