@@ -175,6 +175,12 @@ impl Counts {
         f64::from(self.values[term * self.width + topic]) * self.scale
     }
 
+    /// Tokens of a term in the topics of a strip of the width.
+    pub fn strip(&self, term: usize, strip: usize) -> [f64; LANES] {
+        let values = &self.values[term * self.width..][..self.width].as_chunks::<LANES>().0[strip];
+        values.map(|value| f64::from(value) * self.scale)
+    }
+
     /// phi of these terms (terms x width): (count + eta) / (total + the sum of all eta), in this order.
     pub fn weights(&self, terms: &[u32], eta: &Eta, pool: &rayon::ThreadPool, out: &mut Aligned<f32>) {
         let width = self.width;

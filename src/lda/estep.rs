@@ -15,10 +15,10 @@ use super::exchange::Layout;
 use super::minibatch::Batch;
 use super::params::{LdaPlan, Method};
 use crate::linalg::digamma::{DIGAMMA_SHIFT, add_log_shares, add_presence, sum_digammas};
-use crate::linalg::gibbs::{Tokens, draw};
+use crate::linalg::gibbs::{Document, Tokens, draw};
 use crate::linalg::kernels::LANES;
 use crate::linalg::special::digamma;
-use crate::linalg::topics::{ABREAST, Bag, DITHERS, expected_counts, sweep};
+use crate::linalg::topics::{ABREAST, DITHERS, expected_counts, sweep};
 use crate::linalg::variational::{Until, variational};
 use crate::linalg::{Aligned, Simd};
 use crate::random::Stream;
@@ -145,12 +145,15 @@ impl Estep {
                             even(bag.tokens, topics, prior, shares);
                         }
                         sweep(simd, phi, prior, &bags, keep, sweeps, shares);
-                        let mut tokens = Tokens::default();
-                        let drawn = |(_, (bag, _)): &(usize, (&Bag, &mut [f32]))| again > 0 && bag.tokens <= LONGEST;
-                        let rows = bags.iter().zip(shares.chunks_exact_mut(width)).enumerate();
-                        for (at, (bag, shares)) in rows.filter(drawn) {
-                            let mut stream = Stream::new(batch.bits(run * DOCUMENTS + at), "tokens", 0);
-                            draw(simd, phi, prior, *bag, again, &mut stream, &mut tokens, shares);
+                        if again > 0 {
+                            let rows = bags.into_iter().zip(shares.chunks_exact_mut(width)).enumerate();
+                            let document = |(at, (bag, u))| {
+                                let stream = Stream::new(batch.bits(run * DOCUMENTS + at), "tokens", 0);
+                                Document { bag, stream, u }
+                            };
+                            let short = |document: &Document| document.bag.tokens <= LONGEST;
+                            let mut documents: Vec<Document> = rows.map(document).filter(short).collect();
+                            draw(simd, phi, prior, &mut documents, again, &mut Tokens::default());
                         }
                     };
                     spread(pool, shares.par_chunks_mut(DOCUMENTS * width).enumerate(), work);

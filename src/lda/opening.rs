@@ -24,6 +24,9 @@ use crate::comm::Route;
 use crate::corpus::chunk::CsrChunk;
 use crate::dispatch::Job;
 use crate::error::Result;
+use crate::linalg::Simd;
+use crate::linalg::kernels::LANES;
+use crate::linalg::nearest::nearest_of_tile;
 use crate::random::Stream;
 
 /// Numbers of the clusters (terms x clusters), where they are more than the topics: 64 MiB.
@@ -83,7 +86,7 @@ fn cluster(job: &Job, documents: &Documents, clusters: usize, seed: u64) -> Resu
         let words = job.account.compute(|| {
             if round > 0 {
                 let weights = weights(&counts, &idf, job.pool);
-                nearest = assign(&chunks, &weights, counts.width(), clusters, job.pool);
+                nearest = assign(&chunks, &weights, terms, job.pool);
                 job.account.count(|counters| counters.flops += (2 * nonzeros * counts.width()) as u64);
             }
             add(&chunks, &nearest, &layout, counts.width())
@@ -116,50 +119,36 @@ fn seeds(chunks: &[&CsrChunk], count: u64, clusters: usize, seed: u64) -> Vec<Ve
     chunks.iter().map(of).collect()
 }
 
-/// The clusters' vectors of length 1, each number times the idf of its term (terms x width): their products with counts
-/// are in the order of the cosines.
-fn weights(counts: &Counts, idf: &[f64], pool: &rayon::ThreadPool) -> Vec<f32> {
-    let (clusters, width) = (counts.totals().len(), counts.width());
-    let mut squares = vec![0f64; clusters];
-    for (term, idf) in idf.iter().enumerate() {
-        squares.iter_mut().enumerate().for_each(|(at, square)| *square += (idf * counts.count(term, at)).powi(2));
-    }
-    let inverse = |square: f64| if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
-    let inverses: Vec<f64> = squares.into_iter().map(inverse).collect();
-    let mut weights = vec![0f32; idf.len() * width];
-    spread(pool, weights.par_chunks_mut(width).zip(idf).enumerate(), |(term, (row, idf))| {
-        let rows = row.iter_mut().zip(&inverses).enumerate();
-        rows.for_each(|(at, (weight, inverse))| *weight = (idf * idf * counts.count(term, at) * inverse) as f32);
+/// The clusters' vectors of length 1, each number times the idf of its term, in tiles of 16 clusters (each terms x 16): their products
+/// with counts are in the order of the cosines.
+fn weights(counts: &Counts, idf: &[f64], pool: &rayon::ThreadPool) -> Vec<[f32; LANES]> {
+    let (clusters, terms) = (counts.totals().len(), idf.len());
+    let mut tiles = vec![[0f32; LANES]; terms * clusters.div_ceil(LANES)];
+    spread(pool, tiles.par_chunks_mut(terms.max(1)).enumerate(), |(tile, rows)| {
+        let mut squares = [0f64; LANES];
+        for (term, idf) in idf.iter().enumerate() {
+            let values = counts.strip(term, tile);
+            squares.iter_mut().zip(values).for_each(|(square, value)| *square += (idf * value).powi(2));
+        }
+        let inverses = squares.map(|square| if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 });
+        for (term, (row, idf)) in rows.iter_mut().zip(idf).enumerate() {
+            let values = counts.strip(term, tile);
+            (row.iter_mut().zip(values).zip(inverses))
+                .for_each(|((weight, value), inverse)| *weight = (idf * idf * value * inverse) as f32);
+        }
     });
-    weights
+    tiles
 }
 
 /// The cluster of each document, by chunk; none for documents that have nothing in common with any.
-fn assign(
-    chunks: &[&CsrChunk],
-    weights: &[f32],
-    width: usize,
-    clusters: usize,
-    pool: &rayon::ThreadPool,
-) -> Vec<Vec<u32>> {
+fn assign(chunks: &[&CsrChunk], tiles: &[[f32; LANES]], terms: usize, pool: &rayon::ThreadPool) -> Vec<Vec<u32>> {
+    let simd = Simd::detect();
     let of = |chunk: &&CsrChunk| -> Vec<u32> {
-        let mut cosines = vec![0f32; width];
-        let nearest = |row| {
-            let (terms, counts) = chunk.document(row);
-            cosines.fill(0.0);
-            for (&term, &count) in terms.iter().zip(counts) {
-                let row = &weights[term as usize * width..][..width];
-                cosines.iter_mut().zip(row).for_each(|(cosine, weight)| *cosine += count * weight);
-            }
-            let mut best = (0.0, NONE);
-            for (&cosine, at) in cosines[..clusters].iter().zip(0..) {
-                if cosine > best.0 {
-                    best = (cosine, at);
-                }
-            }
-            best.1
-        };
-        (0..chunk.documents()).map(nearest).collect()
+        let mut best = vec![(0.0, NONE); chunk.documents()];
+        for (tile, first) in tiles.chunks(terms.max(1)).zip((0..).step_by(LANES)) {
+            nearest_of_tile(simd, tile, chunk, first, &mut best);
+        }
+        best.into_iter().map(|(_, cluster)| cluster).collect()
     };
     pool.install(|| chunks.par_iter().map(of).collect())
 }

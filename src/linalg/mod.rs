@@ -10,6 +10,7 @@ pub mod inner;
 pub mod int8;
 pub mod kernels;
 mod lanes;
+pub mod nearest;
 mod prepared;
 pub mod rows;
 mod simd;
