@@ -7,13 +7,9 @@ use common::topics::{assert_sound, evaluated, generated};
 use common::{alone, assert_all_gone, digest, has_mpi, names, ranks, text};
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::Values;
-use corpuscle::lda::draws::Draws;
 use corpuscle::lda::minibatch::{Held, deal};
 use corpuscle::lda::model::LdaModel;
-use corpuscle::linalg::digamma::DIGAMMA_SHIFT;
-use corpuscle::linalg::kernels::LANES;
 use corpuscle::linalg::special::{digamma, trigamma};
-use corpuscle::linalg::topics::Bag;
 use corpuscle::random::Stream;
 use corpuscle::store::file::Format;
 use corpuscle::store::model::ModelReader;
@@ -231,43 +227,6 @@ fn variational_bayes_is_that_of_a_slow_oracle() {
     }
 }
 
-/// Two topics, one term of both and one of each: what is drawn has the mean of all assignments, weighted by their
-/// probabilities.
-#[test]
-fn the_mean_over_draws_is_that_over_all_assignments() {
-    let alpha = [2.0f32, 3.0];
-    let rows = [[0.5f32, 0.5], [0.4, 0.1], [0.1, 0.4]];
-    let (mut phi, mut prior) = (vec![0f32; 3 * LANES], vec![0f32; LANES]);
-    prior[..2].copy_from_slice(&alpha);
-    rows.iter().enumerate().for_each(|(row, weights)| phi[row * LANES..][..2].copy_from_slice(weights));
-    let bag = Bag { rows: &[0, 1, 2], counts: &[3.0, 1.0, 1.0], tokens: 5.0 };
-    let terms = [0, 0, 0, 1, 2];
-    let (mut expected, mut all) = ([0.0; 2], 0.0);
-    let part = |number: u32, alpha: f32| digamma(f64::from(number) + f64::from(alpha)) - digamma(f64::from(alpha));
-    for assignment in 0..32u32 {
-        // p(z | w) is proportional to the product of phi and of the Polya urn.
-        let (mut p, mut numbers) = (1.0, [0u32; 2]);
-        for (token, &term) in terms.iter().enumerate() {
-            let topic = (assignment >> token & 1) as usize;
-            p *= f64::from(rows[term][topic]) * (f64::from(numbers[topic]) + f64::from(alpha[topic]));
-            numbers[topic] += 1;
-        }
-        all += p;
-        (0..2).for_each(|topic| expected[topic] += p * part(numbers[topic], alpha[topic]));
-    }
-    let (mut draws, mut totals, mut shares) = (Draws::default(), [0i64; 2], prior.clone());
-    (shares[0], shares[1]) = (4.2, 5.8);
-    let times = 20_000;
-    for number in 0..times {
-        draws.add(&phi, &prior, bag, &shares, &mut Stream::new(1, "a test", number), &mut totals);
-    }
-    for (total, expected) in totals.iter().zip(expected) {
-        let found = *total as f64 * f64::from(-DIGAMMA_SHIFT).exp2() / times as f64;
-        // Two sweeps forget where they began where the prior is strong.
-        assert!((found / (expected / all) - 1.0).abs() < 0.03, "{found} is not {}", expected / all);
-    }
-}
-
 #[test]
 fn topics_and_alpha_of_a_generated_corpus_are_recovered() {
     let folder = tempdir().unwrap();
@@ -291,7 +250,7 @@ fn topics_and_alpha_of_a_generated_corpus_are_recovered() {
     for ((topic, cosine), alpha) in matched(&model, &truth).iter().zip(alpha) {
         assert!(*cosine > 0.95, "{cosine} at the nearest topic {topic}");
         let found_alpha = model.alpha[*topic];
-        assert!((0.85..1.7).contains(&(found_alpha / alpha)), "alpha {found_alpha} for {alpha}");
+        assert!((0.8..1.1).contains(&(found_alpha / alpha)), "alpha {found_alpha} for {alpha}");
         found.push((alpha, found_alpha));
     }
     // But which topics are common and which are rare is found.

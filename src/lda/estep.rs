@@ -282,3 +282,26 @@ impl Estep {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_alpha_is_learned_from_is_a_difference_of_digammas() {
+        let mut prior = vec![0f32; LANES];
+        prior[..4].copy_from_slice(&[1e-5, 0.1, 0.5, 3.0]);
+        let numbers = [7.0, 0.0, 8.0, 4000.0];
+        let mut shares = prior.clone();
+        shares.iter_mut().zip(numbers).for_each(|(share, number)| *share += number);
+        let mut totals = [0i64; 4];
+        add_drawn(&prior, &shares, &mut totals);
+        for ((total, number), prior) in totals.iter().zip(numbers).zip(&prior) {
+            let prior = f64::from(*prior);
+            let expected = digamma(prior + f64::from(number)) - digamma(prior);
+            let found = *total as f64 * f64::from(-DIGAMMA_SHIFT).exp2();
+            // Rounded to the grid; the digammas cancel to some 1e-11 where the prior is small.
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+    }
+}

@@ -3,9 +3,10 @@
 //! Problem: phi (term rows x topics) and a document's u (topics: tokens of each topic plus the prior) are given. Wanted is a
 //! sample of the numbers of its tokens in each topic, instead of the numbers expected: in expectations every topic
 //! has a little of every document, while in truth tokens follow each other into few topics.
-//! Algorithm: each token is drawn by its probabilities phi[w,k] u[k] / sum; then all tokens of a term at a time are drawn again,
-//! given those of the other terms, in so many sweeps (collapsed Gibbs sampling within a document, as in Mimno, Hoffman and Blei,
-//! "Sparse stochastic inference for latent Dirichlet allocation", ICML 2012).
+//! Algorithm: each token is drawn by its probabilities phi[w,k] u[k] / sum; then all tokens of a term at a time are drawn again, given
+//! those of the other terms and as if they knew nothing of each other, in so many sweeps (collapsed Gibbs sampling within a
+//! document, as in Mimno, Hoffman and Blei, "Sparse stochastic inference for latent Dirichlet allocation", ICML 2012; where each
+//! term occurs once it is just that).
 //! A draw finds the lane first, by the sums over all strips, then the strip: there is no sum over a register.
 //! Shapes: as in [`topics`](super::topics). Nothing is fused and all sums are in one order: every CPU draws the same.
 //! Cost: 2 flops a nonzero and topic a sweep, and a few tens of nanoseconds a token.

@@ -75,7 +75,7 @@ mod tests {
         }
         let documents: Vec<Vec<u32>> =
             (0..20u32).map(|d| (0..d % 7).map(|at| (d * 5 + at * 11) % terms as u32).collect()).collect();
-        let mut chunk = CsrChunk { terms: terms as u64, indptr: vec![0], ..CsrChunk::default() };
+        let mut chunk = CsrChunk { terms: terms as u32, indptr: vec![0], ..CsrChunk::default() };
         for rows in &documents {
             chunk.indices.extend(rows);
             chunk.data.extend(rows.iter().map(|row| 1.0 + (row % 3) as f32));
