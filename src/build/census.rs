@@ -93,10 +93,42 @@ pub(super) struct Census {
     most: u64,
 }
 
-/// Terms under way from a worker to the next, in bytes of a message: large where there is memory, as each costs a round
-/// trip.
+/// Terms under way from a worker to the next, in bytes of a message: no larger than that the next has begun to merge long before
+/// the last is there.
 fn block_bytes(job: &Job) -> u64 {
-    (job.memory / 64).clamp(64 << 10, 16 << 20)
+    (job.memory / 64).clamp(64 << 10, 1 << 20)
+}
+
+/// The rank to which merged terms come: the first that works.
+fn collector(job: &Job) -> usize {
+    if job.distributed() { Route::Workers.members(job.comm.size()).start } else { 0 }
+}
+
+/// Makes something of the terms that [`Census::merge`] has brought, where it has brought them, and gives it to the dispatcher,
+/// on which it may be refused. Collective.
+pub(super) fn conclude(job: &Job, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+    let collects = job.comm.rank() == collector(job);
+    let made = collects.then(|| job.account.compute(make));
+    if !job.distributed() {
+        return made.transpose();
+    }
+    if let Some(made) = made {
+        let (refused, mut message) = match made {
+            Ok(made) => (0, made),
+            Err(error) => (1, error.to_string().into_bytes()),
+        };
+        message.push(refused);
+        job.wait(job.comm.send(0, Tag::Merge, message))?;
+    }
+    if !job.is_dispatcher() {
+        return Ok(None);
+    }
+    let mut message = job.wait(job.comm.receive(collector(job), Tag::Merge))?;
+    match message.pop() {
+        Some(0) => Ok(Some(message)),
+        Some(1) => Err(Error::failed(String::from_utf8_lossy(&message).into_owned())),
+        _ => Err(damaged()),
+    }
 }
 
 impl Census {
@@ -129,7 +161,7 @@ impl Census {
     }
 
     /// Merges the terms of all workers in a binomial tree, block by block, so that nobody holds all of them: `sink` gets them
-    /// on the dispatcher, ascending. Vocabularies whose numbers stand in no bag that is kept are emptied. Collective.
+    /// on the first worker, ascending, so that the dispatcher is not one more that handles all of them. Vocabularies whose numbers stand in no bag that is kept are emptied. Collective.
     pub fn merge(
         mut self,
         job: &Job,
@@ -157,7 +189,7 @@ impl Census {
         let members = Route::Workers.members(job.comm.size());
         let first = members.start;
         if job.is_dispatcher() {
-            return job.account.compute(|| term_runs::merge(vec![received(job, first)], &mut take));
+            return Ok(());
         }
         // Children are as far away as powers of two below the lowest bit of a member's own number.
         let member = job.comm.rank() - first;
@@ -166,7 +198,10 @@ impl Census {
         sequences.extend(
             children.filter(|step| member + step < members.len()).map(|step| received(job, first + member + step)),
         );
-        let parent = if member == 0 { 0 } else { first + (member & (member - 1)) };
+        if member == 0 {
+            return job.account.compute(|| term_runs::merge(sequences, &mut take));
+        }
+        let parent = first + (member & (member - 1));
         let mut sends: VecDeque<Started<'_, ()>> = VecDeque::new();
         let mut send = |message: Vec<u8>| {
             if sends.len() == AHEAD

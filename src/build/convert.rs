@@ -68,6 +68,15 @@ impl<'a> Converter<'a> {
         maps.resize_with(vocabularies.len(), Vec::new);
         let (dictionary, same, first_document) = (&*self.dictionary, &self.same, self.first_document[number]);
         let convert = |((map, vocabulary), part): ((&mut Vec<u32>, &Vocabulary), &BagPiece)| {
+            if map.is_empty() && vocabulary.len() > dictionary.len() {
+                // Of the terms that a worker has met most are in no dictionary: those that are, are fewer to look up.
+                map.resize(vocabulary.len(), NO_TERM);
+                for term in 0..terms {
+                    if let Some(local) = vocabulary.get(dictionary.term(term)) {
+                        map[local as usize] = term;
+                    }
+                }
+            }
             let new = map.len() as u32..vocabulary.len() as u32;
             map.extend(new.map(|local| dictionary.get(vocabulary.term(local)).unwrap_or(NO_TERM)));
             part.to_csr(map, terms, first_document + u64::from(part.first_row))

@@ -415,7 +415,7 @@ impl Agreed {
 }
 
 /// Filters the census to the dictionary: the dispatcher gets that, and what else all ranks have to know, as bytes.
-/// `pieces` are the dispatcher's. Collective.
+/// `pieces` are the dispatcher's, who alone knows how many documents there are. Collective.
 fn find_terms(
     job: &Job,
     filter: &FilterSpec,
@@ -423,14 +423,21 @@ fn find_terms(
     dataset: &Dataset<'_, '_, Pieces<'_>>,
     pieces: &[PieceFacts],
 ) -> Result<Option<Vec<u8>>> {
-    let mut terms = TermFilter::new(filter, pieces.iter().map(|piece| piece.documents).sum())?;
+    let documents: u64 = pieces.iter().map(|piece| piece.documents).sum();
+    let documents = job.share(|| Ok(documents.to_le_bytes().to_vec()))?;
+    let damaged = |_| Error::failed("damaged message: no number of documents; a defect of the network or of corpuscle");
+    let mut terms = TermFilter::new(filter, u64::from_le_bytes(documents.try_into().map_err(damaged)?))?;
     census
         .merge(job, &mut dataset.source().vocabularies_mut(), &mut |term, statistics| terms.push(term, statistics))?;
-    if !job.is_dispatcher() {
-        return Ok(None);
-    }
-    let (dictionary, seen) = job.account.compute(|| terms.finish())?;
-    Ok(Some(Agreed { dictionary, pieces: pieces.to_vec(), seen }.encode()))
+    let found = census::conclude(job, || {
+        let (dictionary, seen) = terms.finish()?;
+        Ok(Agreed { dictionary, pieces: Vec::new(), seen }.encode())
+    })?;
+    // What the pieces hold is known to the dispatcher already.
+    Ok(found.map(|mut found| {
+        found.extend(PieceFacts::encode_all(pieces));
+        found
+    }))
 }
 
 /// Gives every rank what the dispatcher has found in the first pass, in this run or in an earlier one. Collective.

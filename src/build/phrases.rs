@@ -10,7 +10,7 @@ use crate::dispatch::{Dataset, Job, once};
 use crate::error::{Error, Result};
 use crate::report::progress::Unit;
 
-use super::census::Census;
+use super::census::{self, Census};
 use super::forecast::{TERMS_SHARE, text_bytes};
 use super::pieces::Pieces;
 
@@ -54,9 +54,8 @@ fn pass(job: &Job, plan: &TextPlan, spec: &TokenizerSpec) -> Result<Option<Vec<u
     census.merge(job, &mut dataset.source().vocabularies_mut(), &mut |counted, statistics| {
         pairs.push(counted, statistics.collection_frequency);
     })?;
-    if !job.is_dispatcher() {
-        return Ok(None);
-    }
-    let found = job.account.compute(|| pairs.phrases());
-    serde_json::to_vec(&found).map(Some).map_err(|cause| Error::failed(format!("phrases cannot be sent: {cause}")))
+    census::conclude(job, || {
+        let unsendable = |cause| Error::failed(format!("phrases cannot be sent: {cause}"));
+        serde_json::to_vec(&pairs.phrases()).map_err(unsendable)
+    })
 }

@@ -5,6 +5,7 @@
 
 use super::atomic::Target;
 use super::column::{CHECKSUMS, StringColumn, StringReader};
+use super::flush::Flusher;
 use super::seal::{self, CHECKSUM, Value};
 use crate::error::{At, Error, Result, one_line};
 use hdf5::file::LibraryVersion;
@@ -185,6 +186,11 @@ impl ResultFile {
     /// Where the file will be: for messages.
     pub fn path(&self) -> &Path {
         self.target.path()
+    }
+
+    /// Brings to disk what is being written.
+    pub fn flusher(&self) -> Flusher {
+        Flusher::start(self.target.temporary())
     }
 
     /// Adds format, provenance and seal, closes the file and puts it in its place. Returns its checksum. Everything else

@@ -5,6 +5,7 @@
 //! checkpoint  what an unfinished job has worked out so far
 //! seal        the checksum of a file: what is in it, whatever the order it was written in
 //! column      datasets that grow in fixed blocks: numbers and strings
+//! flush       brings a file to disk while it is being written
 //! heap        strings read safely
 //! file        what all result files have in common: format, version, provenance, seal
 //! describe    what is in a file, and a proof of all of it
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod column;
 pub mod describe;
 pub mod file;
+pub mod flush;
 pub mod heap;
 pub mod model;
 pub mod npy;

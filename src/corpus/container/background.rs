@@ -81,11 +81,19 @@ impl Drop for BackgroundWriter {
 }
 
 fn write(mut writer: CorpusWriter, documents: &Receiver<Documents>) -> Result<CorpusWriter> {
+    let mut flusher = writer.flusher();
     while let Ok(documents) = documents.recv() {
-        match documents {
-            Documents::Chunk(chunk, ids, labels) => writer.append(&chunk, &ids, labels.as_deref())?,
-            Documents::Counts(rows, ids, labels) => writer.append_counts(&rows, ids.as_deref(), labels.as_deref())?,
-        }
+        let nonzeros = match documents {
+            Documents::Chunk(chunk, ids, labels) => {
+                writer.append(&chunk, &ids, labels.as_deref())?;
+                chunk.nonzeros()
+            }
+            Documents::Counts(rows, ids, labels) => {
+                writer.append_counts(&rows, ids.as_deref(), labels.as_deref())?;
+                rows.nonzeros()
+            }
+        };
+        flusher.written(8 * nonzeros as u64);
     }
     Ok(writer)
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::store::atomic::Target;
 use crate::store::column::{BLOCK_ELEMENTS, BLOCK_STRINGS, NumberColumn, StringColumn};
 use crate::store::file::{AtFile, Format, ResultFile, cause};
+use crate::store::flush::Flusher;
 use crate::store::seal::{self, Value};
 use crate::store::section::SectionWriter;
 use hdf5::Group;
@@ -119,6 +120,11 @@ impl CorpusWriter {
             labels: labelled.then(|| StringColumn::new(root, checksums, "labels")),
             matrix,
         })
+    }
+
+    /// Brings to disk what is being written.
+    pub fn flusher(&self) -> Flusher {
+        self.file.flusher()
     }
 
     /// Documents appended so far: the number of the next one.
