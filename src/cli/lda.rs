@@ -236,9 +236,6 @@ impl Lda {
         if job.is_dispatcher() {
             let (passes, steps) = (plan.passes, plan.steps());
             log::info!("{passes} passes of {steps} steps over {} minibatches", plan.minibatches);
-            if let Some(clusters) = clusters {
-                log::info!("beginning with {clusters} clusters of documents for {} topics", plan.topics);
-            }
         }
         Ok(job)
     }

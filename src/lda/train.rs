@@ -94,10 +94,15 @@ pub fn train_on(job: &Job, documents: &Documents, plan: &LdaPlan, start: Start) 
     let (mut keeper, reached) = Keeper::open(job, documents.terms, plan)?;
     let (before, tokens) = (start.before, documents.tokens);
     let done = reached.as_ref().map_or(0, |reached| reached.state.step as u64);
+    // What is taken up from a checkpoint has begun already.
+    let clusters = opening::clusters(plan, documents.terms, before).filter(|_| reached.is_none());
+    if let Some(clusters) = clusters.filter(|_| job.is_dispatcher() && !start.silent) {
+        log::info!("beginning with {clusters} clusters of documents for {} topics", plan.topics);
+    }
     let mut line = Line::new(job, documents.count, plan, done, start.silent);
     let (counts, alpha, eta) = if job.works() {
         let mut start = start;
-        if let Some(clusters) = opening::clusters(plan, documents.terms, before).filter(|_| reached.is_none()) {
+        if let Some(clusters) = clusters {
             start.counts = Some(opening::begin(job, documents, plan, clusters)?);
         }
         let mut worker = Worker::new(job, documents, plan, start, reached);
