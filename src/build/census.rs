@@ -161,7 +161,8 @@ impl Census {
     }
 
     /// Merges the terms of all workers in a binomial tree, block by block, so that nobody holds all of them: `sink` gets them
-    /// on the first worker, ascending, so that the dispatcher is not one more that handles all of them. Vocabularies whose numbers stand in no bag that is kept are emptied. Collective.
+    /// on the first worker, ascending, so that the dispatcher is not one more that handles all of them. Vocabularies whose
+    /// numbers stand in no bag that is kept are emptied. Collective.
     pub fn merge(
         mut self,
         job: &Job,

@@ -11,7 +11,6 @@ use crate::error::{At, Error, Result};
 use crate::lda::held::HeldOut;
 use crate::lda::memory;
 use crate::lda::model::{self, Earlier, History};
-use crate::lda::opening;
 use crate::lda::params::{Alpha, Eta, LdaParams, LdaPlan, Method, PASSES, TOPICS};
 use crate::lda::train::{self, Start, Watch};
 use crate::store::provenance::{self, Input};
@@ -228,10 +227,9 @@ impl Lda {
         before: History,
     ) -> Result<Job<'a>> {
         let sizes = corpus.sizes(job)?;
-        let clusters = opening::clusters(plan, sizes.terms as usize, before);
         let held_out = held_out.map(|held_out| held_out.sizes(job)).transpose()?;
-        let (updating, checkpoints) = (self.update.is_some(), job.checkpoint.is_some());
-        let forecast = || Ok(memory::training(&sizes, plan, held_out.as_ref(), clusters, updating, checkpoints));
+        let checkpoints = job.checkpoint.is_some();
+        let forecast = || Ok(memory::training(&sizes, plan, held_out.as_ref(), before, checkpoints));
         let job = job.within_memory("give more, use more ranks on more hosts, or lower -k or --minibatch", forecast)?;
         if job.is_dispatcher() {
             let (passes, steps) = (plan.passes, plan.steps());

@@ -18,7 +18,7 @@ use crate::linalg::digamma::{DIGAMMA_SHIFT, add_log_shares, add_presence, sum_di
 use crate::linalg::gibbs::{Document, Tokens, draw};
 use crate::linalg::kernels::LANES;
 use crate::linalg::special::digamma;
-use crate::linalg::topics::{ABREAST, DITHERS, expected_counts, sweep};
+use crate::linalg::topics::{ABREAST, Bag, DITHERS, expected_counts, sweep};
 use crate::linalg::variational::{Until, variational};
 use crate::linalg::{Aligned, Simd};
 use crate::random::Stream;
@@ -60,10 +60,9 @@ pub struct Estep {
 /// Tokens of the longest document whose tokens are drawn: the shares of longer ones leave little doubt.
 const LONGEST: f32 = 4096.0;
 
-/// Nonzeros of the documents whose tokens are drawn.
-pub fn drawn(batch: &Batch) -> usize {
-    let bags = (0..batch.documents()).map(|document| batch.bag(document));
-    bags.filter(|bag| bag.tokens <= LONGEST).map(|bag| bag.rows.len()).sum()
+/// Whether the tokens of a document are drawn, where any are.
+fn is_short(bag: &Bag) -> bool {
+    bag.tokens <= LONGEST
 }
 
 /// Adds psi(N + prior) - psi(prior) for a document's numbers of drawn tokens, rounded to 2^-[`DIGAMMA_SHIFT`]. With
@@ -151,8 +150,8 @@ impl Estep {
                                 let stream = Stream::new(batch.bits(run * DOCUMENTS + at), "tokens", 0);
                                 Document { bag, stream, u }
                             };
-                            let short = |document: &Document| document.bag.tokens <= LONGEST;
-                            let mut documents: Vec<Document> = rows.map(document).filter(short).collect();
+                            let mut documents: Vec<Document> =
+                                rows.map(document).filter(|document| is_short(&document.bag)).collect();
                             draw(simd, phi, prior, &mut documents, again, &mut Tokens::default());
                         }
                     };
@@ -180,6 +179,19 @@ impl Estep {
         }
     }
 
+    /// Flops that inference and expected counts of a batch take.
+    pub fn flops(&self, batch: &Batch) -> u64 {
+        let (sweeps, draws) = match self.inference {
+            Inference::Sweeps(sweeps, 0) => (sweeps + 1, 0),
+            Inference::Sweeps(sweeps, again) => (sweeps + 1, again + 1),
+            Inference::Variational(_) => (1, 0),
+        };
+        let bags = (0..batch.documents()).map(|document| batch.bag(document));
+        let drawn: usize = bags.filter(is_short).map(|bag| bag.rows.len()).sum();
+        let width = self.topics.next_multiple_of(LANES);
+        ((8 * sweeps * batch.nonzeros() + 2 * draws * drawn) * width) as u64
+    }
+
     /// What a prior of the documents is learned from, under the shares found last, as whole numbers: for each topic a sum
     /// over the documents, and one number more. SCVB0: of psi(N + alpha) - psi(alpha), and the same of the lengths.
     /// Variational inference: of E[log share], and the number of documents.
@@ -197,10 +209,10 @@ impl Estep {
                     let (of_topics, of_lengths) = sums.split_at_mut(topics);
                     for (at, shares) in shares.chunks_exact(width).enumerate() {
                         let bag = batch.bag(run * DOCUMENTS + at);
-                        if bag.tokens > LONGEST {
-                            add_presence(self.simd, phi, prior, bag, shares, of_topics);
-                        } else {
+                        if is_short(&bag) {
                             add_drawn(prior, shares, of_topics);
+                        } else {
+                            add_presence(self.simd, phi, prior, bag, shares, of_topics);
                         }
                         of_lengths[0] += sum_digammas(self.simd, &[bag.tokens], all as f32);
                     }

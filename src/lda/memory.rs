@@ -4,6 +4,8 @@
 //! minibatch the weights of its terms and their expected counts, at most as much again each: three times the model. On top
 //! come the shares of the documents of a minibatch and 20 bytes for each of its nonzeros.
 
+use super::model::History;
+use super::opening;
 use super::params::{LdaPlan, Method};
 use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
 use crate::linalg::kernels::LANES;
@@ -19,14 +21,13 @@ fn rows(count: u64, topics: usize) -> u64 {
     4 * count * topics.next_multiple_of(LANES) as u64
 }
 
-/// Training, with held-out documents in memory or not; from so many clusters of documents, if any; `updating` a model, or
-/// not; with checkpoints or not.
+/// Training, with held-out documents in memory or not; after earlier training, whose model is updated, or none; with checkpoints
+/// or not.
 pub fn training(
     sizes: &Sizes,
     plan: &LdaPlan,
     held_out: Option<&Sizes>,
-    clusters: Option<usize>,
-    updating: bool,
+    before: History,
     checkpoints: bool,
 ) -> Forecast {
     let (terms, workers) = (sizes.terms, sizes.workers);
@@ -51,6 +52,7 @@ pub fn training(
         .with("documents of a minibatch", ahead * 20 * own + shares * rows(documents, plan.topics))
         .with("tables of terms", (12 + 24) * terms);
     // The clusters' counts, their vectors, and what is summed.
+    let clusters = opening::clusters(plan, terms as usize, before);
     let of_clusters = clusters.map_or(0, |clusters| rows(terms, clusters));
     let opening = Need::fixed(FILES)
         .with("documents", sizes.all_chunks() + held_out.map_or(0, Sizes::all_chunks))
@@ -65,7 +67,7 @@ pub fn training(
         .with("dictionary", 2 * sizes.dictionary())
         .with("a topic", 3 * 4 * terms)
         .with("a checkpoint", if checkpoints { 3 * RECORD } else { 0 });
-    if !updating {
+    if before == History::default() {
         return Forecast { dispatcher, worker };
     }
     let first = sizes.dispatcher().with("the model to update", 4 * terms * plan.topics as u64 * 3);

@@ -78,7 +78,9 @@ fn cluster(job: &Job, documents: &Documents, clusters: usize, seed: u64) -> Resu
     let announced = job.wait(exchange::announce(job.comm, &own, &tokens))?;
     let layout = job.account.compute(|| exchange::together(&announced, terms, counts.width(), Grain::Coarse))?;
     let mut frequencies = vec![0i64; terms];
-    chunks.iter().flat_map(|chunk| &chunk.indices).for_each(|&term| frequencies[term as usize] += 1);
+    job.account.compute(|| {
+        chunks.iter().flat_map(|chunk| &chunk.indices).for_each(|&term| frequencies[term as usize] += 1);
+    });
     let frequencies = job.wait(job.comm.sum(Route::Workers, frequencies))?;
     let idf: Vec<f64> = frequencies.iter().map(|&held| (count as f64 / held.max(1) as f64).log2()).collect();
     let mut nearest = job.account.compute(|| seeds(&chunks, count, clusters, seed));

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use super::completion::Topics;
 use super::counts::Counts;
-use super::estep::{self, Estep};
+use super::estep::Estep;
 use super::exchange::{self, Grain, Layout};
 use super::held::{HeldOut, hold};
 use super::lane::{Lane, Reply};
@@ -318,8 +318,6 @@ impl<'a> Worker<'a> {
         let prior = self.prior();
         let mut words = vec![0i64; layout.words + if plan.learn_alpha { plan.topics + 1 } else { 0 }];
         let batches = part.ready.into_iter().map(Err).chain(part.minibatches.into_iter().map(Ok));
-        let sweeps = if plan.method == Method::Scvb0 { plan.burn_in + 1 } else { 1 };
-        let draws = if plan.method == Method::Scvb0 && plan.gibbs_sweeps > 0 { plan.gibbs_sweeps + 1 } else { 0 };
         for batch in batches {
             let batch = match batch {
                 Err(ready) => ready,
@@ -342,8 +340,7 @@ impl<'a> Worker<'a> {
             }
             self.job.account.count(|counters| {
                 counters.documents += batch.documents() as u64;
-                let worked_on = 8 * sweeps * batch.nonzeros() + 2 * draws * estep::drawn(&batch);
-                counters.flops += (worked_on * prior.len()) as u64;
+                counters.flops += self.estep.flops(&batch);
             });
         }
         words

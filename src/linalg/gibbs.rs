@@ -203,21 +203,7 @@ dispatch!(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TOPICS: usize = 20;
-    const WIDTH: usize = 32;
-
-    fn weights(terms: usize) -> (Vec<f32>, Vec<f32>) {
-        let mut phi = vec![0f32; terms * WIDTH];
-        for (term, row) in phi.chunks_exact_mut(WIDTH).enumerate() {
-            for (topic, weight) in row[..TOPICS].iter_mut().enumerate() {
-                *weight = 1e-3 + ((term * 7919 + topic * 104_729 + term * topic) % 97) as f32 / 97.0;
-            }
-        }
-        let mut prior = vec![0f32; WIDTH];
-        (0..TOPICS).for_each(|topic| prior[topic] = 0.05 + topic as f32 / 100.0);
-        (phi, prior)
-    }
+    use crate::linalg::topics::tests::{TOPICS, WIDTH, weights};
 
     #[test]
     fn every_cpu_draws_the_same_and_keeps_every_token() {

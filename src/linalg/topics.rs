@@ -227,15 +227,16 @@ dispatch!(
     /// counts += weight x sums; sums below 2^31.
     absorb_wide, absorb_body::<u32>, (sums: &[u32], weight: f32, counts: &mut [f32])
 );
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const TOPICS: usize = 37;
-    const WIDTH: usize = 48;
+    pub const TOPICS: usize = 37;
+    pub const WIDTH: usize = 48;
 
     /// Weights of so many terms, padded, and a prior.
-    fn weights(terms: usize) -> (Vec<f32>, Vec<f32>) {
+    pub fn weights(terms: usize) -> (Vec<f32>, Vec<f32>) {
         let mut phi = vec![0f32; terms * WIDTH];
         for (term, row) in phi.chunks_exact_mut(WIDTH).enumerate() {
             for (topic, weight) in row[..TOPICS].iter_mut().enumerate() {

@@ -149,10 +149,8 @@ fn topics(params: &LdaParams, sizes: &Sizes, given: Need, model: &mut u64) -> Re
     let next = Matrix::dense(sizes.documents, params.topics as u64);
     *model += 8 * sizes.terms * params.topics as u64;
     let plan = params.check(sizes.documents, sizes.terms as usize);
-    let own = plan.map_or(Need::default(), |plan| {
-        let clusters = lda::opening::clusters(&plan, sizes.terms as usize, History::default());
-        lda::memory::training(sizes, &plan, None, clusters, false, false).worker
-    });
+    let own = plan
+        .map_or(Need::default(), |plan| lda::memory::training(sizes, &plan, None, History::default(), false).worker);
     let shown = 3 * 4 * sizes.terms * params.topics.next_multiple_of(16) as u64;
     Ok((given.and(own).with("topics as they are used", shown).with("rows a step leaves", 2 * next.bytes()), next))
 }

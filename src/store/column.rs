@@ -122,29 +122,26 @@ impl<T: Number> NumberColumn<T> {
             }
         };
         let (first, end) = (self.rows_written, self.rows_written + rows);
-        let mut hasher = self.hasher.clone();
+        let (columns, hasher) = (self.columns, &mut self.hasher);
         // All of a corpus or of vectors comes through here: what HDF5 does to a block and its digest go on at the same time.
-        std::thread::scope(|scope| {
-            let hash = move || {
+        let (written, hashed) = std::thread::scope(|scope| {
+            let hash = || {
                 hasher.update(bytemuck::cast_slice(values));
-                hasher
             };
-            let hashing = std::thread::Builder::new().name("digest".into()).spawn_scoped(scope, hash);
-            let written = match self.columns {
+            let hashed = std::thread::Builder::new().name("digest".into()).spawn_scoped(scope, hash).is_ok();
+            let written = match columns {
                 None => dataset.resize(end).and_then(|()| dataset.write_slice(ArrayView1::from(values), first..end)),
                 Some(columns) => dataset
                     .resize((end, columns))
                     .and_then(|()| dataset.write_slice(view(values, rows, columns)?, s![first..end, ..])),
             };
-            match hashing.ok().and_then(|hashing| hashing.join().ok()) {
-                Some(hasher) => self.hasher = hasher,
-                // There was no thread to be had.
-                None => {
-                    self.hasher.update(bytemuck::cast_slice(values));
-                }
-            }
-            written
-        })?;
+            (written, hashed)
+        });
+        if !hashed {
+            // There was no thread to be had.
+            self.hasher.update(bytemuck::cast_slice(values));
+        }
+        written?;
         self.rows_written = end;
         Ok(())
     }
