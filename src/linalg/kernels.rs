@@ -4,7 +4,9 @@
 //! Algorithm: a strip of up to 64 columns is kept in registers while the nonzeros of one row are gone through, each adding
 //! value x (row of the dense operand); so every operand row is read once per nonzero and strip, and each result row is
 //! written once. Strips of 128 columns are a fifth slower: two neighbouring lines are fetched together, and more of them
-//! are on their way for the nonzeros ahead when the strip is short. A Y is added to fixed-point sums straight from the registers.
+//! are on their way for the nonzeros ahead when the strip is short. A Y is added to fixed-point sums straight from the registers
+//! with AVX-512; other instruction sets convert no f64 to i64, and do it by additions. There, too, rows are asked for some nonzeros
+//! before they are needed: a core with a small second-level cache else waits for most of them.
 //! Cost: 2 flops a nonzero and column; the operand rows are 4 b bytes a nonzero, from cache for frequent terms.
 //!
 //! Safety argument for the `unsafe` blocks: they call a function compiled for an instruction set after [`Simd`] has seen
@@ -12,6 +14,7 @@
 //! memory is reached through checked slices.
 
 use super::fixed::Grid;
+use super::prefetch;
 use super::prepared::{Prepared, Rows};
 use super::simd::Simd;
 use rayon::prelude::*;
@@ -20,9 +23,11 @@ use std::ops::Range;
 /// Columns are padded to a multiple of this: one AVX-512 register of f32.
 pub const LANES: usize = 16;
 
-/// Adds strips of results into where they belong.
+/// Adds strips of results into where they belong; with AVX-512 the CPU converts to i64 in registers.
 trait Sink<T> {
-    fn put(&mut self, row: usize, column: usize, strip: &[T]);
+    /// Asks for where a strip will go.
+    fn expect(&self, row: usize, column: usize, length: usize);
+    fn put<const AVX512: bool>(&mut self, row: usize, column: usize, strip: &[T]);
 }
 
 /// Result rows in plain floats, written once each.
@@ -34,7 +39,10 @@ struct Store<'a, T> {
 
 impl<T: Copy> Sink<T> for Store<'_, T> {
     #[inline(always)]
-    fn put(&mut self, row: usize, column: usize, strip: &[T]) {
+    fn expect(&self, _: usize, _: usize, _: usize) {}
+
+    #[inline(always)]
+    fn put<const AVX512: bool>(&mut self, row: usize, column: usize, strip: &[T]) {
         let at = (row - self.first) * self.width + column;
         self.out[at..at + strip.len()].copy_from_slice(strip);
     }
@@ -79,26 +87,41 @@ macro_rules! kernels {
 
             impl<const ADD: bool> Sink<$float> for Accumulate<'_, $float, ADD> {
                 #[inline(always)]
-                fn put(&mut self, row: usize, column: usize, strip: &[$float]) {
+                fn expect(&self, row: usize, column: usize, length: usize) {
+                    let Some(&row) = self.rows.get(row) else { return };
+                    prefetch::from(self.sums, (row as usize - self.first) * self.width + column, length);
+                }
+
+                #[inline(always)]
+                fn put<const AVX512: bool>(&mut self, row: usize, column: usize, strip: &[$float]) {
                     let at = (self.rows[row] as usize - self.first) * self.width + column;
                     for (sum, value) in self.sums[at..at + strip.len()].iter_mut().zip(strip) {
-                        // SAFETY: within the grid's bound by construction: see the head of the file.
-                        let fixed = unsafe { (value * self.scale).round_ties_even().to_int_unchecked::<i64>() };
+                        let scaled = value * self.scale;
+                        let fixed = if AVX512 {
+                            // SAFETY: within the grid's bound by construction: see the head of the file.
+                            unsafe { scaled.round_ties_even().to_int_unchecked::<i64>() }
+                        } else {
+                            to_fixed(f64::from(scaled))
+                        };
                         *sum = if ADD { sum.wrapping_add(fixed) } else { fixed };
                     }
                 }
             }
 
             #[inline(always)]
-            fn strip<const W: usize, const FUSED: bool, O: Copy + Into<$float>>(
+            fn strip<const W: usize, const FUSED: bool, const AVX512: bool, O: Copy + Into<$float>>(
                 columns: &[u32],
                 values: &[f32],
+                ahead: &[u32],
                 dense: &[O],
                 width: usize,
                 at: usize,
             ) -> [$float; W] {
                 let mut sum = [0 as $float; W];
-                for (&column, &value) in columns.iter().zip(values) {
+                for ((&column, &value), &next) in columns.iter().zip(values).zip(ahead) {
+                    if !AVX512 {
+                        prefetch::from(dense, next as usize * width + at, W);
+                    }
                     let value = value as $float;
                     let operand = &dense[column as usize * width + at..][..W];
                     for lane in 0..W {
@@ -110,7 +133,7 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            fn product<const FUSED: bool, O: Copy + Into<$float>, S: Sink<$float>>(
+            fn product<const FUSED: bool, const AVX512: bool, O: Copy + Into<$float>, S: Sink<$float>>(
                 rows: &Rows,
                 range: Range<usize>,
                 dense: &[O],
@@ -120,13 +143,25 @@ macro_rules! kernels {
             ) {
                 for row in range {
                     let span = rows.begins[row] as usize..rows.begins[row + 1] as usize;
+                    // The last rows of all ask for what is there already.
+                    let after = span.start + AHEAD..span.end + AHEAD;
+                    let ahead = rows.columns.get(after).unwrap_or(&rows.columns[span.clone()]);
                     let (columns, values) = (&rows.columns[span.clone()], &rows.values[span]);
                     let mut at = 0;
                     while at < width {
                         macro_rules! step {
-                            ($w:expr) => {
-                                sink.put(row, at, &strip::<$w, FUSED, O>(columns, values, dense, width, at))
-                            };
+                            ($w:expr) => {{
+                                if !AVX512 {
+                                    sink.expect(row + 2, at, $w);
+                                }
+                                let strip = strip::<$w, FUSED, AVX512, O>(columns, values, ahead, dense, width, at);
+                                if AVX512 {
+                                    sink.put::<AVX512>(row, at, &strip);
+                                } else {
+                                    // In memory: compilers else mix what is done with it into the loop over the nonzeros.
+                                    sink.put::<AVX512>(row, at, std::hint::black_box(&strip));
+                                }
+                            }};
                         }
                         let wide = (width - at).min(most);
                         match wide / LANES {
@@ -149,7 +184,7 @@ macro_rules! kernels {
                 width: usize,
                 sink: &mut S,
             ) {
-                product::<true, O, S>(rows, range, dense, width, $most_avx512, sink)
+                product::<true, true, O, S>(rows, range, dense, width, $most_avx512, sink)
             }
 
             #[cfg(target_arch = "x86_64")]
@@ -161,7 +196,7 @@ macro_rules! kernels {
                 width: usize,
                 sink: &mut S,
             ) {
-                product::<true, O, S>(rows, range, dense, width, $most, sink)
+                product::<true, false, O, S>(rows, range, dense, width, $most, sink)
             }
 
             fn run<O: Copy + Into<$float>, S: Sink<$float>>(
@@ -179,7 +214,7 @@ macro_rules! kernels {
                     // SAFETY: see the head of the file.
                     #[cfg(target_arch = "x86_64")]
                     Simd::Avx2 => unsafe { product_avx2(rows, range, dense, width, sink) },
-                    _ => product::<false, O, S>(rows, range, dense, width, $most, sink),
+                    _ => product::<false, false, O, S>(rows, range, dense, width, $most, sink),
                 }
             }
 
@@ -265,25 +300,48 @@ macro_rules! kernels {
     };
 }
 
+/// Nonzeros by which rows of the dense operand are asked for before they are added.
+const AHEAD: usize = 24;
+
+/// The nearest integer, ties to even, of a number of magnitude up to 2^62, by additions that every instruction set has for
+/// registers full of numbers: beside 1.5 x 2^52 an f64 has no bits for fractions, and its last bits are those of the integer.
+/// Half the bits are taken at a time; what the upper half leaves is exact.
+#[inline(always)]
+fn to_fixed(value: f64) -> i64 {
+    const MAGIC: f64 = 1.5 * (1u64 << 52) as f64;
+    const HALF: f64 = (1u64 << 32) as f64;
+    const BITS: i64 = MAGIC.to_bits() as i64;
+    let upper = value * (1.0 / HALF) + MAGIC;
+    let lower = (value - (upper - MAGIC) * HALF) + MAGIC;
+    let (upper, lower) = (upper.to_bits() as i64, lower.to_bits() as i64);
+    (upper << 32).wrapping_add(lower).wrapping_sub((BITS << 32).wrapping_add(BITS))
+}
+
 /// Adds values to fixed-point sums on a grid: sums[i] += round(values[i] / step).
 pub fn add_fixed(simd: Simd, values: &[f32], grid: Grid, sums: &mut [i64]) {
     #[inline(always)]
-    fn body(values: &[f32], scale: f32, sums: &mut [i64]) {
+    fn body<const AVX512: bool>(values: &[f32], scale: f32, sums: &mut [i64]) {
         for (sum, value) in sums.iter_mut().zip(values) {
-            // SAFETY: the caller's grid bounds the values, so they fit; a value that is not finite cannot come out of
-            // finite factors of that size.
-            *sum = sum.wrapping_add(unsafe { (value * scale).round_ties_even().to_int_unchecked::<i64>() });
+            let scaled = value * scale;
+            let fixed = if AVX512 {
+                // SAFETY: the caller's grid bounds the values, so they fit; a value that is not finite cannot come out of
+                // finite factors of that size.
+                unsafe { scaled.round_ties_even().to_int_unchecked::<i64>() }
+            } else {
+                to_fixed(f64::from(scaled))
+            };
+            *sum = sum.wrapping_add(fixed);
         }
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
     fn avx512(values: &[f32], scale: f32, sums: &mut [i64]) {
-        body(values, scale, sums)
+        body::<true>(values, scale, sums)
     }
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     fn avx2(values: &[f32], scale: f32, sums: &mut [i64]) {
-        body(values, scale, sums)
+        body::<false>(values, scale, sums)
     }
     let scale = grid.scale() as f32;
     match simd {
@@ -293,7 +351,7 @@ pub fn add_fixed(simd: Simd, values: &[f32], grid: Grid, sums: &mut [i64]) {
         // SAFETY: see the head of the file.
         #[cfg(target_arch = "x86_64")]
         Simd::Avx2 => unsafe { avx2(values, scale, sums) },
-        _ => body(values, scale, sums),
+        _ => body::<false>(values, scale, sums),
     }
 }
 
@@ -339,6 +397,7 @@ fn each<T: Send>(pool: &rayon::ThreadPool, mut tasks: Vec<T>, work: impl Fn(T) +
 mod tests {
     use super::*;
     use crate::corpus::chunk::CsrChunk;
+    use proptest::prelude::*;
 
     fn chunk(documents: usize, terms: u32) -> CsrChunk {
         let mut state = 88_172_645_463_325_252u64;
@@ -359,6 +418,27 @@ mod tests {
             chunk.indptr.push(chunk.indices.len() as u64);
         }
         chunk
+    }
+
+    proptest! {
+        #[test]
+        fn additions_round_like_a_conversion(value in -(2f64.powi(62))..2f64.powi(62), shift in 0..80i32) {
+            let value = value * 2f64.powi(-shift);
+            prop_assert_eq!(to_fixed(value), value.round_ties_even() as i64);
+        }
+    }
+
+    #[test]
+    fn halves_go_to_even_numbers_on_both_sides_of_the_cut() {
+        for base in [0.0, 1.0, 2f64.powi(31), 2f64.powi(32) - 1.0, 3.0 * 2f64.powi(31), 2f64.powi(51)] {
+            for value in [base - 0.5, base, base + 0.5, base + 1.5] {
+                for value in [value, -value] {
+                    assert_eq!(to_fixed(value), value.round_ties_even() as i64, "{value}");
+                }
+            }
+        }
+        assert_eq!(to_fixed(2f64.powi(62)), 1 << 62);
+        assert_eq!(to_fixed(-(2f64.powi(62))), -(1 << 62));
     }
 
     /// Slow oracle in f64: dense matrices, three loops.

@@ -11,6 +11,7 @@ pub mod int8;
 pub mod kernels;
 mod lanes;
 pub mod nearest;
+mod prefetch;
 mod prepared;
 pub mod rows;
 mod simd;

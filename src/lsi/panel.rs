@@ -107,8 +107,8 @@ impl Panel {
 
     /// W := W T for a small T (width x width).
     pub fn transform(&mut self, t: &Array2<f64>) {
-        // Few enough rows for the first-level cache.
-        const ROWS: usize = 64;
+        // Few enough rows for the first-level cache, in whole tiles of 6 and of 8.
+        const ROWS: usize = 48;
         let (simd, width) = (Simd::detect(), self.width);
         let t: Vec<f32> = t.iter().map(|value| *value as f32).collect();
         let mut copy = Vec::with_capacity(ROWS * width);
@@ -247,8 +247,8 @@ impl Basis {
     }
 }
 
-/// Rows of W that are changed at a time.
-const STRETCH: usize = 128;
+/// Rows of W that are changed at a time: whole tiles of 6 and of 8 rows.
+const STRETCH: usize = 96;
 
 #[cfg(test)]
 mod tests {

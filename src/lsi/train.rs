@@ -1,6 +1,6 @@
 //! Training: decompose, verify in f64, fix signs and order, write the model.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 
 use crate::comm::Route;
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
@@ -121,11 +121,21 @@ pub fn verify(operator: &Operator, vectors: Array2<f32>, topics: usize) -> Resul
     let mut order: Vec<usize> = (0..topics).collect();
     order.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
     let signs = signs(job, &vectors, topics)?;
-    let ordered = Array2::from_shape_fn((vectors.nrows(), topics), |(row, column)| {
-        vectors[[row, order[column]]] * signs[order[column]]
+    let mut vectors = vectors.slice_move(s![.., ..topics]);
+    if !vectors.is_standard_layout() {
+        vectors = vectors.as_standard_layout().into_owned();
+    }
+    job.account.compute(|| {
+        let mut copy = vec![0f32; topics];
+        for mut row in vectors.rows_mut() {
+            let row = row.as_slice_mut().expect("rows in standard layout");
+            row.iter_mut().zip(&signs).for_each(|(value, sign)| *value *= sign);
+            copy.copy_from_slice(row);
+            row.iter_mut().zip(&order).for_each(|(value, &from)| *value = copy[from]);
+        }
     });
     Ok(Quality {
-        vectors: ordered,
+        vectors,
         singular_values: order.iter().map(|&i| squares[i].sqrt()).collect(),
         residuals: order.iter().map(|&i| residuals[i]).collect(),
     })

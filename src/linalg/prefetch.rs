@@ -1,0 +1,18 @@
+//! Asking for memory before it is needed, where the next addresses are known but no pattern that the CPU would find.
+//!
+//! Safety argument for the `unsafe` block: a prefetch is a hint. It touches nothing that the program sees, and an address that
+//! is not mapped is passed over.
+
+/// Asks for a cache line each 64 bytes of `length` numbers from `at` on, which may lie outside.
+#[inline(always)]
+pub fn from<T>(values: &[T], at: usize, length: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..(length * size_of::<T>()).div_ceil(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let address = values.as_ptr().wrapping_add(at + line * 64 / size_of::<T>());
+        // SAFETY: see the head of the file.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at, length);
+}
