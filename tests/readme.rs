@@ -9,6 +9,7 @@
 //! <!-- test: debian -->   sh: the same, on the sample instead of the descriptions of Debian's packages
 //! <!-- test: output -->   text: what the block before it printed
 //! <!-- test: python -->   python: run it where its packages are
+//! <!-- test: words -->    python: the same; it prints the topics of the words of a document
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,10 +146,11 @@ fn run_blocks(folder: &Path, text: &str) -> BTreeMap<String, usize> {
                 succeed(folder, "bash", &["-euo", "pipefail", "-c", &body]);
             }
             "mpi" | "debian" => eprintln!("skipped: no MPI launcher, or a build without MPI"),
-            "python" => match python(folder) {
+            "python" | "words" => match python(folder) {
                 Some(python) => {
                     let said = succeed(folder, &python, &["-c", &body]);
-                    assert!(said.contains("n_obs × n_vars = 108 × 772"), "{said}");
+                    let shown = if kind == "words" { "([(" } else { "n_obs × n_vars = 108 × 772" };
+                    assert!(said.contains(shown), "{said}");
                 }
                 None => eprintln!("skipped: no Python with anndata, h5py and scipy; jobscripts/setup.sh installs one"),
             },
@@ -165,7 +167,8 @@ fn the_tour_runs_as_written_and_python_reads_what_it_leaves() {
     let kinds = run_blocks(folder.path(), &page("README.md"));
     assert!(kinds["tour"] >= 6 && kinds["output"] >= 3, "blocks have lost their marks: {kinds:?}");
     assert_eq!((kinds["mpi"], kinds["debian"]), (1, 1));
-    assert_eq!(run_blocks(folder.path(), &page("docs/python.md"))["python"], 1);
+    let kinds = run_blocks(folder.path(), &page("docs/python.md"));
+    assert_eq!((kinds["python"], kinds["words"]), (1, 1));
 }
 
 #[test]
