@@ -85,6 +85,17 @@ macro_rules! kernels {
         mod $module {
             use super::*;
 
+            /// A value on the grid, already scaled.
+            #[inline(always)]
+            pub fn fixed<const AVX512: bool>(scaled: $float) -> i64 {
+                if AVX512 {
+                    // SAFETY: within the grid's bound by construction: see the head of the file.
+                    unsafe { scaled.round_ties_even().to_int_unchecked::<i64>() }
+                } else {
+                    to_fixed(f64::from(scaled))
+                }
+            }
+
             impl<const ADD: bool> Sink<$float> for Accumulate<'_, $float, ADD> {
                 #[inline(always)]
                 fn expect(&self, row: usize, column: usize, length: usize) {
@@ -96,13 +107,7 @@ macro_rules! kernels {
                 fn put<const AVX512: bool>(&mut self, row: usize, column: usize, strip: &[$float]) {
                     let at = (self.rows[row] as usize - self.first) * self.width + column;
                     for (sum, value) in self.sums[at..at + strip.len()].iter_mut().zip(strip) {
-                        let scaled = value * self.scale;
-                        let fixed = if AVX512 {
-                            // SAFETY: within the grid's bound by construction: see the head of the file.
-                            unsafe { scaled.round_ties_even().to_int_unchecked::<i64>() }
-                        } else {
-                            to_fixed(f64::from(scaled))
-                        };
+                        let fixed = fixed::<AVX512>(value * self.scale);
                         *sum = if ADD { sum.wrapping_add(fixed) } else { fixed };
                     }
                 }
@@ -155,12 +160,9 @@ macro_rules! kernels {
                                     sink.expect(row + 2, at, $w);
                                 }
                                 let strip = strip::<$w, FUSED, AVX512, O>(columns, values, ahead, dense, width, at);
-                                if AVX512 {
-                                    sink.put::<AVX512>(row, at, &strip);
-                                } else {
-                                    // In memory: compilers else mix what is done with it into the loop over the nonzeros.
-                                    sink.put::<AVX512>(row, at, std::hint::black_box(&strip));
-                                }
+                                // In memory without AVX-512: compilers else mix what is done with it into the loop over the nonzeros.
+                                let strip = if AVX512 { &strip } else { std::hint::black_box(&strip) };
+                                sink.put::<AVX512>(row, at, strip);
                             }};
                         }
                         let wide = (width - at).min(most);
@@ -322,15 +324,7 @@ pub fn add_fixed(simd: Simd, values: &[f32], grid: Grid, sums: &mut [i64]) {
     #[inline(always)]
     fn body<const AVX512: bool>(values: &[f32], scale: f32, sums: &mut [i64]) {
         for (sum, value) in sums.iter_mut().zip(values) {
-            let scaled = value * scale;
-            let fixed = if AVX512 {
-                // SAFETY: the caller's grid bounds the values, so they fit; a value that is not finite cannot come out of
-                // finite factors of that size.
-                unsafe { scaled.round_ties_even().to_int_unchecked::<i64>() }
-            } else {
-                to_fixed(f64::from(scaled))
-            };
-            *sum = sum.wrapping_add(fixed);
+            *sum = sum.wrapping_add(single::fixed::<AVX512>(value * scale));
         }
     }
     #[cfg(target_arch = "x86_64")]
