@@ -122,7 +122,7 @@ pub fn build(job: &Job, spec: &BuildSpec) -> Result<Option<Built>> {
         Terms::Hashed => {
             let bits = checked.tokenizer.hash_bits.unwrap_or_default();
             let terms = HashedTerms::new(bits)?.terms();
-            build_over(job, &terms, json!({ "hash_bits": bits }), checked, &spec.output)
+            build_over(job, terms, json!({ "hash_bits": bits }), checked, &spec.output)
         }
         Terms::Filtered { .. } => {
             let filter = checked.filter.clone().ok_or_else(|| Error::failed("the dispatcher has sent no filter"))?;
@@ -152,20 +152,19 @@ fn build_filtered(job: &Job, filter: &FilterSpec, mut checked: Checked, output: 
     progress.stage("build: write", Some(pieces.iter().map(|piece| piece.bytes).sum()));
     let convert = Converter::new(plan, &pieces, &dictionary);
     dataset.source().number_by(convert.dictionary());
+    let (terms_kept, tokens_kept) = (dictionary.len() as u64, dictionary.collection_frequency.iter().sum());
+    let Dictionary { terms, document_frequency, collection_frequency } = dictionary;
+    let frequencies = [document_frequency, collection_frequency];
     let nonzeros = job.account.phase("write", || {
-        let mut writer = checked.writer(job, &dictionary.terms, output)?;
-        if let Some(writer) = &mut writer {
-            let Dictionary { document_frequency, collection_frequency, .. } = &dictionary;
-            writer.know_frequencies(document_frequency.clone(), collection_frequency.clone());
-        }
+        let writer = checked.writer(job, terms, Some(frequencies), output)?;
         write(&dataset, &convert, &progress, writer, &provenance)
     })?;
     Ok(nonzeros.map(|nonzeros| Built {
         documents: pieces.iter().map(|piece| piece.documents).sum(),
         tokens: seen.tokens,
         distinct_terms: Some(seen.terms),
-        terms: dictionary.len() as u64,
-        tokens_kept: dictionary.collection_frequency.iter().sum(),
+        terms: terms_kept,
+        tokens_kept,
         nonzeros,
         parameters,
     }))
@@ -194,7 +193,7 @@ fn build_on(job: &Job, dictionary: &Path, mut checked: Checked, output: &Path) -
         hasher.update(&(term.len() as u64).to_le_bytes()).update(term.as_bytes());
     });
     let digest = json!({ "terms": terms.len(), "blake3": hasher.finalize().to_hex().as_str() });
-    let built = build_over(job, &terms, digest, checked, output)?;
+    let built = build_over(job, terms, digest, checked, output)?;
     if let Some(built) = &built
         && (built.tokens_kept, built.tokens > 0) == (0, true)
     {
@@ -209,7 +208,7 @@ fn build_on(job: &Job, dictionary: &Path, mut checked: Checked, output: &Path) -
 /// Builds a corpus over terms that are there already, of which `digest` tells.
 fn build_over(
     job: &Job,
-    terms: &[String],
+    terms: Vec<String>,
     digest: Value,
     mut checked: Checked,
     output: &Path,
@@ -218,10 +217,11 @@ fn build_over(
     phrases::find(job, &checked.plan, &mut checked.tokenizer)?;
     let (plan, tokenizer) = (&checked.plan, &Tokenizer::new(&checked.tokenizer)?);
     let parameters = checked.parameters(("dictionary", digest));
-    let known = reuse::vocabulary(terms);
+    let known = reuse::vocabulary(&terms);
+    let count = terms.len() as u64;
     let progress = job.progress.task("build: write", Unit::Bytes, text_bytes(job, plan));
     job.account.phase("write", || {
-        let writer = checked.writer(job, terms, output)?;
+        let writer = checked.writer(job, terms, None, output)?;
         let (writer, found) = reuse::write(job, plan, tokenizer, &progress, &known, writer)?;
         let Some(writer) = writer else { return Ok(None) };
         check_announcements(plan, &found.pieces)?;
@@ -231,7 +231,7 @@ fn build_over(
             documents: header.documents,
             tokens: found.known + found.unknown,
             distinct_terms: None,
-            terms: terms.len() as u64,
+            terms: count,
             tokens_kept: found.known,
             nonzeros: header.nonzeros,
             parameters: parameters.clone(),
@@ -353,11 +353,25 @@ impl Checked {
         provenance::of("build", parameters, &[("text", Input::files(text))])
     }
 
-    /// The container over these terms, on the dispatcher. Collective.
-    fn writer(&self, job: &Job, terms: &[String], output: &Path) -> Result<Option<CorpusWriter>> {
+    /// The container over these terms, on the dispatcher, with the frequencies by document and in all where they are known.
+    /// Collective.
+    fn writer(
+        &self,
+        job: &Job,
+        terms: Vec<String>,
+        frequencies: Option<[Vec<u64>; 2]>,
+        output: &Path,
+    ) -> Result<Option<BackgroundWriter>> {
         let labelled = self.plan.fields.label.is_some();
-        let create = |target| CorpusWriter::create(target, terms, Values::Counts, labelled);
-        job.target(output)?.map(create).transpose()
+        let Some(target) = job.target(output)? else { return Ok(None) };
+        let create = move || {
+            let mut writer = CorpusWriter::create(target, &terms, Values::Counts, labelled)?;
+            if let Some([by_document, in_all]) = frequencies {
+                writer.know_frequencies(by_document, in_all);
+            }
+            Ok(writer)
+        };
+        BackgroundWriter::start(create).map(Some)
     }
 }
 
@@ -452,11 +466,10 @@ fn write(
     dataset: &Dataset<'_, '_, Pieces<'_>>,
     convert: &Converter<'_>,
     progress: &Task,
-    writer: Option<CorpusWriter>,
+    mut writer: Option<BackgroundWriter>,
     provenance: &Value,
 ) -> Result<Option<u64>> {
     let job = dataset.job();
-    let mut writer = writer.map(BackgroundWriter::start).transpose()?;
     let work = |_, bags: &pieces::Bags| {
         job.account.count(|counters| counters.documents += bags.facts.documents);
         let mut message = Vec::new();

@@ -60,7 +60,7 @@ pub(super) fn write(
     tokenizer: &Tokenizer,
     progress: &Task,
     known: &Vocabulary,
-    writer: Option<CorpusWriter>,
+    mut writer: Option<BackgroundWriter>,
 ) -> Result<(Option<CorpusWriter>, Found)> {
     // Nothing is asked for twice: no piece is worth keeping.
     let once = Job { memory: 0, ..*job };
@@ -73,7 +73,6 @@ pub(super) fn write(
         documents.encode(&mut message)?;
         Ok(message)
     };
-    let mut writer = writer.map(BackgroundWriter::start).transpose()?;
     let (mut found, mut first_document) = (Found::default(), 0);
     dataset.map(work, |_, message| {
         let damaged = || Error::failed("damaged message: not documents; a defect of the network or of corpuscle");

@@ -1,6 +1,7 @@
 //! A corpus put together on the dispatcher from the entries of a matrix, and what is read for it beside the matrix.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ impl Checksums {
 pub(super) struct Inputs {
     head: Head,
     /// Terms of the columns.
-    pub terms: Vec<String>,
+    pub terms: Arc<Vec<String>>,
     /// What the entries are taken for.
     pub assumptions: Assumptions,
     pub checksums: Checksums,
@@ -94,7 +95,7 @@ impl Inputs {
             None => term_list::invented(head.header.terms),
         };
         let checksums = job.account.io(|| Checksums::start(spec))?;
-        Ok(Inputs { head, terms, assumptions, checksums, target })
+        Ok(Inputs { head, terms: Arc::new(terms), assumptions, checksums, target })
     }
 
     /// How the corpus is made.
@@ -107,14 +108,15 @@ impl Inputs {
         let target = self.target.take().map_or_else(|| job.create_target(&spec.output), Ok)?;
         let labelled = spec.labels.is_some();
         let values = self.assumptions.values(self.head.weighting.as_deref());
-        let writer = CorpusWriter::create(target, &self.terms, values, labelled)?;
+        let terms = self.terms.clone();
+        let writer = BackgroundWriter::start(move || CorpusWriter::create(target, &terms, values, labelled))?;
         let open = |path: &Option<PathBuf>| path.as_deref().map(NameList::open).transpose();
         // A dictionary may know more terms than the matrix has columns; the corpus has as many as the dictionary.
         let header = Header { terms: self.terms.len() as u32, ..self.head.header };
         let progress = job.progress.task("import", Unit::Documents, Some(header.documents.into()));
         let assembler = Assembler::new(&spec.matrix, header, self.assumptions.clone(), memory);
         let (ids, labels) = (open(&spec.ids)?, open(&spec.labels)?);
-        let documents = Documents { writer: BackgroundWriter::start(writer)?, appended: 0, ids, labels, progress };
+        let documents = Documents { writer, appended: 0, ids, labels, progress };
         Ok(Assembly {
             job,
             path: spec.matrix.clone(),

@@ -7,7 +7,7 @@ use crate::corpus::cutter::Piece;
 use crate::corpus::readers;
 use crate::corpus::text::TextPlan;
 use crate::corpus::tokenizer::Tokenizer;
-use crate::corpus::vocabulary::{Numbering, Vocabulary};
+use crate::corpus::vocabulary::{Numbering, Tokens, Vocabulary};
 use crate::error::{Error, Result};
 
 /// In a map from local to global terms: the term is not in the dictionary.
@@ -60,29 +60,64 @@ impl BagPiece {
     /// # Errors
     /// A count beyond 2^24, which would not survive as f32.
     pub fn to_csr(&self, map: &[u32], terms: u32, first_document: u64) -> Result<CsrChunk> {
-        let mut chunk = CsrChunk { first_document, terms, indptr: vec![0], ..CsrChunk::default() };
-        chunk.indptr.reserve(self.documents());
-        // A term in the upper half of a word and its count in the lower: words are faster to sort than pairs.
-        let (term_of, count_of) = (|word: u64| (word >> 32) as u32, |word: u64| word as u32);
-        let mut row = Vec::new();
+        let mut indptr = Vec::with_capacity(self.documents() + 1);
+        indptr.push(0);
+        let mut words = Vec::with_capacity(self.terms.len());
         for document in 0..self.documents() {
             let (locals, counts) = self.document(document);
-            let words = locals.iter().zip(counts).map(|(&local, &count)| (map[local as usize], count));
-            let words = words.filter(|&(term, _)| term != NO_TERM);
-            row.clear();
-            row.extend(words.map(|(term, count)| u64::from(term) << 32 | u64::from(count)));
-            row.sort_unstable();
-            if let Some(count) = row.iter().map(|&word| count_of(word)).find(|&count| count > MAX_COUNT) {
-                return Err(Error::failed(format!(
-                    "document {}: a term occurs {count} times, more than a count can be (2^24): cut it into documents",
-                    first_document + document as u64
-                )));
+            for (&local, &count) in locals.iter().zip(counts) {
+                let term = map[local as usize];
+                if term == NO_TERM {
+                    continue;
+                }
+                if count > MAX_COUNT {
+                    return Err(Error::failed(format!(
+                        "document {}: a term occurs {count} times, more than a count can be (2^24): cut it into documents",
+                        first_document + document as u64
+                    )));
+                }
+                words.push(u64::from(term) << 32 | u64::from(count));
             }
-            chunk.indices.extend(row.iter().map(|&word| term_of(word)));
-            chunk.data.extend(row.iter().map(|&word| count_of(word) as f32));
-            chunk.indptr.push(chunk.indices.len() as u64);
+            indptr.push(words.len() as u64);
         }
-        Ok(chunk)
+        sort_rows(&indptr, &mut words, terms);
+        let (indices, data) = words.iter().map(|&word| (term_of(word), word as u32 as f32)).unzip();
+        Ok(CsrChunk { first_document, terms, indptr, indices, data })
+    }
+}
+
+/// The term of a word with the term in its upper half and the count in the lower. Words are faster to sort than pairs.
+fn term_of(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+/// Sorts the words of each row by their terms, of which none is twice in a row.
+fn sort_rows(indptr: &[u64], words: &mut [u64], terms: u32) {
+    if words.len() < terms as usize || u32::try_from(words.len()).is_err() {
+        return indptr.windows(2).for_each(|row| words[row[0] as usize..row[1] as usize].sort_unstable());
+    }
+    // Transposed twice, which takes a number of steps for each word that does not grow with the row.
+    let mut places = vec![0u32; terms as usize + 1];
+    words.iter().for_each(|&word| places[term_of(word) as usize + 1] += 1);
+    (1..places.len()).for_each(|term| places[term] += places[term - 1]);
+    let mut by_term = vec![0u64; words.len()];
+    for (row, span) in indptr.windows(2).enumerate() {
+        for &word in &words[span[0] as usize..span[1] as usize] {
+            let place = &mut places[term_of(word) as usize];
+            by_term[*place as usize] = (row as u64) << 32 | u64::from(word as u32);
+            *place += 1;
+        }
+    }
+    let mut next: Vec<u32> = indptr[..indptr.len() - 1].iter().map(|&begin| begin as u32).collect();
+    let mut begin = 0;
+    // A place is by now where the next term begins.
+    for (term, &end) in places[..terms as usize].iter().enumerate() {
+        for &entry in &by_term[begin..end as usize] {
+            let place = &mut next[(entry >> 32) as usize];
+            words[*place as usize] = (term as u64) << 32 | u64::from(entry as u32);
+            *place += 1;
+        }
+        begin = end as usize;
     }
 }
 
@@ -107,29 +142,18 @@ pub fn tokenise<N: Numbering>(
     let mut bag = BagPiece { number: piece.number, indptr: vec![0], ..BagPiece::default() };
     bag.ids = plan.fields.id.as_ref().map(|_| Vec::new());
     bag.labels = plan.fields.label.as_ref().map(|_| Vec::new());
-    // Where a term was last pushed to `terms`; it belongs to the document at hand if it still stands there.
-    let mut places = vec![0_u32; numbers.len()];
+    let mut counter = Counter { places: vec![0; numbers.len()], tokens: Tokens::default(), found: Vec::new() };
     let mut scratch = String::new();
     readers::documents(plan, piece, bytes, &mut |document| {
         let begin = bag.terms.len();
         let mut unknown = 0;
         let tokens = tokenizer.tokens(&document.text, &mut scratch, |token| {
-            let Some(term) = numbers.number(token) else {
-                unknown += 1;
-                return;
-            };
-            if term as usize == places.len() {
-                places.push(0);
-            }
-            let place = places[term as usize] as usize;
-            if place >= begin && bag.terms.get(place) == Some(&term) {
-                bag.counts[place] += 1;
-            } else {
-                places[term as usize] = bag.terms.len() as u32;
-                bag.terms.push(term);
-                bag.counts.push(1);
+            counter.tokens.push(token);
+            if counter.tokens.are_many() {
+                unknown += counter.count(numbers, &mut bag, begin);
             }
         });
+        unknown += counter.count(numbers, &mut bag, begin);
         if tokens < plan.min_tokens {
             // Never was there. Places that point into it are told by what stands there.
             bag.terms.truncate(begin);
@@ -148,6 +172,37 @@ pub fn tokenise<N: Numbering>(
     Ok(bag)
 }
 
+/// Counts the terms of a document.
+struct Counter {
+    /// Where a term was last pushed to the terms of a piece; it belongs to the document at hand if it still stands there.
+    places: Vec<u32>,
+    /// Tokens that have still to be counted.
+    tokens: Tokens,
+    found: Vec<u32>,
+}
+
+impl Counter {
+    /// Adds the tokens to those of the document that begins there, and says how many are no terms.
+    fn count<N: Numbering>(&mut self, numbers: &mut N, bag: &mut BagPiece, begin: usize) -> u64 {
+        self.found.clear();
+        numbers.number(&self.tokens, &mut self.found);
+        let unknown = self.tokens.len() - self.found.len();
+        self.tokens.clear();
+        self.places.resize(numbers.len(), 0);
+        for &term in &self.found {
+            let place = self.places[term as usize] as usize;
+            if place >= begin && bag.terms.get(place) == Some(&term) {
+                bag.counts[place] += 1;
+            } else {
+                self.places[term as usize] = bag.terms.len() as u32;
+                bag.terms.push(term);
+                bag.counts.push(1);
+            }
+        }
+        unknown as u64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -157,6 +212,7 @@ mod tests {
     use crate::corpus::dictionary::{FilterSpec, TermCounts};
     use crate::corpus::text::TextSpec;
     use crate::corpus::tokenizer::TokenizerSpec;
+    use crate::random::Stream;
 
     /// From text to chunks, against counting the fixture's tokens one document at a time.
     #[test]
@@ -199,6 +255,28 @@ mod tests {
             }
         }
         assert_eq!(document, expected.len());
+    }
+
+    /// With more terms than words, rows are sorted one by one; with fewer, transposed.
+    #[test]
+    fn rows_are_sorted_for_dictionaries_of_any_size() {
+        let mut stream = Stream::new(7, "rows", 0);
+        for terms in [1u32, 3, 60, 500, 100_000] {
+            let (mut indptr, mut words) = (vec![0], Vec::new());
+            for _ in 0..90 {
+                let row: BTreeMap<u64, u64> =
+                    (0..stream.below(40)).map(|_| (stream.below(terms.into()), 1 + stream.below(9))).collect();
+                let mut row: Vec<u64> = row.into_iter().map(|(term, count)| term << 32 | count).collect();
+                (1..row.len()).for_each(|at| row.swap(at, stream.below(at as u64 + 1) as usize));
+                words.extend(row);
+                indptr.push(words.len() as u64);
+            }
+            let mut expected = words.clone();
+            indptr.windows(2).for_each(|row| expected[row[0] as usize..row[1] as usize].sort());
+            sort_rows(&indptr, &mut words, terms);
+            assert_eq!(words, expected, "{terms}");
+        }
+        sort_rows(&[0], &mut [], 0);
     }
 
     #[test]

@@ -15,8 +15,48 @@ pub struct Vocabulary {
     ends: Vec<u64>,
     /// Every term's number and place, by hash.
     slots: HashTable<Slot>,
-    /// The term met last: files of bags of words repeat a word as often as it is counted.
-    last: Option<Slot>,
+    recent: Recent,
+}
+
+/// The slots of terms that came lately, in a table that stays in a core's own cache: most tokens are of a few thousand terms, which
+/// the table of all terms has spread over more memory than that holds.
+#[derive(Debug, Clone, Default)]
+struct Recent(Vec<Slot>);
+
+impl Recent {
+    /// A power of two: 256 KiB of slots.
+    const SLOTS: usize = 1 << 13;
+
+    /// The numbers of tokens that came lately, and [`NONE`] for others.
+    fn numbers(&mut self, tokens: &Tokens, arena: &[u8], numbers: &mut Vec<u32>) {
+        // Many a vocabulary is never asked for tokens.
+        self.0.resize(Self::SLOTS, Slot::NONE);
+        numbers.extend(tokens.each().map(|(key, token)| {
+            let slot = &self.0[key.hash as usize % Self::SLOTS];
+            if slot.is(key, token.as_bytes(), arena) { slot.number } else { NONE }
+        }));
+    }
+
+    /// Puts a slot in the place of another.
+    fn keep(&mut self, key: &Key, slot: Slot) {
+        self.0[key.hash as usize % Self::SLOTS] = slot;
+    }
+}
+
+/// What is looked up of a token.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    ends: Ends,
+    hash: u64,
+    length: u32,
+}
+
+impl Key {
+    #[inline]
+    fn of(token: &[u8]) -> Key {
+        let ends = ends(token);
+        Key { ends, hash: hash(token, ends), length: token.len() as u32 }
+    }
 }
 
 /// What a lookup needs to compare a token, together, so that only a long one misses the cache once more, for its bytes.
@@ -31,57 +71,61 @@ struct Slot {
 /// The first and the last bytes of a term: all of them, if it has at most 16.
 type Ends = [u64; 2];
 
+/// The number of no term.
+const NONE: u32 = u32::MAX;
+
 /// Terms of at most so many bytes are told by their length and [`Ends`].
 const SHORT: usize = 16;
 
 impl Slot {
+    /// That of no token: none is as long.
+    const NONE: Slot = Slot { ends: [0; 2], begin: 0, length: u32::MAX, number: NONE };
+
     fn bytes(self, arena: &[u8]) -> &[u8] {
         &arena[self.begin as usize..self.begin as usize + self.length as usize]
     }
 
     #[inline]
-    fn is(self, token: &[u8], ends: Ends, arena: &[u8]) -> bool {
-        self.ends == ends && self.length as usize == token.len() && (token.len() <= SHORT || self.bytes(arena) == token)
+    fn is(&self, key: &Key, token: &[u8], arena: &[u8]) -> bool {
+        self.ends == key.ends && self.length == key.length && (token.len() <= SHORT || self.bytes(arena) == token)
     }
 }
 
 impl Vocabulary {
     /// The most terms a vocabulary can hold; `u32::MAX` is left to mean "none".
-    pub const MAX_TERMS: usize = u32::MAX as usize;
+    pub const MAX_TERMS: usize = NONE as usize;
 
     /// The number of a token, a new one if it was not met before. The caller sees to it that there is room
     /// ([`Vocabulary::MAX_TERMS`]).
     pub fn intern(&mut self, token: &str) -> u32 {
-        let (arena, bytes) = (self.arena.as_bytes(), token.as_bytes());
-        let ends = ends(bytes);
-        if let Some(last) = self.last.filter(|last| last.is(bytes, ends, arena)) {
-            return last.number;
+        let key = Key::of(token.as_bytes());
+        match self.slot(&key, token.as_bytes()) {
+            Some(slot) => slot.number,
+            None => self.add(&key, token),
         }
-        let hash = hash(bytes, ends);
-        if let Some(&slot) = self.slots.find(hash, |slot| slot.is(bytes, ends, arena)) {
-            self.last = Some(slot);
-            return slot.number;
-        }
-        self.add(hash, ends, token)
     }
 
     #[cold]
-    fn add(&mut self, hash: u64, ends: Ends, token: &str) -> u32 {
+    fn add(&mut self, key: &Key, token: &str) -> u32 {
         assert!(self.ends.len() < Self::MAX_TERMS, "the caller leaves room in the vocabulary");
         let number = self.ends.len() as u32;
-        let slot = Slot { ends, begin: self.arena.len() as u64, length: token.len() as u32, number };
+        let slot = Slot { ends: key.ends, begin: self.arena.len() as u64, length: key.length, number };
         self.arena.push_str(token);
         self.ends.push(self.arena.len() as u64);
         let arena = self.arena.as_bytes();
-        self.slots.insert_unique(hash, slot, |slot| self::hash(slot.bytes(arena), slot.ends));
+        self.slots.insert_unique(key.hash, slot, |slot| self::hash(slot.bytes(arena), slot.ends));
         number
     }
 
     /// The number of a term, if it was met.
     pub fn get(&self, term: &str) -> Option<u32> {
-        let (arena, bytes) = (self.arena.as_bytes(), term.as_bytes());
-        let ends = ends(bytes);
-        self.slots.find(hash(bytes, ends), |slot| slot.is(bytes, ends, arena)).map(|slot| slot.number)
+        self.slot(&Key::of(term.as_bytes()), term.as_bytes()).map(|slot| slot.number)
+    }
+
+    #[inline]
+    fn slot(&self, key: &Key, term: &[u8]) -> Option<Slot> {
+        let arena = self.arena.as_bytes();
+        self.slots.find(key.hash, |slot| slot.is(key, term, arena)).copied()
     }
 
     /// The term of a number this vocabulary gave.
@@ -101,7 +145,7 @@ impl Vocabulary {
         self.ends.is_empty()
     }
 
-    /// Bytes held in memory.
+    /// Bytes held in memory for the terms.
     pub fn bytes(&self) -> u64 {
         (self.arena.capacity() + self.ends.capacity() * 8 + self.slots.allocation_size()) as u64
     }
@@ -123,11 +167,63 @@ fn ends(bytes: &[u8]) -> Ends {
     }
 }
 
+/// Tokens on their way to numbers. Where many are looked up, one after another and nothing else, the processor does not wait for
+/// the memory of each before it goes on to the next.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    /// One after the other.
+    text: String,
+    keys: Vec<Key>,
+}
+
+impl Tokens {
+    /// So many that their keys stay in a core's first cache.
+    const MANY: usize = 512;
+
+    /// Adds a token.
+    #[inline]
+    pub fn push(&mut self, token: &str) {
+        self.text.push_str(token);
+        self.keys.push(Key::of(token.as_bytes()));
+    }
+
+    /// Whether it is time to look them up.
+    #[inline]
+    pub fn are_many(&self) -> bool {
+        self.keys.len() >= Self::MANY
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.keys.clear();
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&Key, &str)> {
+        self.keys.iter().scan(self.text.as_str(), |rest, key| {
+            let (token, after) = rest.split_at(key.length as usize);
+            *rest = after;
+            Some((key, token))
+        })
+    }
+}
+
 /// Gives terms their numbers.
 pub trait Numbering {
-    /// The number of a term, or none if it is to be passed over. A new number is the one that [`len`](Self::len) was.
-    fn number(&mut self, term: &str) -> Option<u32>;
-    /// So many terms that were passed over count as never asked for.
+    /// Appends the number of each token, in order, but for those that are to be passed over. A new number is the one that
+    /// [`len`](Self::len) was.
+    fn number(&mut self, tokens: &Tokens, numbers: &mut Vec<u32>);
+    /// So many tokens that were passed over count as never asked for.
     fn take_back(&mut self, unknown: u64);
     /// How many numbers there are.
     fn len(&self) -> usize;
@@ -139,9 +235,18 @@ pub trait Numbering {
 
 /// New terms are added.
 impl Numbering for Vocabulary {
-    #[inline]
-    fn number(&mut self, term: &str) -> Option<u32> {
-        Some(self.intern(term))
+    fn number(&mut self, tokens: &Tokens, numbers: &mut Vec<u32>) {
+        let first = numbers.len();
+        self.recent.numbers(tokens, self.arena.as_bytes(), numbers);
+        for ((key, token), number) in tokens.each().zip(&mut numbers[first..]).filter(|(_, number)| **number == NONE) {
+            match self.slot(key, token.as_bytes()) {
+                Some(slot) => {
+                    self.recent.keep(key, slot);
+                    *number = slot.number;
+                }
+                None => *number = self.add(key, token),
+            }
+        }
     }
 
     fn take_back(&mut self, _unknown: u64) {}
@@ -155,23 +260,31 @@ impl Numbering for Vocabulary {
 #[derive(Debug)]
 pub struct Known<'a> {
     vocabulary: &'a Vocabulary,
-    /// How many of the terms asked for were not in it.
+    recent: Recent,
+    /// How many of the tokens asked for were not in it.
     pub unknown: u64,
 }
 
 impl<'a> Known<'a> {
     /// Nothing has been asked for yet.
     pub fn new(vocabulary: &'a Vocabulary) -> Self {
-        Known { vocabulary, unknown: 0 }
+        Known { vocabulary, recent: Recent::default(), unknown: 0 }
     }
 }
 
 impl Numbering for Known<'_> {
-    #[inline]
-    fn number(&mut self, term: &str) -> Option<u32> {
-        let number = self.vocabulary.get(term);
-        self.unknown += u64::from(number.is_none());
-        number
+    fn number(&mut self, tokens: &Tokens, numbers: &mut Vec<u32>) {
+        let first = numbers.len();
+        self.recent.numbers(tokens, self.vocabulary.arena.as_bytes(), numbers);
+        for ((key, token), number) in tokens.each().zip(&mut numbers[first..]).filter(|(_, number)| **number == NONE) {
+            if let Some(slot) = self.vocabulary.slot(key, token.as_bytes()) {
+                self.recent.keep(key, slot);
+                *number = slot.number;
+            }
+        }
+        let asked = numbers.len();
+        numbers.retain(|&number| number != NONE);
+        self.unknown += (asked - numbers.len()) as u64;
     }
 
     fn take_back(&mut self, unknown: u64) {
@@ -198,6 +311,7 @@ fn hash(term: &[u8], ends: Ends) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Stream;
 
     #[test]
     fn bytes_of_every_length_are_compared_whole() {
@@ -213,6 +327,43 @@ mod tests {
                 let other = std::str::from_utf8(&other).unwrap();
                 assert_eq!((vocabulary.get(other), vocabulary.intern(term)), (None, 0), "{length}, {at}");
             }
+        }
+    }
+
+    fn tokens<T: AsRef<str>>(list: &[T]) -> Tokens {
+        let mut tokens = Tokens::default();
+        list.iter().for_each(|token| tokens.push(token.as_ref()));
+        tokens
+    }
+
+    /// As many at once as come, against one after the other; more terms than the recent ones have room for.
+    #[test]
+    fn tokens_are_numbered_together_as_one_by_one() {
+        let mut stream = Stream::new(3, "tokens", 0);
+        let word = |number: u64| format!("{}{}", "long".repeat(number as usize % 7), number);
+        let (mut together, mut alone) = (Vocabulary::default(), Vocabulary::default());
+        for _ in 0..100 {
+            let list: Vec<String> = (0..stream.below(700))
+                .map(|_| {
+                    // Half of them are of a few.
+                    let most = if stream.below(2) == 0 { 50 } else { 3 * Recent::SLOTS as u64 };
+                    word(stream.below(most))
+                })
+                .collect();
+            let mut numbers = vec![7];
+            together.number(&tokens(&list), &mut numbers);
+            let expected: Vec<u32> = list.iter().map(|token| alone.intern(token)).collect();
+            assert_eq!((numbers[0], &numbers[1..]), (7, &expected[..]));
+        }
+        assert!(alone.len() > 2 * Recent::SLOTS && together.len() == alone.len());
+        let mut known = Known::new(&alone);
+        let list: Vec<String> = (0..4 * Recent::SLOTS as u64).flat_map(|number| [word(number), word(1)]).collect();
+        for _ in 0..2 {
+            let mut numbers = Vec::new();
+            known.number(&tokens(&list), &mut numbers);
+            assert_eq!(numbers, list.iter().filter_map(|token| alone.get(token)).collect::<Vec<_>>());
+            assert_eq!(known.unknown, (list.len() - numbers.len()) as u64);
+            known.take_back(known.unknown);
         }
     }
 
@@ -241,7 +392,8 @@ mod tests {
         }
         assert_eq!(vocabulary.get("never met"), None);
         let mut known = Known::new(&vocabulary);
-        let numbers = [expected[7].as_str(), "never met", &expected[0]].map(|term| known.number(term));
-        assert_eq!((numbers, known.unknown, known.len()), ([Some(7), None, Some(0)], 1, expected.len()));
+        let mut numbers = Vec::new();
+        known.number(&tokens(&[expected[7].as_str(), "never met", &expected[0]]), &mut numbers);
+        assert_eq!((numbers, known.unknown, known.len()), (vec![7, 0], 1, expected.len()));
     }
 }

@@ -24,12 +24,13 @@ pub struct BackgroundWriter {
 }
 
 impl BackgroundWriter {
-    /// Starts the thread.
-    pub fn start(writer: CorpusWriter) -> Result<Self> {
+    /// Starts the thread. It makes the writer too: the dictionary is written while workers are at work on the first documents.
+    /// What is wrong with that is told by a later call.
+    pub fn start(create: impl FnOnce() -> Result<CorpusWriter> + Send + 'static) -> Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || write(writer, &receiver))
+            .spawn(move || write(create()?, &receiver))
             .map_err(|cause| Error::failed(format!("cannot start a thread that writes the corpus: {cause}")))?;
         Ok(BackgroundWriter { sender: Some(sender), thread: Some(thread) })
     }

@@ -202,7 +202,7 @@ fn counts_from_messages_give_the_same_bytes() {
         if let Some((by_document, in_all)) = frequencies {
             writer.know_frequencies(by_document, in_all);
         }
-        let mut writer = BackgroundWriter::start(writer).unwrap();
+        let mut writer = BackgroundWriter::start(|| Ok(writer)).unwrap();
         for piece in pieces() {
             let mut message = Vec::new();
             CountRows::encode(&piece, &mut message);
