@@ -156,7 +156,7 @@ pub fn matrix_market(bytes: &[u8]) {
                 assert!(entry.value.is_finite());
             }
             let digest = Digest::of(parsed).encode();
-            Digest::decode(&digest).expect("what was encoded");
+            Digest::decode(digest).expect("what was encoded");
         }
     }
 }
@@ -276,8 +276,12 @@ pub fn rows(bytes: &[u8]) {
 /// Messages between ranks.
 pub fn messages(bytes: &[u8]) {
     corpuscle::dispatch::read_any_message(bytes);
-    let _ =
-        (Parsed::decode(bytes), Digest::decode(bytes), FittedPipeline::decode(bytes), RankAccount::from_bytes(bytes));
+    let _ = (
+        Parsed::decode(bytes),
+        Digest::decode(bytes.to_vec()),
+        FittedPipeline::decode(bytes),
+        RankAccount::from_bytes(bytes),
+    );
     if let Ok(chunk) = CsrChunk::decode(bytes) {
         chunk.check().expect("a chunk that was read is sound");
     }

@@ -7,8 +7,7 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 
 use super::import::{ImportSpec, MatrixFormat};
-use crate::corpus::assemble::{Assembler, Assumptions, Step};
-use crate::corpus::chunk::CsrChunk;
+use crate::corpus::assemble::{Assembler, Assumptions, Part, Step};
 use crate::corpus::container::{BackgroundWriter, CorpusHeader, CorpusWriter};
 use crate::corpus::matrix_market::{Entry, Header, Parsed};
 use crate::corpus::name_list::NameList;
@@ -147,14 +146,14 @@ impl Assembly<'_> {
             return Ok(());
         }
         self.step(|assembly| match digest {
-            Digest::Rows(rows) => assembly.take_rows(&rows),
+            Digest::Rows(rows) => assembly.take_rows(rows),
             Digest::Entries(parsed) => assembly.take_parsed(parsed),
         })
     }
 
     /// Takes the next entries of a file that has no lines.
     pub fn take_entries(&mut self, entries: &[Entry]) -> Result<()> {
-        self.step(|assembly| assembly.assembler.push(entries, &mut |chunk| assembly.documents.append(chunk)))
+        self.step(|assembly| assembly.assembler.push(entries, &mut |part| assembly.documents.append(part)))
     }
 
     fn step(&mut self, take: impl FnOnce(&mut Self) -> Result<Step>) -> Result<()> {
@@ -169,16 +168,17 @@ impl Assembly<'_> {
         Ok(())
     }
 
-    fn take_rows(&mut self, rows: &PieceRows) -> Result<Step> {
-        let step = self.assembler.push_rows(rows, self.next_line, &mut |chunk| self.documents.append(chunk))?;
-        self.next_line += rows.entries();
+    fn take_rows(&mut self, rows: PieceRows) -> Result<Step> {
+        let entries = rows.entries();
+        let step = self.assembler.push_rows(rows, self.next_line, &mut |part| self.documents.append(part))?;
+        self.next_line += entries;
         Ok(step)
     }
 
     fn take_parsed(&mut self, mut parsed: Parsed) -> Result<Step> {
         let line = |line: u64| u32::try_from(self.next_line + line).unwrap_or(u32::MAX);
         parsed.entries.iter_mut().for_each(|entry| entry.line = line(entry.line.into()));
-        let step = self.assembler.push(&parsed.entries, &mut |chunk| self.documents.append(chunk))?;
+        let step = self.assembler.push(&parsed.entries, &mut |part| self.documents.append(part))?;
         if let (Step::Taken, Some((line, what))) = (&step, parsed.failure) {
             return Err(Error::failed(format!("{}:{}: {what}", self.path.display(), self.next_line + line)));
         }
@@ -188,7 +188,7 @@ impl Assembly<'_> {
 
     pub fn finish(mut self, provenance: &Value) -> Result<CorpusHeader> {
         let before = self.documents.appended;
-        self.assembler.finish(&mut |chunk| self.documents.append(chunk))?;
+        self.assembler.finish(&mut |part| self.documents.append(part))?;
         let Documents { writer, appended, ids, labels, progress: _ } = self.documents;
         self.job.account.count(|counters| counters.documents += appended - before);
         ids.map_or(Ok(()), NameList::end)?;
@@ -208,14 +208,17 @@ struct Documents {
 }
 
 impl Documents {
-    fn append(&mut self, chunk: CsrChunk) -> Result<()> {
-        let (first, count) = (chunk.first_document, chunk.documents());
+    fn append(&mut self, part: Part) -> Result<()> {
+        let (first, count) = (part.first_document(), part.documents());
         let ids = match &mut self.ids {
             Some(ids) => ids.take(count)?,
             None => (first..first + count as u64).map(|document| format!("document{document}")).collect(),
         };
         let labels = self.labels.as_mut().map(|labels| labels.take(count)).transpose()?;
-        self.writer.append(chunk, ids, labels)?;
+        match part {
+            Part::Chunk(chunk) => self.writer.append(chunk, ids, labels)?,
+            Part::Run(run) => self.writer.append_run(run, ids, labels)?,
+        }
         self.appended += count as u64;
         self.progress.advance(count as u64, count as u64);
         Ok(())

@@ -9,6 +9,7 @@ use crate::corpus::entry_sorter::EntrySorter;
 use crate::corpus::matrix_market::{Entry, Header};
 use crate::corpus::piece_rows::PieceRows;
 use crate::error::{Error, Result};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Nonzeros after which a chunk is handed on.
@@ -41,6 +42,56 @@ impl Assumptions {
     /// one of our own.
     pub fn values(&self, weighting: Option<&str>) -> Values {
         if self.counts { Values::Counts } else { Values::Weights(weighting.unwrap_or("unknown").into()) }
+    }
+}
+
+/// Consecutive documents that are complete.
+pub enum Part {
+    /// Put together from entries.
+    Chunk(CsrChunk),
+    /// As they came.
+    Run(Run),
+}
+
+impl Part {
+    /// Number of the first document.
+    pub fn first_document(&self) -> u64 {
+        match self {
+            Part::Chunk(chunk) => chunk.first_document,
+            Part::Run(run) => run.first_document,
+        }
+    }
+
+    /// Number of documents.
+    pub fn documents(&self) -> usize {
+        match self {
+            Part::Chunk(chunk) => chunk.documents(),
+            Part::Run(run) => run.offsets.len() - 1,
+        }
+    }
+}
+
+/// Documents that lie whole within a piece of the file.
+pub struct Run {
+    /// Number of the first.
+    pub first_document: u64,
+    /// Entry of the piece with which they begin.
+    pub begin: usize,
+    /// Where each begins after that, those without entries included; documents + 1.
+    pub offsets: Vec<u64>,
+    /// The piece.
+    pub rows: PieceRows,
+}
+
+impl Run {
+    /// Number of nonzeros.
+    pub fn nonzeros(&self) -> usize {
+        self.offsets.last().map_or(0, |&end| end as usize)
+    }
+
+    /// The entries of the piece that are theirs.
+    pub fn span(&self) -> Range<usize> {
+        self.begin..self.begin + self.nonzeros()
     }
 }
 
@@ -93,7 +144,7 @@ impl Assembler {
     /// Takes the next entries of the file; complete chunks go to `sink`.
     ///
     /// Errors: an entry given twice, a count above 2^24, more entries than the header says, what `sink` refuses.
-    pub fn push(&mut self, entries: &[Entry], sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<Step> {
+    pub fn push(&mut self, entries: &[Entry], sink: &mut dyn FnMut(Part) -> Result<()>) -> Result<Step> {
         for entry in entries {
             self.entries += 1;
             if self.entries > self.header.entries {
@@ -121,43 +172,56 @@ impl Assembler {
         Ok(Step::Taken)
     }
 
-    /// Takes the rows of the next piece, which begins at this line of the file; complete chunks go to `sink`.
+    /// Takes the rows of the next piece, which begins at this line of the file; complete documents go to `sink`.
     ///
     /// Errors: those of [`Assembler::push`].
     pub fn push_rows(
         &mut self,
-        rows: &PieceRows,
+        rows: PieceRows,
         first_line: u64,
-        sink: &mut dyn FnMut(CsrChunk) -> Result<()>,
+        sink: &mut dyn FnMut(Part) -> Result<()>,
     ) -> Result<Step> {
-        let all = rows.documents.len();
+        let documents = rows.documents();
+        let all = documents.len();
         let smooth = self.assumptions.sorted
-            && rows.documents[0] >= self.document
+            && documents[0] >= self.document
+            && documents[all - 1] < self.header.documents
             && (rows.counts || !self.assumptions.counts)
             && self.entries + rows.entries() <= self.header.entries;
-        // The first and the last document may go on in the neighbouring pieces.
-        if !smooth || all < 3 {
+        // The first and the last document may go on in the neighbouring pieces; and nobody knows how many without entries are between
+        // the others.
+        let smooth = smooth && all >= 3 && u64::from(documents[all - 2] - documents[1]) < MAX_CHUNK_DOCUMENTS;
+        if !smooth {
             return self.push(&rows.unpacked(0..all, first_line), sink);
         }
         // Smooth rows never ask for a restart.
         self.push(&rows.unpacked(0..1, first_line), sink)?;
-        for row in 1..all - 1 {
-            while self.document < rows.documents[row] {
-                self.close_document(sink)?;
-            }
-            self.chunk.indices.extend_from_slice(&rows.terms[rows.span(row)]);
-            self.chunk.data.extend_from_slice(&rows.values[rows.span(row)]);
-            self.entries += rows.span(row).len() as u64;
-            // Nothing has been collected: the document goes in as it is.
+        let last = rows.unpacked(all - 1..all, first_line);
+        while self.document < documents[1] {
             self.close_document(sink)?;
         }
-        self.push(&rows.unpacked(all - 1..all, first_line), sink)
+        self.hand_on(sink)?;
+        let indptr = rows.indptr();
+        let begin = indptr[1];
+        let mut offsets = vec![0];
+        for row in 1..all - 1 {
+            // Documents without entries do not occur in the piece.
+            offsets.resize(1 + (documents[row] - documents[1]) as usize, indptr[row] - begin);
+            offsets.push(indptr[row + 1] - begin);
+        }
+        let first_document = self.document;
+        self.document = documents[all - 2] + 1;
+        self.entries += indptr[all - 1] - begin;
+        self.chunk.first_document = self.document.into();
+        drop((documents, indptr));
+        sink(Part::Run(Run { first_document: first_document.into(), begin: begin as usize, offsets, rows }))?;
+        self.push(&last, sink)
     }
 
     /// Hands on what is left, empty documents at the end included.
     ///
     /// Errors: fewer entries than the header says; those of [`Assembler::push`].
-    pub fn finish(mut self, sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<()> {
+    pub fn finish(mut self, sink: &mut dyn FnMut(Part) -> Result<()>) -> Result<()> {
         if self.entries < self.header.entries {
             return Err(Error::failed(format!(
                 "{}: ends after {} of {} entries; is it complete?",
@@ -171,11 +235,11 @@ impl Assembler {
         while self.document < self.header.documents {
             self.close_document(sink)?;
         }
-        if self.chunk.documents() > 0 { sink(self.chunk) } else { Ok(()) }
+        self.hand_on(sink)
     }
 
     /// Adds a nonzero of this document or a later one.
-    fn place(&mut self, entry: Entry, sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<()> {
+    fn place(&mut self, entry: Entry, sink: &mut dyn FnMut(Part) -> Result<()>) -> Result<()> {
         while self.document < entry.document {
             self.close_document(sink)?;
         }
@@ -184,7 +248,7 @@ impl Assembler {
     }
 
     /// Appends the collected row to the chunk and goes on to the next document.
-    fn close_document(&mut self, sink: &mut dyn FnMut(CsrChunk) -> Result<()>) -> Result<()> {
+    fn close_document(&mut self, sink: &mut dyn FnMut(Part) -> Result<()>) -> Result<()> {
         if !self.row.is_sorted_by_key(|entry| entry.term) {
             self.row.sort_unstable_by_key(|entry| (entry.term, entry.line));
         }
@@ -199,15 +263,23 @@ impl Assembler {
         self.row.clear();
         self.document += 1;
         if self.chunk.nonzeros() >= CHUNK_NONZEROS || self.chunk.documents() as u64 == MAX_CHUNK_DOCUMENTS {
-            let next = CsrChunk {
-                first_document: u64::from(self.document),
-                terms: self.header.terms,
-                indptr: vec![0],
-                ..CsrChunk::default()
-            };
-            sink(std::mem::replace(&mut self.chunk, next))?;
+            self.hand_on(sink)?;
         }
         Ok(())
+    }
+
+    /// Hands on the documents that are complete, if there are any.
+    fn hand_on(&mut self, sink: &mut dyn FnMut(Part) -> Result<()>) -> Result<()> {
+        if self.chunk.documents() == 0 {
+            return Ok(());
+        }
+        let next = CsrChunk {
+            first_document: u64::from(self.document),
+            terms: self.header.terms,
+            indptr: vec![0],
+            ..CsrChunk::default()
+        };
+        sink(Part::Chunk(std::mem::replace(&mut self.chunk, next)))
     }
 }
 
@@ -226,6 +298,29 @@ mod tests {
         list.iter().enumerate().map(entry).collect()
     }
 
+    fn chunk_of(part: Part, terms: u32) -> CsrChunk {
+        match part {
+            Part::Chunk(chunk) => chunk,
+            Part::Run(run) => CsrChunk {
+                first_document: run.first_document,
+                terms,
+                indices: run.rows.terms()[run.span()].to_vec(),
+                data: run.span().map(|at| run.rows.values().get(at)).collect(),
+                indptr: run.offsets,
+            },
+        }
+    }
+
+    /// The chunks as one.
+    fn joined(chunks: &[CsrChunk]) -> CsrChunk {
+        let mut all = chunks[0].clone();
+        for chunk in &chunks[1..] {
+            assert_eq!(chunk.first_document, all.first_document + all.documents() as u64);
+            all.append(chunk);
+        }
+        all
+    }
+
     /// Assembles in batches of `step`, starting again as the assembler asks.
     fn assemble(header: Header, entries: &[Entry], step: usize) -> Result<(Assumptions, Vec<CsrChunk>)> {
         let mut assumptions = Assumptions::default();
@@ -233,14 +328,14 @@ mod tests {
             let mut chunks = Vec::new();
             let mut assembler = Assembler::new(Path::new("m.mm"), header, assumptions.clone(), 1 << 20);
             for batch in entries.chunks(step) {
-                let mut sink = |chunk| {
-                    chunks.push(chunk);
+                let mut sink = |part| {
+                    chunks.push(chunk_of(part, header.terms));
                     Ok(())
                 };
                 let parsed = Parsed { lines: batch.len() as u64, entries: batch.to_vec(), failure: None };
                 // Rows where the batch is plain, as its first line says; else its entries.
                 let step = match PieceRows::of(&parsed) {
-                    Some(rows) => assembler.push_rows(&rows, batch[0].line.into(), &mut sink)?,
+                    Some(rows) => assembler.push_rows(rows, batch[0].line.into(), &mut sink)?,
                     None => assembler.push(batch, &mut sink)?,
                 };
                 if let Step::Restart(other) = step {
@@ -248,10 +343,11 @@ mod tests {
                     continue 'again;
                 }
             }
-            assembler.finish(&mut |chunk| {
-                chunks.push(chunk);
+            assembler.finish(&mut |part| {
+                chunks.push(chunk_of(part, header.terms));
                 Ok(())
             })?;
+            chunks.iter().for_each(|chunk| chunk.check().unwrap());
             return Ok((assumptions, chunks));
         }
     }
@@ -283,10 +379,35 @@ mod tests {
         assert_eq!(two, Assumptions { counts: false, sorted: false });
         assert_eq!((Assumptions::of(&entries(&sorted)), Assumptions::of(&entries(&shuffled))), (one, two));
         assert_eq!(Assumptions::of(&[]), Assumptions::default());
-        assert_eq!(expected, actual);
-        assert_eq!(expected.len(), 4);
-        expected.iter().for_each(|chunk| chunk.check().unwrap());
-        assert_eq!(expected[1].first_document, 65_536);
+        assert_eq!(joined(&expected), joined(&actual));
+        assert_eq!((actual.len(), actual[1].first_document), (4, 65_536));
+        // Of each batch its whole documents, and what was before them.
+        assert_eq!(expected.len(), 800);
+    }
+
+    /// Rows of pieces with gaps between them, short ones, and documents that go on in the next piece, against one piece.
+    #[test]
+    fn pieces_of_any_size_give_the_same_documents() {
+        let mut stream = Stream::new(5, "pieces", 0);
+        let mut list = Vec::new();
+        let mut document = 0;
+        while list.len() < 5000 {
+            document += [1, 1, 1, 2, 30][stream.below(5) as usize];
+            let terms: std::collections::BTreeSet<u32> =
+                (0..stream.below(12)).map(|_| stream.below(40) as u32).collect();
+            list.extend(terms.into_iter().map(|term| (document, term, (1 + stream.below(5)) as f32)));
+        }
+        // A gap beyond what a run may hold.
+        list.extend(
+            (0..4).flat_map(|row| [(document + 100_000 * row + 1, 3, 1.0), (document + 100_000 * row + 1, 5, 2.0)]),
+        );
+        let header = header(document + 400_000, 40, list.len() as u64);
+        let (assumptions, whole) = assemble(header, &entries(&list), usize::MAX).unwrap();
+        assert_eq!(assumptions, Assumptions::default());
+        for step in [1, 2, 7, 100, 999] {
+            assert_eq!(joined(&assemble(header, &entries(&list), step).unwrap().1), joined(&whole), "{step}");
+        }
+        assert_eq!(joined(&whole).documents(), header.documents as usize);
     }
 
     #[test]

@@ -5,25 +5,46 @@
 //! That is what writers of sparse matrices write. Lines can be told from positions then, so nothing is lost: other pieces,
 //! and these where something is wrong around them, go by entries.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::corpus::container::MAX_COUNT;
 use crate::corpus::matrix_market::{Entry, Parsed};
 use crate::error::{Error, Result};
 
-/// Rows of a plain piece, CSR over the documents that occur in it.
+/// Bytes before the numbers of a message, eight each: what it holds, whether the values are counts, documents, entries.
+const HEAD: usize = 32;
+
+/// Rows of a plain piece, CSR over the documents that occur in it. They stay in the message in which they travel, laid out as
+/// the container has them, so that the dispatcher, who is one for any number of workers, copies nothing on their way.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PieceRows {
     /// All values are counts: whole numbers from 1 to 2^24.
     pub counts: bool,
-    /// Number of each document that occurs, ascending; its first or last entries may be in other pieces.
-    pub documents: Vec<u32>,
-    /// Where each of them begins in `terms` and `values`; documents + 1 entries, the first 0.
-    pub indptr: Vec<u64>,
-    /// Term of each entry.
-    pub terms: Vec<u32>,
-    /// Value of each entry.
-    pub values: Vec<f32>,
+    documents: usize,
+    entries: usize,
+    /// The head; where each document begins (u64, documents + 1, the first 0); number of each document (u32, ascending); term of
+    /// each entry (u32); value of each entry (u32 where they are counts, else f32).
+    message: Vec<u8>,
+}
+
+/// The values of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values<'a> {
+    /// Whole numbers from 1 to 2^24.
+    Counts(Cow<'a, [u32]>),
+    /// Any others.
+    Weights(Cow<'a, [f32]>),
+}
+
+impl Values<'_> {
+    /// Value of an entry.
+    pub fn get(&self, at: usize) -> f32 {
+        match self {
+            Values::Counts(counts) => counts[at] as f32,
+            Values::Weights(weights) => weights[at],
+        }
+    }
 }
 
 impl PieceRows {
@@ -33,12 +54,7 @@ impl PieceRows {
         if parsed.failure.is_some() || entries.is_empty() || parsed.lines != entries.len() as u64 {
             return None;
         }
-        let mut rows = PieceRows {
-            counts: true,
-            terms: Vec::with_capacity(entries.len()),
-            values: Vec::with_capacity(entries.len()),
-            ..PieceRows::default()
-        };
+        let (mut counts, mut documents, mut indptr) = (true, Vec::new(), Vec::new());
         let mut last: Option<(u32, u32)> = None;
         for (at, entry) in entries.iter().enumerate() {
             let place = (entry.document, entry.term);
@@ -46,71 +62,105 @@ impl PieceRows {
                 return None;
             }
             if last.is_none_or(|(document, _)| document != entry.document) {
-                rows.documents.push(entry.document);
-                rows.indptr.push(at as u64);
+                documents.push(entry.document);
+                indptr.push(at as u64);
             }
             last = Some(place);
-            rows.counts &= is_count(entry.value);
-            rows.terms.push(entry.term);
-            rows.values.push(entry.value);
+            counts &= is_count(entry.value);
         }
-        rows.indptr.push(entries.len() as u64);
-        Some(rows)
+        indptr.push(entries.len() as u64);
+        let mut message = Vec::with_capacity(HEAD + 12 * documents.len() + 8 + 8 * entries.len());
+        for number in [1, u64::from(counts), documents.len() as u64, entries.len() as u64] {
+            message.extend_from_slice(&number.to_le_bytes());
+        }
+        message.extend_from_slice(bytemuck::cast_slice(&indptr));
+        message.extend_from_slice(bytemuck::cast_slice(&documents));
+        message.extend(entries.iter().flat_map(|entry| entry.term.to_le_bytes()));
+        if counts {
+            // Through i32, for which every processor has an instruction: counts end at 2^24.
+            message.extend(entries.iter().flat_map(|entry| (entry.value as i32).to_le_bytes()));
+        } else {
+            message.extend(entries.iter().flat_map(|entry| entry.value.to_le_bytes()));
+        }
+        Some(PieceRows { counts, documents: documents.len(), entries: entries.len(), message })
     }
 
     /// Number of entries, which is that of lines.
     pub fn entries(&self) -> u64 {
-        self.terms.len() as u64
+        self.entries as u64
     }
 
-    /// Positions of the entries of document `row` of the piece.
-    pub fn span(&self, row: usize) -> Range<usize> {
-        self.indptr[row] as usize..self.indptr[row + 1] as usize
+    /// Where each document begins among the entries; one more than documents.
+    pub fn indptr(&self) -> Cow<'_, [u64]> {
+        self.numbers(HEAD, self.documents + 1)
+    }
+
+    /// Number of each document that occurs, ascending; its first or last entries may be in other pieces.
+    pub fn documents(&self) -> Cow<'_, [u32]> {
+        self.numbers(self.after_indptr(), self.documents)
+    }
+
+    /// Term of each entry.
+    pub fn terms(&self) -> Cow<'_, [u32]> {
+        self.numbers(self.after_indptr() + 4 * self.documents, self.entries)
+    }
+
+    /// Value of each entry.
+    pub fn values(&self) -> Values<'_> {
+        let at = self.after_indptr() + 4 * (self.documents + self.entries);
+        if self.counts {
+            Values::Counts(self.numbers(at, self.entries))
+        } else {
+            Values::Weights(self.numbers(at, self.entries))
+        }
+    }
+
+    fn after_indptr(&self) -> usize {
+        HEAD + 8 * (self.documents + 1)
+    }
+
+    /// Where they lie if they lie as numbers must, which depends on where the message begins in memory; else a copy.
+    fn numbers<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(&self, at: usize, count: usize) -> Cow<'_, [T]> {
+        let bytes = &self.message[at..][..size_of::<T>() * count];
+        match bytemuck::try_cast_slice(bytes) {
+            Ok(numbers) => Cow::Borrowed(numbers),
+            Err(_) => Cow::Owned(bytemuck::pod_collect_to_vec(bytes)),
+        }
     }
 
     /// The entries of documents `rows` of the piece one by one, the piece beginning at this line of the file.
     pub fn unpacked(&self, rows: Range<usize>, first_line: u64) -> Vec<Entry> {
+        let (indptr, documents, terms, values) = (self.indptr(), self.documents(), self.terms(), self.values());
         let entry = |row: usize, at: usize| Entry {
-            document: self.documents[row],
-            term: self.terms[at],
-            value: self.values[at],
+            document: documents[row],
+            term: terms[at],
+            value: values.get(at),
             line: u32::try_from(first_line + at as u64).unwrap_or(u32::MAX),
         };
-        rows.flat_map(|row| self.span(row).map(move |at| entry(row, at))).collect()
+        let span = |row: usize| indptr[row] as usize..indptr[row + 1] as usize;
+        rows.flat_map(|row| span(row).map(move |at| (row, at))).map(|(row, at)| entry(row, at)).collect()
     }
 
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        bytes.reserve(17 + self.documents.len() * 12 + self.terms.len() * 8);
-        bytes.push(u8::from(self.counts));
-        for length in [self.documents.len(), self.terms.len()] {
-            bytes.extend_from_slice(&(length as u64).to_le_bytes());
-        }
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.documents));
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.indptr));
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.terms));
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.values));
-    }
-
-    fn decode(bytes: &[u8]) -> Option<PieceRows> {
-        let (head, rest) = bytes.split_first_chunk::<17>()?;
-        let word = |at: usize| usize::try_from(u64::from_le_bytes(std::array::from_fn(|i| head[at + i]))).ok();
-        let (documents, entries) = (word(1)?, word(9)?);
-        let size = documents.checked_mul(12)?.checked_add(entries.checked_mul(8)?)?.checked_add(8)?;
-        if head[0] > 1 || rest.len() != size {
+    fn decode(message: Vec<u8>) -> Option<PieceRows> {
+        let word = |at: usize| {
+            let bytes = message.get(at..at + 8)?.first_chunk()?;
+            usize::try_from(u64::from_le_bytes(*bytes)).ok()
+        };
+        let (counts, documents, entries) = (word(8)?, word(16)?, word(24)?);
+        let size = documents.checked_mul(12)?.checked_add(entries.checked_mul(8)?)?.checked_add(HEAD + 8)?;
+        if counts > 1 || message.len() != size {
             return None;
         }
-        let (numbers, rest) = rest.split_at(documents * 4);
-        let (offsets, rest) = rest.split_at(documents * 8 + 8);
-        let (terms, values) = rest.split_at(entries * 4);
-        let rows = PieceRows {
-            counts: head[0] == 1,
-            documents: bytemuck::pod_collect_to_vec(numbers),
-            indptr: bytemuck::pod_collect_to_vec(offsets),
-            terms: bytemuck::pod_collect_to_vec(terms),
-            values: bytemuck::pod_collect_to_vec(values),
+        let rows = PieceRows { counts: counts == 1, documents, entries, message };
+        let indptr = rows.indptr();
+        let spans = indptr.first() == Some(&0) && indptr.last() == Some(&(entries as u64)) && indptr.is_sorted();
+        let ascend = documents > 0 && rows.documents().windows(2).all(|pair| pair[0] < pair[1]);
+        let whole = match rows.values() {
+            // A zero wraps round and is beyond every count.
+            Values::Counts(counts) => counts.iter().fold(0, |most, &count| most.max(count.wrapping_sub(1))) < MAX_COUNT,
+            Values::Weights(weights) => weights.iter().all(|weight| weight.is_finite()),
         };
-        let spans = rows.indptr.first() == Some(&0) && rows.indptr.last() == Some(&(entries as u64));
-        (documents > 0 && spans && rows.indptr.is_sorted() && rows.documents.is_sorted()).then_some(rows)
+        (spans && ascend && whole).then_some(rows)
     }
 }
 
@@ -136,23 +186,20 @@ impl Digest {
     }
 
     /// As bytes, to travel.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(self) -> Vec<u8> {
         match self {
-            Digest::Rows(rows) => {
-                let mut bytes = vec![1];
-                rows.encode(&mut bytes);
-                bytes
-            }
+            Digest::Rows(rows) => rows.message,
             Digest::Entries(parsed) => [vec![0], parsed.encode()].concat(),
         }
     }
 
-    /// Undoes [`encode`](Self::encode); refuses damaged bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Digest> {
+    /// Undoes [`encode`](Self::encode); refuses damaged bytes. That the terms of a document ascend was seen to where they
+    /// were parsed.
+    pub fn decode(bytes: Vec<u8>) -> Result<Digest> {
         let damaged = || Error::failed("damaged message: rows of a matrix");
-        match bytes.split_first() {
-            Some((1, rest)) => PieceRows::decode(rest).map(Digest::Rows).ok_or_else(damaged),
-            Some((0, rest)) => Parsed::decode(rest).map(Digest::Entries),
+        match bytes.first() {
+            Some(1) => PieceRows::decode(bytes).map(Digest::Rows).ok_or_else(damaged),
+            Some(0) => Parsed::decode(&bytes[1..]).map(Digest::Entries),
             _ => Err(damaged()),
         }
     }
@@ -171,8 +218,10 @@ mod tests {
     #[test]
     fn plain_pieces_become_rows_and_unpack_to_their_entries() {
         let Digest::Rows(rows) = digest("2 1 5\n2 9 1\n4 3 2\n") else { panic!("is plain") };
-        assert_eq!((&rows.documents[..], &rows.indptr[..]), (&[1, 3][..], &[0, 2, 3][..]));
-        assert_eq!((&rows.terms[..], &rows.values[..], rows.counts), (&[0, 8, 2][..], &[5.0, 1.0, 2.0][..], true));
+        assert_eq!((&rows.documents()[..], &rows.indptr()[..]), (&[1, 3][..], &[0, 2, 3][..]));
+        assert_eq!((&rows.terms()[..], rows.values()), (&[0, 8, 2][..], Values::Counts(vec![5, 1, 2].into())));
+        let Digest::Rows(weights) = digest("2 1 5\n2 9 1.5\n") else { panic!("is plain") };
+        assert_eq!(weights.values(), Values::Weights(vec![5.0, 1.5].into()));
         let entries = rows.unpacked(1..2, 100);
         assert_eq!(entries, [Entry { document: 3, term: 2, value: 2.0, line: 102 }]);
         assert_eq!(rows.unpacked(0..2, 0).len(), 3);
@@ -191,15 +240,20 @@ mod tests {
 
     #[test]
     fn digests_travel_and_damage_is_noticed() {
-        for text in ["2 1 5\n2 9 1\n4 3 0.5\n", "2 1 5\n1 1 x\n"] {
+        for text in ["2 1 5\n2 9 1\n4 3 0.5\n", "2 1 5\n2 9 1\n4 3 2\n", "2 1 5\n1 1 x\n"] {
             let digest = digest(text);
-            let bytes = digest.encode();
-            assert_eq!(Digest::decode(&bytes).unwrap(), digest);
-            assert!(Digest::decode(&bytes[..bytes.len() - 1]).is_err());
-            assert!(Digest::decode(&[&[2], &bytes[1..]].concat()).is_err());
+            let bytes = digest.clone().encode();
+            assert_eq!(Digest::decode(bytes.clone()).unwrap(), digest);
+            assert!(Digest::decode(bytes[..bytes.len() - 1].to_vec()).is_err());
+            assert!(Digest::decode([&[2], &bytes[1..]].concat()).is_err());
         }
-        let mut bytes = digest("2 1 5\n").encode();
-        bytes[2..10].fill(0xff);
-        assert!(Digest::decode(&bytes).is_err());
+        let bytes = digest("2 1 5\n").encode();
+        // Whether these are counts, how many documents and entries, where the first begins, and the count.
+        for at in [8, 16, 24, HEAD, bytes.len() - 1] {
+            let mut bytes = bytes.clone();
+            bytes[at..].iter_mut().take(8).for_each(|byte| *byte = 0xff);
+            assert!(Digest::decode(bytes).is_err(), "{at}");
+        }
+        assert!(Digest::decode(Vec::new()).is_err() && Digest::decode(vec![1]).is_err());
     }
 }

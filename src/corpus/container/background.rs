@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::CorpusWriter;
+use crate::corpus::assemble::Run;
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::count_rows::CountRows;
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ const WAITING: usize = 2;
 enum Documents {
     Chunk(CsrChunk, Vec<String>, Option<Vec<String>>),
     Counts(CountRows, Option<Vec<String>>, Option<Vec<String>>),
+    Run(Run, Vec<String>, Option<Vec<String>>),
 }
 
 /// A [`CorpusWriter`] at work in the background.
@@ -48,6 +50,11 @@ impl BackgroundWriter {
         labels: Option<Vec<String>>,
     ) -> Result<()> {
         self.send(Documents::Counts(rows, ids, labels))
+    }
+
+    /// As [`CorpusWriter::append_run`], except that an error may be told by a later call.
+    pub fn append_run(&mut self, run: Run, ids: Vec<String>, labels: Option<Vec<String>>) -> Result<()> {
+        self.send(Documents::Run(run, ids, labels))
     }
 
     fn send(&mut self, documents: Documents) -> Result<()> {
@@ -92,6 +99,10 @@ fn write(mut writer: CorpusWriter, documents: &Receiver<Documents>) -> Result<Co
             Documents::Counts(rows, ids, labels) => {
                 writer.append_counts(&rows, ids.as_deref(), labels.as_deref())?;
                 rows.nonzeros()
+            }
+            Documents::Run(run, ids, labels) => {
+                writer.append_run(&run, &ids, labels.as_deref())?;
+                run.nonzeros()
             }
         };
         flusher.written(8 * nonzeros as u64);

@@ -1,8 +1,10 @@
 //! Writing a corpus, document after document.
 
 use super::{CorpusHeader, MAX_COUNT, Values};
+use crate::corpus::assemble::Run;
 use crate::corpus::chunk::CsrChunk;
 use crate::corpus::count_rows::CountRows;
+use crate::corpus::piece_rows::Values as PieceValues;
 use crate::error::{Error, Result};
 use crate::store::atomic::Target;
 use crate::store::column::{BLOCK_ELEMENTS, BLOCK_STRINGS, NumberColumn, StringColumn};
@@ -162,6 +164,31 @@ impl CorpusWriter {
         let values = RowValues::Counts(&counts);
         let documents = Rows { offsets: &offsets, terms: &terms, values, ids, labels };
         self.append_rows(rows.first_document, rows.terms, &documents)
+    }
+
+    /// Appends the next documents with an id each, and a label each where the corpus is labelled, as they lie in a piece of a
+    /// matrix.
+    ///
+    /// Errors: documents out of order, terms that are not in the dictionary, weights for a corpus of counts, a full disk.
+    pub fn append_run(&mut self, run: &Run, ids: &[String], labels: Option<&[String]>) -> Result<()> {
+        let terms = &run.rows.terms()[run.span()];
+        if terms.iter().fold(0, |most, &term| most.max(term)) >= self.terms {
+            return self.refuse("a damaged message: a term that is not in the dictionary".into());
+        }
+        let values = run.rows.values();
+        let weights: Vec<f32>;
+        let values = match (&values, &self.values) {
+            (PieceValues::Counts(counts), Values::Counts) => RowValues::Counts(&counts[run.span()]),
+            (PieceValues::Weights(weights), Values::Weights(_)) => RowValues::Weights(&weights[run.span()]),
+            // Weights may be whole numbers here and there.
+            (PieceValues::Counts(counts), Values::Weights(_)) => {
+                weights = counts[run.span()].iter().map(|&count| count as f32).collect();
+                RowValues::Weights(&weights)
+            }
+            (PieceValues::Weights(_), Values::Counts) => return self.refuse("weights among counts".into()),
+        };
+        let rows = Rows { offsets: &run.offsets, terms, values, ids: Some(ids), labels };
+        self.append_rows(run.first_document, self.terms, &rows)
     }
 
     fn refuse<T>(&self, what: String) -> Result<T> {
