@@ -8,7 +8,6 @@ use corpuscle::comm::{Comm, Local};
 use corpuscle::corpus::bzip2_blocks::BlockFile;
 use corpuscle::corpus::chunk::CsrChunk;
 use corpuscle::corpus::container::CorpusReader;
-use corpuscle::corpus::count_rows::CountRows;
 use corpuscle::corpus::csv_header::CsvHeader;
 use corpuscle::corpus::cutter::{Cutter, Piece, read_piece};
 use corpuscle::corpus::matrix_market::{Matrix, Parsed, Rows, parse_lines};
@@ -17,6 +16,7 @@ use corpuscle::corpus::npz::Npz;
 use corpuscle::corpus::piece_rows::Digest;
 use corpuscle::corpus::readers::documents;
 use corpuscle::corpus::row_lines::{RowFormat, RowLines};
+use corpuscle::corpus::sent_rows::SentRows;
 use corpuscle::corpus::text::{InputFormat, InvalidUtf8, TextSpec};
 use corpuscle::corpus::tokenizer::{Tokenizer, TokenizerSpec};
 use corpuscle::corpus::wiki::markup::plain_text;
@@ -264,11 +264,12 @@ pub fn rows(bytes: &[u8]) {
     let formats = [false, true].map(|zero_based| RowFormat::Svmlight { zero_based });
     for format in formats.into_iter().chain([RowFormat::Blei, RowFormat::Csv { columns: 3 }]) {
         if let Ok(rows) = RowLines::parse(bytes, format) {
-            let mut again = RowLines::decode(&rows.encode()).expect("what was encoded");
-            (again.terms, again.counts) = (rows.terms, rows.counts);
-            assert_eq!(again, rows);
+            let (sent, sent_labels) = RowLines::decode(rows.encode(rows.counts)).expect("what was encoded");
             let terms = rows.terms;
-            rows.into_chunk(0, terms).0.check().expect("a chunk that was read is sound");
+            let (indptr, indices, data, labels) = rows.into_parts();
+            assert_eq!((sent.offsets(), &sent.indices()[..], &sent_labels), (indptr.clone(), &indices[..], &labels));
+            let chunk = CsrChunk { first_document: 0, terms, indptr, indices, data };
+            chunk.check().expect("a chunk that was read is sound");
         }
     }
 }
@@ -285,12 +286,11 @@ pub fn messages(bytes: &[u8]) {
     if let Ok(chunk) = CsrChunk::decode(bytes) {
         chunk.check().expect("a chunk that was read is sound");
     }
-    if let Ok((rows, end)) = CountRows::decode(bytes.to_vec(), 0) {
+    if let Ok((rows, end)) = SentRows::decode(bytes.to_vec(), 0) {
         assert!(end <= bytes.len() && rows.offsets().len() == rows.documents() + 1);
     }
-    if let Ok(rows) = RowLines::decode(bytes) {
-        let (chunk, _) = rows.into_chunk(0, i32::MAX as u32);
-        let _ = chunk.check();
+    if let Ok((rows, labels)) = RowLines::decode(bytes.to_vec()) {
+        assert!(labels.is_none_or(|labels| labels.len() == rows.documents()));
     }
 }
 

@@ -248,12 +248,12 @@ fn seeds(entry: &str) -> Vec<Vec<u8>> {
                 data: vec![1.0, 2.0, 5.0],
             };
             let mut counts = Vec::new();
-            corpuscle::corpus::count_rows::CountRows::encode(&chunk, &mut counts);
+            corpuscle::corpus::sent_rows::SentRows::encode((&chunk).into(), true, &mut counts);
             let lines = corpuscle::corpus::row_lines::RowFormat::Svmlight { zero_based: false };
             let rows = corpuscle::corpus::row_lines::RowLines::parse(b"ab 1:1\nc 2:1\n", lines).unwrap();
             let account = corpuscle::report::account::Account::open(0).record().to_bytes();
             let fitted = corpuscle::search::model::FittedPipeline::load(&files.path("search.h5")).unwrap().0;
-            vec![assignment, share, report, chunk.encode(), counts, rows.encode(), account, fitted.encode()]
+            vec![assignment, share, report, chunk.encode(), counts, rows.encode(true), account, fitted.encode()]
         }
         "liveness" => vec![message(&[1, 0, 5, 7, 3 | 1 << 8, 70_000, 4, 2], b""), vec![7; 56]],
         "pipeline" => of(&[PIPELINE.as_bytes()]),

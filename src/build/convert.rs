@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use crate::corpus::bag::{BagPiece, NO_TERM};
 use crate::corpus::chunk::CsrChunk;
-use crate::corpus::count_rows::CountRows;
 use crate::corpus::dictionary::Dictionary;
+use crate::corpus::sent_rows::SentRows;
 use crate::corpus::text::TextPlan;
 use crate::corpus::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
@@ -124,7 +124,7 @@ impl Documents {
     /// # Errors
     /// Identifiers or labels that cannot be written as JSON, which no text is.
     pub fn encode(&self, to: &mut Vec<u8>) -> Result<()> {
-        CountRows::encode(&self.chunk, to);
+        SentRows::encode((&self.chunk).into(), true, to);
         serde_json::to_writer(to, &(&self.ids, &self.labels))
             .map_err(|cause| Error::failed(format!("identifiers and labels cannot be sent: {cause}")))
     }
@@ -134,7 +134,7 @@ impl Documents {
 #[derive(Debug, PartialEq)]
 pub(super) struct Arrived {
     /// Terms and counts.
-    pub rows: CountRows,
+    pub rows: SentRows,
     /// An identifier for each document, where the input has any.
     pub ids: Option<Vec<String>>,
     /// A label for each document, where the input has any.
@@ -145,7 +145,7 @@ impl Arrived {
     /// From what [`Documents::encode`] has put at `at` of a message.
     pub fn decode(message: Vec<u8>, at: usize) -> Result<Self> {
         let damaged = || Error::failed("damaged message: not documents; a defect of the network or of corpuscle");
-        let (rows, end) = CountRows::decode(message, at)?;
+        let (rows, end) = SentRows::decode(message, at)?;
         let (ids, labels) = serde_json::from_slice(&rows.message()[end..]).map_err(|_| damaged())?;
         Ok(Arrived { rows, ids, labels })
     }

@@ -479,7 +479,7 @@ fn write(
     dataset.map(work, |number, message| {
         let Arrived { rows, ids, labels } = Arrived::decode(message, 0)?;
         progress.advance(convert.piece_bytes(number), rows.documents() as u64);
-        writer.as_mut().map_or(Ok(()), |writer| writer.append_counts(rows, ids, labels))
+        writer.as_mut().map_or(Ok(()), |writer| writer.append_sent(rows, ids, labels))
     })?;
     let header = writer.map(|writer| job.account.io(|| writer.finish()?.finish(provenance))).transpose()?;
     Ok(header.map(|header| header.nonzeros))

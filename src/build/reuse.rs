@@ -69,7 +69,8 @@ pub(super) fn write(
     let work = |_, bags: &Bags| {
         let documents = documents(job, plan, bags, &same)?;
         let mut message = PieceFacts::encode_all(&[bags.facts]);
-        message.extend_from_slice(&bags.unknown.to_le_bytes());
+        let known = documents.chunk.data.iter().map(|&count| count as u64).sum::<u64>();
+        [bags.unknown, known].iter().for_each(|tokens| message.extend_from_slice(&tokens.to_le_bytes()));
         documents.encode(&mut message)?;
         Ok(message)
     };
@@ -77,15 +78,16 @@ pub(super) fn write(
     dataset.map(work, |_, message| {
         let damaged = || Error::failed("damaged message: not documents; a defect of the network or of corpuscle");
         let (facts, rest) = message.split_at_checked(PieceFacts::BYTES).ok_or_else(damaged)?;
-        let (unknown, _) = rest.split_first_chunk().ok_or_else(damaged)?;
+        let (unknown, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
+        let (known, _) = rest.split_first_chunk().ok_or_else(damaged)?;
         found.pieces.extend(PieceFacts::decode_all(facts)?);
         found.unknown += u64::from_le_bytes(*unknown);
-        let Arrived { mut rows, ids, labels } = Arrived::decode(message, PieceFacts::BYTES + 8)?;
+        found.known += u64::from_le_bytes(*known);
+        let Arrived { mut rows, ids, labels } = Arrived::decode(message, PieceFacts::BYTES + 16)?;
         rows.first_document = first_document;
         first_document += rows.documents() as u64;
-        found.known += rows.counts().iter().map(|&count| u64::from(count)).sum::<u64>();
         progress.advance(0, rows.documents() as u64);
-        writer.as_mut().map_or(Ok(()), |writer| writer.append_counts(rows, ids, labels))
+        writer.as_mut().map_or(Ok(()), |writer| writer.append_sent(rows, ids, labels))
     })?;
     let writer = writer.map(|writer| job.account.io(|| writer.finish())).transpose()?;
     Ok((writer, found))

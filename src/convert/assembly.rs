@@ -1,6 +1,6 @@
 //! A corpus put together on the dispatcher from the entries of a matrix, and what is read for it beside the matrix.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -47,14 +47,17 @@ pub(super) struct Checksums {
 }
 
 impl Checksums {
-    fn start(spec: &ImportSpec) -> Result<Checksums> {
-        let path = spec.matrix.clone();
-        let matrix = std::thread::Builder::new()
-            .name("checksum".into())
-            .spawn(move || provenance::of_input(&path))
-            .map_err(|cause| Error::failed(format!("cannot start a thread that reads the matrix: {cause}")))?;
-        let beside = spec.inputs().skip(1).map(|(role, path)| Ok((role, provenance::of_input(path)?)));
-        Ok(Checksums { matrix: Some(matrix), known: beside.collect::<Result<_>>()? })
+    /// Of files by role, the first of which is the matrix.
+    pub fn start<'p>(mut inputs: impl Iterator<Item = (&'static str, &'p Path)>) -> Result<Checksums> {
+        let matrix = inputs.next().map(|(_, path)| path.to_path_buf());
+        let read = |path: PathBuf| {
+            std::thread::Builder::new()
+                .name("checksum".into())
+                .spawn(move || provenance::of_input(&path))
+                .map_err(|cause| Error::failed(format!("cannot start a thread that reads the matrix: {cause}")))
+        };
+        let beside = inputs.map(|(role, path)| Ok((role, provenance::of_input(path)?)));
+        Ok(Checksums { matrix: matrix.map(read).transpose()?, known: beside.collect::<Result<_>>()? })
     }
 
     /// All of them.
@@ -93,7 +96,7 @@ impl Inputs {
             Some(path) => term_list::read(path, head.header.terms)?,
             None => term_list::invented(head.header.terms),
         };
-        let checksums = job.account.io(|| Checksums::start(spec))?;
+        let checksums = job.account.io(|| Checksums::start(spec.inputs()))?;
         Ok(Inputs { head, terms: Arc::new(terms), assumptions, checksums, target })
     }
 

@@ -12,14 +12,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::assembly::Checksums;
 use crate::corpus::compression::Compression;
-use crate::corpus::container::{CorpusHeader, CorpusWriter, Values};
+use crate::corpus::container::{BackgroundWriter, CorpusHeader, CorpusWriter, Values};
 use crate::corpus::csv_header::CsvHeader;
 use crate::corpus::cutter::Cutter;
 use crate::corpus::name_list::NameList;
 use crate::corpus::readers;
 use crate::corpus::reread::Rereader;
 use crate::corpus::row_lines::{Mistake, RowFormat, RowLines};
+use crate::corpus::sent_rows::SentRows;
 use crate::corpus::term_list;
 use crate::corpus::text::{InputFormat, TextPlan, TextSpec};
 use crate::dispatch::memory::{self, FILES, Forecast, Need};
@@ -65,7 +67,7 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
         refuse_inputs_as_output(spec.inputs().map(|(_, path)| path), &spec.output)?;
     }
     let target = job.target(&spec.output)?;
-    let mut checksums = Vec::new();
+    let mut checksums = None;
     let mut header = None;
     let message = job.share(|| {
         let lines = TextSpec { format: Some(InputFormat::Lines), ..TextSpec::new(vec![spec.file.clone()]) };
@@ -75,9 +77,9 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
             let found = CsvHeader::read(&spec.file, &mut plan.files[0])?;
             (*columns, header) = (found.columns, found.terms);
         }
-        let checksum = |(role, path)| Ok((role, job.account.io(|| provenance::of_input(path))?));
-        checksums = spec.inputs().map(checksum).collect::<Result<Vec<_>>>()?;
-        job.begin(|| Ok(how(spec.format, &checksums)))?;
+        let mut started = job.account.io(|| Checksums::start(spec.inputs()))?;
+        job.begin(|| Ok(how(spec.format, started.all()?)))?;
+        checksums = Some(started);
         serde_json::to_vec(&(plan, format)).map_err(|cause| Error::failed(format!("{cause}")))
     })?;
     if !job.is_dispatcher() {
@@ -95,6 +97,8 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
         census.merge(Census { terms: rows.terms, documents: rows.documents() as u64, counts: rows.counts })
     })?;
     let total = merge(job, census)?;
+    // Workers send counts as such if all values of the file are counts.
+    let counts = job.share(|| Ok(vec![u8::from(total.as_ref().is_some_and(|total| total.counts))]))? == [1];
 
     let mut output = match (target, total) {
         (Some(target), Some(total)) => {
@@ -105,31 +109,32 @@ pub fn import_rows(job: &Job, spec: &RowsSpec) -> Result<Option<CorpusHeader>> {
                 None if total.terms == 0 => return Err(Error::failed(format!("{path}: no document has a term"))),
                 None => term_list::invented(total.terms),
             };
-            let values = if total.counts { Values::Counts } else { Values::Weights("unknown".into()) };
-            let in_file = matches!(spec.format, RowFormat::Svmlight { .. });
-            let writer = CorpusWriter::create(target, &terms, values, in_file || spec.labels.is_some())?;
+            let values = if counts { Values::Counts } else { Values::Weights("unknown".into()) };
+            let labelled = matches!(spec.format, RowFormat::Svmlight { .. }) || spec.labels.is_some();
+            let writer = BackgroundWriter::start(move || CorpusWriter::create(target, &terms, values, labelled))?;
             progress.stage("import: write", Some(total.documents));
             let open = |path: &Option<PathBuf>| path.as_deref().map(NameList::open).transpose();
-            Some(Output { writer, terms: terms.len() as u32, ids: open(&spec.ids)?, labels: open(&spec.labels)? })
+            Some(Output { writer, documents: 0, ids: open(&spec.ids)?, labels: open(&spec.labels)? })
         }
         _ => None,
     };
     dataset.map(
-        |_, rows| Ok(rows.encode()),
+        |_, rows| Ok(rows.encode(counts)),
         |_, bytes| {
-            let rows = RowLines::decode(&bytes)?;
+            let (rows, labels) = RowLines::decode(bytes)?;
             let count = rows.documents() as u64;
             // Results come to the dispatcher only, which has an output.
-            output.as_mut().map_or(Ok(()), |output| output.append(rows))?;
+            output.as_mut().map_or(Ok(()), |output| output.append(rows, labels))?;
             job.account.count(|counters| counters.documents += count);
             progress.advance(count, count);
             Ok(())
         },
     )?;
-    let Some(Output { writer, ids, labels, .. }) = output else { return Ok(None) };
+    let (Some(Output { writer, ids, labels, .. }), Some(mut checksums)) = (output, checksums) else { return Ok(None) };
     ids.map_or(Ok(()), NameList::end)?;
     labels.map_or(Ok(()), NameList::end)?;
-    job.account.io(|| writer.finish(&how(spec.format, &checksums))).map(Some)
+    let provenance = how(spec.format, checksums.all()?);
+    job.account.io(|| writer.finish()?.finish(&provenance)).map(Some)
 }
 
 /// How a corpus is made, which is all that decides it.
@@ -144,6 +149,8 @@ fn how(format: RowFormat, inputs: &[(&str, Input)]) -> Value {
 
 /// Bytes a worker takes for a piece of the file and its documents, on their way.
 const PIECE: u64 = 28 << 20;
+/// Bytes the dispatcher takes for the documents of some pieces, on their way to the file.
+const WRITING: u64 = 44 << 20;
 
 /// What importing takes. The number of terms shows at the end only; a corpus has far more nonzeros than terms.
 fn forecast(job: &Job, plan: &TextPlan) -> Forecast {
@@ -152,7 +159,7 @@ fn forecast(job: &Job, plan: &TextPlan) -> Forecast {
     let text: u64 =
         plan.files.iter().map(|file| file.bytes * if file.compression == Compression::None { 1 } else { 4 }).sum();
     Forecast {
-        dispatcher: Need::fixed(FILES + PIECE + if job.distributed() { waiting } else { 0 }),
+        dispatcher: Need::fixed(FILES + WRITING + if job.distributed() { waiting } else { 0 }),
         worker: Need::fixed(PIECE).keeping(2 * text / job.workers() as u64),
     }
 }
@@ -189,28 +196,29 @@ impl Mergeable for Census {
 
 /// The corpus being written on the dispatcher.
 struct Output {
-    writer: CorpusWriter,
-    terms: u32,
+    writer: BackgroundWriter,
+    /// Documents handed to it.
+    documents: u64,
     ids: Option<NameList>,
     labels: Option<NameList>,
 }
 
 impl Output {
-    fn append(&mut self, rows: RowLines) -> Result<()> {
-        let first = self.writer.documents();
-        let (chunk, in_file) = rows.into_chunk(first, self.terms);
-        let count = chunk.documents();
+    /// Appends the next documents with their labels in the file.
+    fn append(&mut self, mut rows: SentRows, in_file: Option<Vec<String>>) -> Result<()> {
+        let (first, count) = (self.documents, rows.documents());
+        // A piece of nothing but comments.
+        if count == 0 {
+            return Ok(());
+        }
+        rows.first_document = first;
+        self.documents += count as u64;
         let ids = match &mut self.ids {
             Some(ids) => ids.take(count)?,
-            None => (first..first + count as u64).map(|document| format!("document{document}")).collect(),
+            None => (first..self.documents).map(|document| format!("document{document}")).collect(),
         };
-        let labels = match &mut self.labels {
-            Some(labels) => Some(labels.take(count)?),
-            // A piece of nothing but comments has no labels to tell.
-            None if count == 0 => return Ok(()),
-            None => in_file,
-        };
-        self.writer.append(&chunk, &ids, labels.as_deref())
+        let labels = self.labels.as_mut().map(|labels| labels.take(count)).transpose()?.or(in_file);
+        self.writer.append_sent(rows, Some(ids), labels)
     }
 }
 

@@ -10,41 +10,18 @@ use std::ops::Range;
 
 use crate::corpus::container::MAX_COUNT;
 use crate::corpus::matrix_market::{Entry, Parsed};
+use crate::corpus::sent_rows::{Rows, SentRows, numbers};
 use crate::error::{Error, Result};
 
-/// Bytes before the numbers of a message, eight each: what it holds, whether the values are counts, documents, entries.
-const HEAD: usize = 32;
+/// Bytes before the rows of a message: 1, and what brings them to where numbers may lie.
+const BEFORE: usize = 8;
 
-/// Rows of a plain piece, CSR over the documents that occur in it. They stay in the message in which they travel, laid out as
-/// the container has them, so that the dispatcher, who is one for any number of workers, copies nothing on their way.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PieceRows {
-    /// All values are counts: whole numbers from 1 to 2^24.
-    pub counts: bool,
-    documents: usize,
-    entries: usize,
-    /// The head; where each document begins (u64, documents + 1, the first 0); number of each document (u32, ascending); term of
-    /// each entry (u32); value of each entry (u32 where they are counts, else f32).
-    message: Vec<u8>,
-}
-
-/// The values of rows.
+/// Rows of a plain piece, as many as documents occur in it, in the message in which they travel.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Values<'a> {
-    /// Whole numbers from 1 to 2^24.
-    Counts(Cow<'a, [u32]>),
-    /// Any others.
-    Weights(Cow<'a, [f32]>),
-}
-
-impl Values<'_> {
-    /// Value of an entry.
-    pub fn get(&self, at: usize) -> f32 {
-        match self {
-            Values::Counts(counts) => counts[at] as f32,
-            Values::Weights(weights) => weights[at],
-        }
-    }
+pub struct PieceRows {
+    rows: SentRows,
+    /// Where the numbers of the documents begin in the message: behind the rows.
+    documents: usize,
 }
 
 impl PieceRows {
@@ -56,6 +33,9 @@ impl PieceRows {
         }
         let (mut counts, mut documents, mut indptr) = (true, Vec::new(), Vec::new());
         let mut last: Option<(u32, u32)> = None;
+        let mut indices = Vec::with_capacity(entries.len());
+        let mut data = Vec::with_capacity(entries.len());
+        let mut largest = 0;
         for (at, entry) in entries.iter().enumerate() {
             let place = (entry.document, entry.term);
             if entry.value == 0.0 || last.is_some_and(|last| last >= place) {
@@ -67,100 +47,55 @@ impl PieceRows {
             }
             last = Some(place);
             counts &= is_count(entry.value);
+            largest = largest.max(entry.term);
+            indices.push(entry.term);
+            data.push(entry.value);
         }
         indptr.push(entries.len() as u64);
-        let mut message = Vec::with_capacity(HEAD + 12 * documents.len() + 8 + 8 * entries.len());
-        for number in [1, u64::from(counts), documents.len() as u64, entries.len() as u64] {
-            message.extend_from_slice(&number.to_le_bytes());
-        }
-        message.extend_from_slice(bytemuck::cast_slice(&indptr));
+        let mut message = Vec::with_capacity(64 + 8 * documents.len() + 8 * entries.len());
+        message.extend_from_slice(&1u64.to_le_bytes());
+        let rows = Rows { first_document: 0, terms: largest + 1, indptr: &indptr, indices: &indices, data: &data };
+        SentRows::encode(rows, counts, &mut message);
         message.extend_from_slice(bytemuck::cast_slice(&documents));
-        message.extend(entries.iter().flat_map(|entry| entry.term.to_le_bytes()));
-        if counts {
-            // Through i32, for which every processor has an instruction: counts end at 2^24.
-            message.extend(entries.iter().flat_map(|entry| (entry.value as i32).to_le_bytes()));
-        } else {
-            message.extend(entries.iter().flat_map(|entry| entry.value.to_le_bytes()));
-        }
-        Some(PieceRows { counts, documents: documents.len(), entries: entries.len(), message })
+        PieceRows::decode(message)
+    }
+
+    /// Terms and values, and where each document begins among them.
+    pub fn rows(&self) -> &SentRows {
+        &self.rows
     }
 
     /// Number of entries, which is that of lines.
     pub fn entries(&self) -> u64 {
-        self.entries as u64
-    }
-
-    /// Where each document begins among the entries; one more than documents.
-    pub fn indptr(&self) -> Cow<'_, [u64]> {
-        self.numbers(HEAD, self.documents + 1)
+        self.rows.nonzeros() as u64
     }
 
     /// Number of each document that occurs, ascending; its first or last entries may be in other pieces.
     pub fn documents(&self) -> Cow<'_, [u32]> {
-        self.numbers(self.after_indptr(), self.documents)
-    }
-
-    /// Term of each entry.
-    pub fn terms(&self) -> Cow<'_, [u32]> {
-        self.numbers(self.after_indptr() + 4 * self.documents, self.entries)
-    }
-
-    /// Value of each entry.
-    pub fn values(&self) -> Values<'_> {
-        let at = self.after_indptr() + 4 * (self.documents + self.entries);
-        if self.counts {
-            Values::Counts(self.numbers(at, self.entries))
-        } else {
-            Values::Weights(self.numbers(at, self.entries))
-        }
-    }
-
-    fn after_indptr(&self) -> usize {
-        HEAD + 8 * (self.documents + 1)
-    }
-
-    /// Where they lie if they lie as numbers must, which depends on where the message begins in memory; else a copy.
-    fn numbers<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(&self, at: usize, count: usize) -> Cow<'_, [T]> {
-        let bytes = &self.message[at..][..size_of::<T>() * count];
-        match bytemuck::try_cast_slice(bytes) {
-            Ok(numbers) => Cow::Borrowed(numbers),
-            Err(_) => Cow::Owned(bytemuck::pod_collect_to_vec(bytes)),
-        }
+        numbers(self.rows.message(), self.documents, self.rows.documents())
     }
 
     /// The entries of documents `rows` of the piece one by one, the piece beginning at this line of the file.
     pub fn unpacked(&self, rows: Range<usize>, first_line: u64) -> Vec<Entry> {
-        let (indptr, documents, terms, values) = (self.indptr(), self.documents(), self.terms(), self.values());
-        let entry = |row: usize, at: usize| Entry {
-            document: documents[row],
+        let (documents, terms, values) = (self.documents(), self.rows.indices(), self.rows.values());
+        let lengths = self.rows.lengths();
+        let begin = lengths[..rows.start].iter().map(|&length| length as usize).sum::<usize>();
+        let of_row = |row: usize| std::iter::repeat_n(documents[row], lengths[row] as usize);
+        let entry = |(at, document)| Entry {
+            document,
             term: terms[at],
             value: values.get(at),
             line: u32::try_from(first_line + at as u64).unwrap_or(u32::MAX),
         };
-        let span = |row: usize| indptr[row] as usize..indptr[row + 1] as usize;
-        rows.flat_map(|row| span(row).map(move |at| (row, at))).map(|(row, at)| entry(row, at)).collect()
+        (begin..).zip(rows.flat_map(of_row)).map(entry).collect()
     }
 
     fn decode(message: Vec<u8>) -> Option<PieceRows> {
-        let word = |at: usize| {
-            let bytes = message.get(at..at + 8)?.first_chunk()?;
-            usize::try_from(u64::from_le_bytes(*bytes)).ok()
-        };
-        let (counts, documents, entries) = (word(8)?, word(16)?, word(24)?);
-        let size = documents.checked_mul(12)?.checked_add(entries.checked_mul(8)?)?.checked_add(HEAD + 8)?;
-        if counts > 1 || message.len() != size {
-            return None;
-        }
-        let rows = PieceRows { counts: counts == 1, documents, entries, message };
-        let indptr = rows.indptr();
-        let spans = indptr.first() == Some(&0) && indptr.last() == Some(&(entries as u64)) && indptr.is_sorted();
-        let ascend = documents > 0 && rows.documents().windows(2).all(|pair| pair[0] < pair[1]);
-        let whole = match rows.values() {
-            // A zero wraps round and is beyond every count.
-            Values::Counts(counts) => counts.iter().fold(0, |most, &count| most.max(count.wrapping_sub(1))) < MAX_COUNT,
-            Values::Weights(weights) => weights.iter().all(|weight| weight.is_finite()),
-        };
-        (spans && ascend && whole).then_some(rows)
+        let (rows, documents) = SentRows::decode(message, BEFORE).ok()?;
+        let whole = rows.documents() > 0 && rows.message().len() == documents + 4 * rows.documents();
+        let rows = whole.then_some(PieceRows { rows, documents })?;
+        let ascend = rows.documents().windows(2).all(|pair| pair[0] < pair[1]);
+        ascend.then_some(rows)
     }
 }
 
@@ -188,7 +123,7 @@ impl Digest {
     /// As bytes, to travel.
     pub fn encode(self) -> Vec<u8> {
         match self {
-            Digest::Rows(rows) => rows.message,
+            Digest::Rows(rows) => rows.rows.into_message(),
             Digest::Entries(parsed) => [vec![0], parsed.encode()].concat(),
         }
     }
@@ -208,20 +143,22 @@ impl Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::matrix_market::{Field, Header, Rows, parse_lines};
+    use crate::corpus::matrix_market::{self as matrix, Field, Header, parse_lines};
+    use crate::corpus::sent_rows::Values;
 
     fn digest(text: &str) -> Digest {
-        let header = Header { field: Field::Real, rows: Rows::Documents, documents: 9, terms: 9, entries: 9 };
+        let header = Header { field: Field::Real, rows: matrix::Rows::Documents, documents: 9, terms: 9, entries: 9 };
         Digest::of(parse_lines(text.as_bytes(), &header))
     }
 
     #[test]
     fn plain_pieces_become_rows_and_unpack_to_their_entries() {
         let Digest::Rows(rows) = digest("2 1 5\n2 9 1\n4 3 2\n") else { panic!("is plain") };
-        assert_eq!((&rows.documents()[..], &rows.indptr()[..]), (&[1, 3][..], &[0, 2, 3][..]));
-        assert_eq!((&rows.terms()[..], rows.values()), (&[0, 8, 2][..], Values::Counts(vec![5, 1, 2].into())));
-        let Digest::Rows(weights) = digest("2 1 5\n2 9 1.5\n") else { panic!("is plain") };
-        assert_eq!(weights.values(), Values::Weights(vec![5.0, 1.5].into()));
+        assert_eq!((&rows.documents()[..], rows.rows().offsets()), (&[1, 3][..], vec![0, 2, 3]));
+        assert_eq!(
+            (&rows.rows().indices()[..], rows.rows().values()),
+            (&[0, 8, 2][..], Values::Counts(vec![5, 1, 2].into()))
+        );
         let entries = rows.unpacked(1..2, 100);
         assert_eq!(entries, [Entry { document: 3, term: 2, value: 2.0, line: 102 }]);
         assert_eq!(rows.unpacked(0..2, 0).len(), 3);
@@ -229,7 +166,7 @@ mod tests {
             [("1 1 0.5\n", false), ("1 1 -1\n", false), ("1 1 16777216\n", true), ("1 1 16777217\n", false)]
         {
             let Digest::Rows(rows) = digest(text) else { panic!("is plain") };
-            assert_eq!(rows.counts, counts, "{text}");
+            assert_eq!(rows.rows().has_counts(), counts, "{text}");
         }
         for text in
             ["2 1 5\n1 1 5\n", "1 2 1\n1 1 1\n", "1 1 1\n1 1 1\n", "1 1 0\n", "\n1 1 1\n", "%\n1 1 1\n", "1 x 1\n", ""]
@@ -248,8 +185,8 @@ mod tests {
             assert!(Digest::decode([&[2], &bytes[1..]].concat()).is_err());
         }
         let bytes = digest("2 1 5\n").encode();
-        // Whether these are counts, how many documents and entries, where the first begins, and the count.
-        for at in [8, 16, 24, HEAD, bytes.len() - 1] {
+        // Terms, documents, entries, whether these are counts, the term with its count, and the length of the document.
+        for at in [16, 24, 32, 40, 48, 56] {
             let mut bytes = bytes.clone();
             bytes[at..].iter_mut().take(8).for_each(|byte| *byte = 0xff);
             assert!(Digest::decode(bytes).is_err(), "{at}");

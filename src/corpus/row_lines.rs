@@ -13,8 +13,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::chunk::{CsrChunk, Footprint};
+use crate::corpus::chunk::Footprint;
 use crate::corpus::piece_rows::is_count;
+use crate::corpus::sent_rows::{Rows, SentRows};
 use crate::error::{Error, Result};
 
 /// How the lines are written.
@@ -263,55 +264,40 @@ impl RowLines {
         Self::parse_values(text, format)
     }
 
-    /// As a chunk over this many terms, numbered from `first_document`, and the labels where there are any.
-    pub fn into_chunk(mut self, first_document: u64, terms: u32) -> (CsrChunk, Option<Vec<String>>) {
-        let labels = self.take_labels();
-        (CsrChunk { first_document, terms, indptr: self.indptr, indices: self.indices, data: self.data }, labels)
-    }
-
-    /// As bytes, to travel.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(48 + self.bytes() as usize);
-        let lengths = [self.indptr.len(), self.indices.len(), self.label_ends.len(), self.labels.len()];
-        lengths.iter().for_each(|&length| bytes.extend_from_slice(&(length as u64).to_le_bytes()));
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.indptr));
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.indices));
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.data));
+    /// As bytes, to travel; the values as counts where those of all lines of the file are. Documents are numbered from 0.
+    pub fn encode(&self, counts: bool) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(72 + self.bytes() as usize);
+        let (indptr, indices, data) = (&self.indptr, &self.indices, &self.data);
+        SentRows::encode(Rows { first_document: 0, terms: self.terms, indptr, indices, data }, counts, &mut bytes);
+        bytes.extend_from_slice(&(self.label_ends.len() as u64).to_le_bytes());
         bytes.extend_from_slice(bytemuck::cast_slice(&self.label_ends));
         bytes.extend_from_slice(self.labels.as_bytes());
         bytes
     }
 
-    /// Undoes [`encode`](Self::encode), but for what is known of the whole file by then (`terms`, `counts`); refuses
-    /// damaged bytes.
-    pub fn decode(bytes: &[u8]) -> Result<RowLines> {
-        Self::read(bytes).ok_or_else(|| Error::failed("damaged message: documents of a file"))
+    /// Undoes [`encode`](Self::encode): the documents, and the labels where there are any; refuses damaged bytes.
+    pub fn decode(bytes: Vec<u8>) -> Result<(SentRows, Option<Vec<String>>)> {
+        let (rows, at) = SentRows::decode(bytes, 0)?;
+        let labels = labels(&rows.message()[at..])
+            .filter(|labels| labels.is_empty() || labels.len() == rows.documents())
+            .ok_or_else(|| Error::failed("damaged message: labels of documents of a file"))?;
+        Ok((rows, (!labels.is_empty()).then_some(labels)))
     }
+}
 
-    fn read(bytes: &[u8]) -> Option<RowLines> {
-        let (head, rest) = bytes.split_first_chunk::<32>()?;
-        let length = |at: usize| usize::try_from(u64::from_le_bytes(std::array::from_fn(|i| head[at * 8 + i]))).ok();
-        let [offsets, nonzeros, documents, letters] = [length(0)?, length(1)?, length(2)?, length(3)?];
-        let mut rest = rest;
-        let mut take = |count: usize, size: usize| {
-            let (part, tail) = rest.split_at_checked(count.checked_mul(size)?)?;
-            rest = tail;
-            Some(part)
-        };
-        let rows = RowLines {
-            indptr: bytemuck::pod_collect_to_vec(take(offsets, 8)?),
-            indices: bytemuck::pod_collect_to_vec(take(nonzeros, 4)?),
-            data: bytemuck::pod_collect_to_vec(take(nonzeros, 4)?),
-            label_ends: bytemuck::pod_collect_to_vec(take(documents, 8)?),
-            labels: String::from_utf8(take(letters, 1)?.to_vec()).ok()?,
-            terms: 0,
-            counts: false,
-        };
-        let ends = rows.label_ends.iter();
-        let labels = rows.label_ends.is_sorted() && ends.clone().all(|&end| rows.labels.is_char_boundary(end as usize));
-        // Offsets, terms and values are checked where the chunk is appended.
-        (rest.is_empty() && labels && (documents == 0 || documents + 1 == offsets)).then_some(rows)
+/// Labels, as they were sent: their number, where each ends, and all letters. Nothing where the bytes are damaged.
+fn labels(bytes: &[u8]) -> Option<Vec<String>> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
+    let (ends, letters) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let mut letters = std::str::from_utf8(letters).ok()?;
+    let (mut labels, mut begin) = (Vec::with_capacity(count), 0);
+    for end in ends.as_chunks().0.iter().map(|end| u64::from_le_bytes(*end)) {
+        let (label, rest) = letters.split_at_checked(usize::try_from(end.checked_sub(begin)?).ok()?)?;
+        labels.push(label.to_owned());
+        (letters, begin) = (rest, end);
     }
+    letters.is_empty().then_some(labels)
 }
 
 /// What a line says, or what is wrong with it.
@@ -411,15 +397,18 @@ fn pair<V: Value>(word: &[u8]) -> Parsed<(u32, V)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::chunk::CsrChunk;
 
     const SVMLIGHT: RowFormat = RowFormat::Svmlight { zero_based: false };
 
     fn parse(text: &str, format: RowFormat) -> (CsrChunk, Option<Vec<String>>) {
         let rows = RowLines::parse(text.as_bytes(), format).unwrap();
-        let travelled = RowLines::decode(&rows.encode()).unwrap();
-        assert_eq!(RowLines { terms: rows.terms, counts: rows.counts, ..travelled }, rows);
+        let (sent, sent_labels) = RowLines::decode(rows.encode(rows.counts)).unwrap();
         let terms = rows.terms;
-        let (chunk, labels) = rows.into_chunk(7, terms);
+        let (indptr, indices, data, labels) = rows.into_parts();
+        assert_eq!((sent.offsets(), &sent.indices()[..], &sent_labels), (indptr.clone(), &indices[..], &labels));
+        assert!(data.iter().enumerate().all(|(at, value)| sent.values().get(at) == *value));
+        let chunk = CsrChunk { first_document: 7, terms, indptr, indices, data };
         chunk.check().unwrap();
         (chunk, labels)
     }
@@ -522,12 +511,20 @@ mod tests {
 
     #[test]
     fn damaged_messages_are_refused() {
-        let bytes = RowLines::parse(b"ab 1:1\nc 2:1\n", SVMLIGHT).unwrap().encode();
-        for cut in 0..bytes.len() {
-            assert!(RowLines::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        let rows = RowLines::parse(b"ab 1:1\nc 2:1\n", SVMLIGHT).unwrap();
+        for counts in [true, false] {
+            let bytes = rows.encode(counts);
+            for cut in 0..bytes.len() {
+                assert!(RowLines::decode(bytes[..cut].to_vec()).is_err(), "cut at {cut}");
+            }
+            assert!(RowLines::decode([&bytes[..], b"x"].concat()).is_err());
+            // Number of labels, their ends, letters.
+            let labels = bytes.len() - 3 - 16 - 8;
+            for (at, value) in [(labels, 1), (labels, 0), (labels + 8, 9), (labels + 16, 1), (bytes.len() - 1, 0xff)] {
+                let mut bytes = bytes.clone();
+                bytes[at] = value;
+                assert!(RowLines::decode(bytes).is_err(), "{value} at {at}");
+            }
         }
-        let mut long = bytes.clone();
-        long[0..8].fill(0xff);
-        assert!(RowLines::decode(&long).is_err());
     }
 }

@@ -299,7 +299,8 @@ mod tests {
         let lines = LineFormat::Svmlight.lines(&weights, 0..3, false, &[]);
         let labelled: String = String::from_utf8(lines).unwrap().lines().map(|line| format!("0 {line}\n")).collect();
         let rows = RowLines::parse(labelled.as_bytes(), RowFormat::Svmlight { zero_based: false }).unwrap();
-        assert_eq!(rows.into_chunk(9, 5).0, weights);
+        let (indptr, indices, data, _) = rows.into_parts();
+        assert_eq!((indptr, indices, data), (weights.indptr, weights.indices, weights.data));
     }
 
     #[test]

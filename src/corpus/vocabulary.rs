@@ -342,7 +342,7 @@ mod tests {
         let mut stream = Stream::new(3, "tokens", 0);
         let word = |number: u64| format!("{}{}", "long".repeat(number as usize % 7), number);
         let (mut together, mut alone) = (Vocabulary::default(), Vocabulary::default());
-        for _ in 0..100 {
+        for _ in 0..200 {
             let list: Vec<String> = (0..stream.below(700))
                 .map(|_| {
                     // Half of them are of a few.

@@ -5,9 +5,9 @@
 //! takes one; the model is broadcast, chunks are weighted wherever they lie and written by the dispatcher in their order.
 //! Cost: one pass, or two; 8 bytes a nonzero travel to the dispatcher, as many to workers that do not see the file.
 
-use crate::corpus::chunk::CsrChunk;
-use crate::corpus::container::{CorpusHeader, CorpusWriter, Values, WEIGHTING};
+use crate::corpus::container::{BackgroundWriter, CorpusHeader, CorpusWriter, Values, WEIGHTING};
 use crate::corpus::kinship::same_terms;
+use crate::corpus::sent_rows::SentRows;
 use crate::dispatch::memory::{FILES, Forecast, Need, Sizes};
 use crate::dispatch::{Corpus, Dataset, Documents, Job};
 use crate::error::{Error, Result};
@@ -99,13 +99,15 @@ pub fn weigh(job: &Job, corpus: &Corpus, weights: &Weights, targets: Option<Targ
     dataset.map(
         |_, counts| {
             job.account.count(|counters| counters.documents += counts.documents() as u64);
-            Ok(model.apply(counts)?.encode())
+            let mut message = Vec::new();
+            SentRows::encode((&model.apply(counts)?).into(), false, &mut message);
+            Ok(message)
         },
-        |_, weights| {
-            let weights = CsrChunk::decode(&weights)?;
+        |_, message| {
+            let (weights, _) = SentRows::decode(message, 0)?;
             let documents = weights.documents() as u64;
             // Results come to the dispatcher only, which has an output.
-            output.as_mut().map_or(Ok(()), |output| output.append(corpus, &weights))?;
+            output.as_mut().map_or(Ok(()), |output| output.append(corpus, weights))?;
             progress.advance(documents, documents);
             Ok(())
         },
@@ -125,7 +127,8 @@ fn forecast(sizes: &Sizes, twice: bool) -> Forecast {
     let dispatcher = sizes
         .dispatcher()
         .with("dictionary and frequencies", 2 * sizes.dictionary() + FREQUENCIES * sizes.terms)
-        .with("results", sizes.results(chunk) + sizes.names());
+        // Some are on their way to the file.
+        .with("results", sizes.results(chunk) + 2 * chunk + sizes.names());
     let worker = sizes.worker(5 * chunk).with("weights of the terms", 2 * model + sums);
     let keeps = if twice { sizes.all_chunks() } else { 0 };
     Forecast { dispatcher: dispatcher.and(Need::fixed(FILES)), worker: worker.keeping(keeps) }
@@ -189,32 +192,34 @@ impl Origin {
 /// The dispatcher's side: the files being written.
 struct Output {
     origin: Origin,
-    corpus: CorpusWriter,
+    corpus: BackgroundWriter,
     model: Option<Target>,
 }
 
 impl Output {
     fn create(corpus: &Corpus, targets: Targets, origin: Origin) -> Result<Output> {
         let values = Values::Weights(origin.saved.model.code());
-        let writer = CorpusWriter::create(targets.corpus, &origin.saved.terms, values, corpus.header().labelled)?;
-        Ok(Output { origin, corpus: writer, model: targets.model })
+        let (terms, labelled) = (origin.saved.terms.clone(), corpus.header().labelled);
+        let create = move || CorpusWriter::create(targets.corpus, &terms, values, labelled);
+        Ok(Output { origin, corpus: BackgroundWriter::start(create)?, model: targets.model })
     }
 
-    fn append(&mut self, from: &Corpus, weights: &CsrChunk) -> Result<()> {
+    fn append(&mut self, from: &Corpus, weights: SentRows) -> Result<()> {
         let (first, count) = (weights.first_document, weights.documents() as u64);
         let (ids, labels) = (from.reader()?.ids(first, count)?, from.reader()?.labels(first, count)?);
-        self.corpus.append(weights, &ids, labels.as_deref())
+        self.corpus.append_sent(weights, Some(ids), labels)
     }
 
-    fn finish(mut self, from: &Corpus, parameters: &Value) -> Result<CorpusHeader> {
+    fn finish(self, from: &Corpus, parameters: &Value) -> Result<CorpusHeader> {
         let Origin { saved, loaded } = self.origin;
         let mut inputs = vec![("corpus", Input::result(from.reader()?.file())?)];
         inputs.extend(loaded.map(|model| ("model", model)));
         let provenance = provenance::of("tfidf", parameters.clone(), &inputs);
-        saved::write(&saved.model, &mut self.corpus.section(WEIGHTING)?)?;
+        let mut corpus = self.corpus.finish()?;
+        saved::write(&saved.model, &mut corpus.section(WEIGHTING)?)?;
         if let Some(target) = self.model {
             saved.save(target, &provenance)?;
         }
-        self.corpus.finish(&provenance)
+        corpus.finish(&provenance)
     }
 }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use super::CorpusWriter;
 use crate::corpus::assemble::Run;
 use crate::corpus::chunk::CsrChunk;
-use crate::corpus::count_rows::CountRows;
+use crate::corpus::sent_rows::SentRows;
 use crate::error::{Error, Result};
 
 /// Chunks that may wait for the thread: the memory they take is bounded.
@@ -15,7 +15,7 @@ const WAITING: usize = 2;
 /// What one call appends.
 enum Documents {
     Chunk(CsrChunk, Vec<String>, Option<Vec<String>>),
-    Counts(CountRows, Option<Vec<String>>, Option<Vec<String>>),
+    Sent(SentRows, Option<Vec<String>>, Option<Vec<String>>),
     Run(Run, Vec<String>, Option<Vec<String>>),
 }
 
@@ -42,14 +42,9 @@ impl BackgroundWriter {
         self.send(Documents::Chunk(chunk, ids, labels))
     }
 
-    /// As [`CorpusWriter::append_counts`], except that an error may be told by a later call.
-    pub fn append_counts(
-        &mut self,
-        rows: CountRows,
-        ids: Option<Vec<String>>,
-        labels: Option<Vec<String>>,
-    ) -> Result<()> {
-        self.send(Documents::Counts(rows, ids, labels))
+    /// As [`CorpusWriter::append_sent`], except that an error may be told by a later call.
+    pub fn append_sent(&mut self, rows: SentRows, ids: Option<Vec<String>>, labels: Option<Vec<String>>) -> Result<()> {
+        self.send(Documents::Sent(rows, ids, labels))
     }
 
     /// As [`CorpusWriter::append_run`], except that an error may be told by a later call.
@@ -96,8 +91,8 @@ fn write(mut writer: CorpusWriter, documents: &Receiver<Documents>) -> Result<Co
                 writer.append(&chunk, &ids, labels.as_deref())?;
                 chunk.nonzeros()
             }
-            Documents::Counts(rows, ids, labels) => {
-                writer.append_counts(&rows, ids.as_deref(), labels.as_deref())?;
+            Documents::Sent(rows, ids, labels) => {
+                writer.append_sent(&rows, ids.as_deref(), labels.as_deref())?;
                 rows.nonzeros()
             }
             Documents::Run(run, ids, labels) => {

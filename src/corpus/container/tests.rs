@@ -1,6 +1,6 @@
 use super::*;
 use crate::corpus::chunk::CsrChunk;
-use crate::corpus::count_rows::CountRows;
+use crate::corpus::sent_rows::SentRows;
 use crate::error::Result;
 use crate::store::atomic::Target;
 use serde_json::json;
@@ -205,9 +205,9 @@ fn counts_from_messages_give_the_same_bytes() {
         let mut writer = BackgroundWriter::start(|| Ok(writer)).unwrap();
         for piece in pieces() {
             let mut message = Vec::new();
-            CountRows::encode(&piece, &mut message);
+            SentRows::encode((&piece).into(), true, &mut message);
             let ids = (piece.first_document % 2 == 1).then(|| numbers(&piece));
-            writer.append_counts(CountRows::decode(message, 0).unwrap().0, ids, None).unwrap();
+            writer.append_sent(SentRows::decode(message, 0).unwrap().0, ids, None).unwrap();
         }
         assert_eq!(writer.finish().unwrap().finish(&json!({})).unwrap(), expected);
         assert!(fs::read(path).unwrap() == fs::read(&paths[0]).unwrap(), "{}", path.display());

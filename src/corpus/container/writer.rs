@@ -3,8 +3,7 @@
 use super::{CorpusHeader, MAX_COUNT, Values};
 use crate::corpus::assemble::Run;
 use crate::corpus::chunk::CsrChunk;
-use crate::corpus::count_rows::CountRows;
-use crate::corpus::piece_rows::Values as PieceValues;
+use crate::corpus::sent_rows::{self, SentRows};
 use crate::error::{Error, Result};
 use crate::store::atomic::Target;
 use crate::store::column::{BLOCK_ELEMENTS, BLOCK_STRINGS, NumberColumn, StringColumn};
@@ -156,39 +155,51 @@ impl CorpusWriter {
         self.append_rows(chunk.first_document, chunk.terms, &rows)
     }
 
-    /// Appends the next documents of a corpus of counts, named by their numbers where they have no ids.
+    /// Appends the next documents, named by their numbers where they have no ids, as they were sent by a worker.
     ///
-    /// Errors: documents out of order or over another dictionary, a full disk.
-    pub fn append_counts(&mut self, rows: &CountRows, ids: Option<&[String]>, labels: Option<&[String]>) -> Result<()> {
-        let (offsets, terms, counts) = (rows.offsets(), rows.indices(), rows.counts());
-        let values = RowValues::Counts(&counts);
-        let documents = Rows { offsets: &offsets, terms: &terms, values, ids, labels };
-        self.append_rows(rows.first_document, rows.terms, &documents)
+    /// Errors: documents out of order, terms that are not in the dictionary, weights for a corpus of counts, a full disk.
+    pub fn append_sent(&mut self, rows: &SentRows, ids: Option<&[String]>, labels: Option<&[String]>) -> Result<()> {
+        let (offsets, all) = (rows.offsets(), 0..rows.nonzeros());
+        self.append_part(rows, rows.first_document, &offsets, all, ids, labels)
     }
 
     /// Appends the next documents with an id each, and a label each where the corpus is labelled, as they lie in a piece of a
     /// matrix.
     ///
-    /// Errors: documents out of order, terms that are not in the dictionary, weights for a corpus of counts, a full disk.
+    /// Errors: those of [`append_sent`](Self::append_sent).
     pub fn append_run(&mut self, run: &Run, ids: &[String], labels: Option<&[String]>) -> Result<()> {
-        let terms = &run.rows.terms()[run.span()];
-        if terms.iter().fold(0, |most, &term| most.max(term)) >= self.terms {
-            return self.refuse("a damaged message: a term that is not in the dictionary".into());
+        self.append_part(run.rows.rows(), run.first_document, &run.offsets, run.span(), Some(ids), labels)
+    }
+
+    fn append_part(
+        &mut self,
+        sent: &SentRows,
+        first_document: u64,
+        offsets: &[u64],
+        span: Range<usize>,
+        ids: Option<&[String]>,
+        labels: Option<&[String]>,
+    ) -> Result<()> {
+        if sent.terms > self.terms && sent.nonzeros() > 0 {
+            let (most, known) = (sent.terms, self.terms);
+            return self.refuse(format!("documents over {most} terms do not go into a corpus over {known}"));
         }
-        let values = run.rows.values();
-        let weights: Vec<f32>;
+        let (terms, values) = (sent.indices(), sent.values());
+        let converted: Vec<f32>;
         let values = match (&values, &self.values) {
-            (PieceValues::Counts(counts), Values::Counts) => RowValues::Counts(&counts[run.span()]),
-            (PieceValues::Weights(weights), Values::Weights(_)) => RowValues::Weights(&weights[run.span()]),
+            (sent_rows::Values::Counts(counts), Values::Counts) => RowValues::Counts(&counts[span.clone()]),
+            (sent_rows::Values::Weights(weights), Values::Weights(_)) => RowValues::Weights(&weights[span.clone()]),
             // Weights may be whole numbers here and there.
-            (PieceValues::Counts(counts), Values::Weights(_)) => {
-                weights = counts[run.span()].iter().map(|&count| count as f32).collect();
-                RowValues::Weights(&weights)
+            (sent_rows::Values::Counts(counts), Values::Weights(_)) => {
+                converted = counts[span.clone()].iter().map(|&count| count as f32).collect();
+                RowValues::Weights(&converted)
             }
-            (PieceValues::Weights(_), Values::Counts) => return self.refuse("weights among counts".into()),
+            (sent_rows::Values::Weights(_), Values::Counts) => {
+                return self.refuse("weights do not go into a corpus of counts".into());
+            }
         };
-        let rows = Rows { offsets: &run.offsets, terms, values, ids: Some(ids), labels };
-        self.append_rows(run.first_document, self.terms, &rows)
+        let rows = Rows { offsets, terms: &terms[span], values, ids, labels };
+        self.append_rows(first_document, self.terms, &rows)
     }
 
     fn refuse<T>(&self, what: String) -> Result<T> {
