@@ -21,7 +21,11 @@ pub struct Vocabulary {
 /// The slots of terms that came lately, in a table that stays in a core's own cache: most tokens are of a few thousand terms, which
 /// the table of all terms has spread over more memory than that holds.
 #[derive(Debug, Clone, Default)]
-struct Recent(Vec<Slot>);
+struct Recent {
+    /// None yet for a vocabulary that was asked for few tokens.
+    slots: Vec<Slot>,
+    asked: usize,
+}
 
 impl Recent {
     /// A power of two: 256 KiB of slots.
@@ -29,17 +33,24 @@ impl Recent {
 
     /// The numbers of tokens that came lately, and [`NONE`] for others.
     fn numbers(&mut self, tokens: &Tokens, arena: &[u8], numbers: &mut Vec<u32>) {
-        // Many a vocabulary is never asked for tokens.
-        self.0.resize(Self::SLOTS, Slot::NONE);
+        if self.slots.is_empty() {
+            self.asked = self.asked.saturating_add(tokens.len());
+            if self.asked < Self::SLOTS {
+                return numbers.extend(std::iter::repeat_n(NONE, tokens.len()));
+            }
+            self.slots.resize(Self::SLOTS, Slot::NONE);
+        }
         numbers.extend(tokens.each().map(|(key, token)| {
-            let slot = &self.0[key.hash as usize % Self::SLOTS];
+            let slot = &self.slots[key.hash as usize % Self::SLOTS];
             if slot.is(key, token.as_bytes(), arena) { slot.number } else { NONE }
         }));
     }
 
     /// Puts a slot in the place of another.
     fn keep(&mut self, key: &Key, slot: Slot) {
-        self.0[key.hash as usize % Self::SLOTS] = slot;
+        if let Some(place) = self.slots.get_mut(key.hash as usize % Self::SLOTS) {
+            *place = slot;
+        }
     }
 }
 
