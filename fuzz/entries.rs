@@ -155,8 +155,7 @@ pub fn matrix_market(bytes: &[u8]) {
                 assert!(entry.document < matrix.header.documents && entry.term < matrix.header.terms);
                 assert!(entry.value.is_finite());
             }
-            let digest = Digest::of(parsed).encode();
-            Digest::decode(digest).expect("what was encoded");
+            Digest::decode(Digest::encode(&parsed)).expect("what was encoded");
         }
     }
 }

@@ -99,7 +99,7 @@ pub fn import(job: &Job, spec: &ImportSpec) -> Result<Option<CorpusHeader>> {
         let dataset = Dataset::new(job, Pieces::of(&matrix.lines))?.enduring();
         let mut assembly = inputs.as_mut().map(|inputs| inputs.start(job, spec, memory)).transpose()?;
         dataset.map(
-            |_, lines: &Lines| Ok(Digest::of(parse_lines(&lines.0, &matrix.header)).encode()),
+            |_, lines: &Lines| Ok(Digest::encode(&parse_lines(&lines.0, &matrix.header))),
             |_, digest| assembly.as_mut().map_or(Ok(()), |assembly| assembly.take(Digest::decode(digest)?)),
         )?;
         let mut done = None;

@@ -287,6 +287,7 @@ impl Assembler {
 mod tests {
     use super::*;
     use crate::corpus::matrix_market::{Field, Parsed, Rows};
+    use crate::corpus::piece_rows::Digest;
     use crate::random::Stream;
 
     fn header(documents: u32, terms: u32, entries: u64) -> Header {
@@ -334,9 +335,9 @@ mod tests {
                 };
                 let parsed = Parsed { lines: batch.len() as u64, entries: batch.to_vec(), failure: None };
                 // Rows where the batch is plain, as its first line says; else its entries.
-                let step = match PieceRows::of(&parsed) {
-                    Some(rows) => assembler.push_rows(rows, batch[0].line.into(), &mut sink)?,
-                    None => assembler.push(batch, &mut sink)?,
+                let step = match Digest::decode(Digest::encode(&parsed))? {
+                    Digest::Rows(rows) => assembler.push_rows(rows, batch[0].line.into(), &mut sink)?,
+                    Digest::Entries(_) => assembler.push(batch, &mut sink)?,
                 };
                 if let Step::Restart(other) = step {
                     assumptions = other;

@@ -525,6 +525,10 @@ mod tests {
                 bytes[at] = value;
                 assert!(RowLines::decode(bytes).is_err(), "{value} at {at}");
             }
+            // So many labels that their bytes cannot be counted.
+            let mut long = bytes.clone();
+            long[labels..labels + 8].fill(0xff);
+            assert!(RowLines::decode(long).is_err());
         }
     }
 }

@@ -125,11 +125,6 @@ impl SentRows {
         &self.message
     }
 
-    /// Gives the message back.
-    pub fn into_message(self) -> Vec<u8> {
-        self.message
-    }
-
     /// Number of documents.
     pub fn documents(&self) -> usize {
         self.documents
