@@ -117,17 +117,24 @@ pub fn check_rows(first: u64, known: u32, indptr: &[u64], indices: &[u32], data:
     }
     for (document, span) in (first..).zip(indptr.windows(2)) {
         let terms = &indices[span[0] as usize..span[1] as usize];
-        if terms.windows(2).any(|w| w[0] >= w[1]) {
+        if !ascending(terms) {
             return broken(format!("terms of document {document} are not ascending"));
         }
         if terms.last().is_some_and(|&term| term >= known) {
             return broken(format!("document {document} names a term beyond the {known} known"));
         }
     }
-    if let Some(value) = data.iter().find(|value| !value.is_finite()) {
+    if !data.iter().fold(true, |finite, value| finite & value.is_finite()) {
+        let value = data.iter().find(|value| !value.is_finite()).unwrap_or(&f32::NAN);
         return broken(format!("value {value} is not finite"));
     }
     Ok(())
+}
+
+/// Whether each is larger than the one before. All are compared, which takes a fraction of the time of stopping at the first that is
+/// not: every chunk that is read is checked, and hardly one is damaged.
+fn ascending(terms: &[u32]) -> bool {
+    terms.iter().zip(terms.iter().skip(1)).fold(0, |wrong, (one, next)| wrong | u32::from(one >= next)) == 0
 }
 
 /// A chunk's place in its corpus.
