@@ -180,7 +180,7 @@ fn variational_bayes_is_that_of_a_slow_oracle() {
     let (terms, topics, iterations) = (60, 5, 25);
     let (chunk, _) = generated(400, terms, 40, &[0.2; 5], 3);
     write_corpus(&corpus, &chunk, Values::Counts, false);
-    let held = [Held(std::rc::Rc::new(chunk.clone()))];
+    let held = [Held(std::sync::Arc::new(chunk.clone()))];
     for (method, learn, minibatches, every) in
         [("online", false, 4, 1), ("online", true, 5, 2), ("batch", false, 3, 3), ("batch", true, 1, 1)]
     {

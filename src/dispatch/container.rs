@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{Parcel, Source};
+use super::dataset::{Parcel, Reader, Source};
 use super::job::Job;
 use super::memory::Sizes;
 use crate::comm::Route;
@@ -99,7 +99,7 @@ impl<'a, I> Documents<'a, I> {
     }
 }
 
-impl<I: Footprint> Source for Documents<'_, I> {
+impl<I: Footprint + Send> Source for Documents<'_, I> {
     type Item = I;
     const KNOWN: bool = true;
 
@@ -130,5 +130,10 @@ impl<I: Footprint> Source for Documents<'_, I> {
 
     fn load(&self, parcel: &Parcel) -> Result<I> {
         (self.prepare)(self.corpus.reader()?.read_chunk(parcel.number as usize)?)
+    }
+
+    fn reader(&self) -> Option<Reader<'_, I>> {
+        let (corpus, prepare) = (self.corpus.reader.as_ref()?, self.prepare);
+        Some(Box::new(move |parcel| prepare(corpus.read_chunk(parcel.number as usize)?)))
     }
 }

@@ -26,10 +26,13 @@ pub struct Parcel {
     pub body: Option<Vec<u8>>,
 }
 
+/// Makes the item of a parcel on any thread.
+pub type Reader<'a, I> = Box<dyn Fn(&Parcel) -> Result<I> + Sync + 'a>;
+
 /// Where chunks come from. One value per rank; `next` is called on the dispatcher only, the others anywhere.
 pub trait Source {
     /// A chunk ready to be worked on.
-    type Item: Footprint;
+    type Item: Footprint + Send;
     /// All chunks are known beforehand (and `next` gives them without reading them), so that they can be planned.
     const KNOWN: bool;
     /// The next chunk, in order.
@@ -44,12 +47,20 @@ pub trait Source {
     fn load(&self, parcel: &Parcel) -> Result<Self::Item> {
         self.open(parcel, self.read(parcel)?)
     }
+    /// [`load`](Self::load) for a thread beside the one that has the source; none where a source cannot be shared.
+    fn reader(&self) -> Option<Reader<'_, Self::Item>> {
+        None
+    }
     /// Chunks that this rank reads itself are not kept: taking them from the system's cache of files once more costs less than
     /// memory of their own.
     fn rereads(&self) -> bool {
         false
     }
 }
+
+/// Bytes that a chunk takes while it is made ready, for each byte that it takes when sent: at most those of the chunk, of its
+/// transpose and of what is moved meanwhile, and as many as the allocator keeps for the thread that reads.
+const MADE: u64 = 4;
 
 /// A source spread over the workers of a job.
 pub struct Dataset<'j, 'c, S: Source> {
@@ -185,15 +196,29 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             Delivery::Read => account.io(|| source.load(&parcel))?,
             Delivery::Sent(bytes) => account.compute(|| source.open(&parcel, bytes))?,
         });
-        Ok((item.clone(), !passing && self.keep(parcel.number, item)))
+        Ok((item.clone(), !passing && self.keep(&parcel, item)))
     }
 
-    fn keep(&self, number: u64, item: Rc<S::Item>) -> bool {
+    /// Worker: a chunk that has been read, to be kept while the memory lasts. As [`obtain`](Self::obtain).
+    pub(super) fn admit(&self, parcel: &Parcel, item: S::Item) -> (Rc<S::Item>, bool) {
+        let item = Rc::new(item);
+        (item.clone(), !self.source.borrow().rereads() && self.keep(parcel, item))
+    }
+
+    /// Worker: whether a chunk is to be read while another one is worked on: it is not in memory, and there is room for it.
+    pub(super) fn may_read_ahead(&self, parcel: &Parcel) -> bool {
+        let room = self.job.memory.saturating_sub(self.kept_bytes.get());
+        !self.kept.borrow().contains_key(&parcel.number) && MADE * parcel.memory <= room
+    }
+
+    /// What is kept leaves room for a chunk that is read ahead.
+    fn keep(&self, parcel: &Parcel, item: Rc<S::Item>) -> bool {
         let bytes = self.kept_bytes.get() + item.bytes();
-        let fits = !self.full.get() && bytes <= self.job.memory;
+        let ahead = if S::KNOWN { MADE * parcel.memory } else { 0 };
+        let fits = !self.full.get() && bytes + ahead <= self.job.memory;
         if fits {
             self.kept_bytes.set(bytes);
-            self.kept.borrow_mut().insert(number, item);
+            self.kept.borrow_mut().insert(parcel.number, item);
         }
         fits
     }

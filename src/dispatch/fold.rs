@@ -12,9 +12,9 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
-use super::dataset::{Dataset, Source};
+use super::dataset::{Dataset, Parcel, Source};
 use super::mend::{mend, rejoin};
-use super::message::{Delivery, Report, Share};
+use super::message::{Assignment, Delivery, Report, Share};
 use super::table::Entry;
 use crate::comm::{Route, Started};
 use crate::error::{Error, Result};
@@ -49,14 +49,20 @@ impl<S: Source> Dataset<'_, '_, S> {
     }
 
     fn fold_here(&self, absorb: &mut dyn FnMut(u64, &S::Item) -> Result<()>) -> Result<()> {
+        let account = self.job.account;
         if S::KNOWN {
             self.list()?;
+            let parcels: Vec<Parcel> = self.table.borrow().entries.iter().map(|entry| entry.parcel.clone()).collect();
+            let here = |parcel| Assignment { parcel, delivery: Delivery::Read };
+            return self.each_of(parcels.into_iter().map(here).collect(), &mut |number, item, _| {
+                account.compute_chunk(number, || absorb(number, item))
+            });
         }
         for at in 0.. {
             let Some(parcel) = self.parcel(at, 0)? else { break };
             let number = parcel.number;
             let item = self.obtain_here(parcel)?;
-            self.job.account.compute_chunk(number, || absorb(number, &item))?;
+            account.compute_chunk(number, || absorb(number, &item))?;
         }
         Ok(())
     }
@@ -171,24 +177,24 @@ impl<S: Source> Dataset<'_, '_, S> {
             }
             rounds += 1;
             let (mut seconds, mut kept) = (0.0, Vec::new());
-            for assignment in share.assignments {
-                let number = assignment.parcel.number;
-                let mut begin = Instant::now();
-                let (item, newly) = self.obtain(assignment)?;
+            // Every chunk of a stream has to be opened: that is work like any other. Those of a known source may
+            // be kept here and not there, and how fast a worker is does not depend on it.
+            let mut begin = Instant::now();
+            self.each_of(share.assignments, &mut |number, item, newly| {
                 if newly {
                     kept.push(number);
                 }
                 // MPI moves messages only while somebody calls it.
                 next.as_mut().map(Started::test);
-                // Every chunk of a stream has to be opened: that is work like any other. Those of a known source may
-                // be kept here and not there, and how fast a worker is does not depend on it.
                 if S::KNOWN {
                     begin = Instant::now();
                 }
-                account.compute_chunk(number, || absorb(number, &item))?;
+                account.compute_chunk(number, || absorb(number, item))?;
                 seconds += begin.elapsed().as_secs_f64();
                 next.as_mut().map(Started::test);
-            }
+                begin = Instant::now();
+                Ok(())
+            })?;
             if let Some(earlier) = said.take() {
                 self.job.finish(earlier)?;
             }

@@ -6,6 +6,7 @@
 //! ([`table`]); nothing else knows who has which chunk, so a chunk can be handed to somebody else at any time: a fold
 //! keeps the partial of a worker untouched until its sum has arrived.
 
+mod ahead;
 mod checkpoint;
 mod container;
 mod dataset;
@@ -24,7 +25,7 @@ mod text;
 pub use crate::store::checkpoint::Record;
 pub use checkpoint::{Checkpoint, CheckpointSpec, Stage, ask_to_stop, once};
 pub use container::{Corpus, Documents};
-pub use dataset::{Dataset, Parcel, Source};
+pub use dataset::{Dataset, Parcel, Reader, Source};
 pub use farm::farm;
 pub use fold::round_bytes;
 pub use job::Job;

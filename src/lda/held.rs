@@ -3,7 +3,7 @@
 //! Memory: 8 bytes a nonzero and document.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::completion::{self, Score, Topics};
 use super::minibatch::Held;
@@ -33,7 +33,7 @@ pub fn hold(job: &Job, corpus: &Corpus) -> Result<(Vec<Held>, u64)> {
 pub fn hold_all(job: &Job, corpus: &Corpus) -> Result<Vec<Held>> {
     // Nothing is kept but what is held here.
     let job = &Job { memory: 0, ..*job };
-    let dataset = Dataset::new(job, Documents::of(corpus, |chunk| Ok(Held(Rc::new(chunk)))))?;
+    let dataset = Dataset::new(job, Documents::of(corpus, |chunk| Ok(Held(Arc::new(chunk)))))?;
     let chunks = RefCell::new(Vec::new());
     dataset.fold(|_, held| {
         chunks.borrow_mut().push(held.clone());

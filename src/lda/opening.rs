@@ -204,7 +204,7 @@ mod tests {
     use crate::lda::minibatch::Held;
     use crate::lda::params::{Alpha, Eta, LdaParams};
     use crate::report::account::Account;
-    use std::rc::Rc;
+    use std::sync::Arc;
 
     fn plan(change: impl FnOnce(&mut LdaParams)) -> LdaPlan {
         let mut params = LdaParams {
@@ -261,7 +261,7 @@ mod tests {
                 }
                 chunk.indptr.push(chunk.indices.len() as u64);
             }
-            Held(Rc::new(chunk))
+            Held(Arc::new(chunk))
         };
         vec![chunk(0), chunk(40), chunk(80)]
     }

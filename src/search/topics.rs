@@ -5,7 +5,7 @@
 //! rows that are scored.
 //! Cost: see [`train`](crate::lda::train), [`completion`](crate::lda::completion) and [`coherence`](crate::lda::coherence).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::comm::Local;
 use crate::corpus::chunk::{CsrChunk, boundaries};
@@ -48,7 +48,7 @@ fn parts(chunk: &CsrChunk) -> Vec<Held> {
     let part = |span: crate::corpus::chunk::ChunkSpan| {
         let rows = span.first_document as usize..=(span.first_document + span.documents) as usize;
         let nonzeros = span.first_nonzero as usize..(span.first_nonzero + span.nonzeros) as usize;
-        Held(Rc::new(CsrChunk {
+        Held(Arc::new(CsrChunk {
             first_document: span.first_document,
             terms: chunk.terms,
             indptr: chunk.indptr[rows].iter().map(|&at| at - span.first_nonzero).collect(),

@@ -21,7 +21,7 @@ use crate::store::model::{ModelWriter, Slabs};
 
 /// Writes a vector of `width` numbers for each document. `prepare` makes a chunk ready, `vectors` gives those of its documents
 /// (documents x width); `provenance` is asked for on the dispatcher, which has the target. Collective.
-pub fn write<I: Footprint>(
+pub fn write<I: Footprint + Send>(
     job: &Job,
     corpus: &Corpus,
     width: usize,
@@ -51,7 +51,7 @@ pub struct Shape {
 }
 
 /// As [`write`], with the topics of the documents' terms, in parts of any number of documents, where the shape says so.
-pub fn write_both<I: Footprint>(
+pub fn write_both<I: Footprint + Send>(
     job: &Job,
     corpus: &Corpus,
     shape: Shape,
