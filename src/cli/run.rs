@@ -163,7 +163,9 @@ fn once(
     log::debug!("{threads} threads and {} MiB a rank", memory >> 20);
     let (strict, scatter) = (common.memory.is_some(), common.scatter);
     let round_bytes = round_bytes(memory, comm.size().saturating_sub(1) as u64);
-    let job = Job { comm, pool: &pool, memory, round_bytes, strict, scatter, account, progress, checkpoint };
+    let reads_ahead = has_free_core(threads, &neighbours);
+    let pool = &pool;
+    let job = Job { comm, pool, memory, round_bytes, strict, scatter, reads_ahead, account, progress, checkpoint };
     let outcome = command.run(&job, common);
     if outcome == Err(Error::Stopped)
         && let Some(checkpoint) = checkpoint
@@ -274,6 +276,12 @@ fn threads(common: &Common, comm: &dyn Comm, neighbours: &Neighbours) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // A launcher that binds its ranks leaves each only its own cores to see; one that does not shows all of the host.
     if comm.size() == 1 { cores } else { (cores / neighbours.workers.max(1)).max(1) }
+}
+
+/// Whether a thread that reads does not take the core of one that computes. Several threads of a rank give way to one more without
+/// much ado; ranks of one thread that fill a host do not: two that do gained nothing and lost a tenth.
+fn has_free_core(threads: usize, neighbours: &Neighbours) -> bool {
+    threads > 1 || std::thread::available_parallelism().is_ok_and(|cores| cores.get() > neighbours.workers)
 }
 
 /// Bytes the host could give to programs now.

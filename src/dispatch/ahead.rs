@@ -2,7 +2,7 @@
 //!
 //! A pass over a corpus that is larger than the memory of all ranks, and the first pass over any, waits for the file system and
 //! makes every chunk ready before it can be multiplied with. Where a core is free that costs nothing then but room for one more
-//! chunk. It is taken from the memory in which chunks are kept: with none to spare, a chunk is read when its turn comes.
+//! chunk ([`Job::reads_ahead`](super::Job::reads_ahead)). It is taken from the memory in which chunks are kept: with none to spare, a chunk is read when its turn comes.
 //! Chunks come in the same order and are the same: no byte of a result knows of it.
 
 use std::thread::{Builder, ScopedJoinHandle, scope};
@@ -16,7 +16,7 @@ impl<S: Source> Dataset<'_, '_, S> {
     pub(super) fn each_of(
         &self,
         assignments: Vec<Assignment>,
-        work: &mut dyn FnMut(u64, &S::Item, bool) -> Result<()>,
+        mut work: impl FnMut(u64, &S::Item, bool) -> Result<()>,
     ) -> Result<()> {
         let source = self.source.borrow();
         let reader = source.reader();

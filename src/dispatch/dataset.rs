@@ -205,8 +205,12 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
         (item.clone(), !self.source.borrow().rereads() && self.keep(parcel, item))
     }
 
-    /// Worker: whether a chunk is to be read while another one is worked on: it is not in memory, and there is room for it.
+    /// Worker: whether a chunk is to be read while another one is worked on: it is not in memory, there is room for it, and a
+    /// core.
     pub(super) fn may_read_ahead(&self, parcel: &Parcel) -> bool {
+        if !self.job.reads_ahead {
+            return false;
+        }
         let room = self.job.memory.saturating_sub(self.kept_bytes.get());
         !self.kept.borrow().contains_key(&parcel.number) && MADE * parcel.memory <= room
     }
@@ -214,7 +218,7 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
     /// What is kept leaves room for a chunk that is read ahead.
     fn keep(&self, parcel: &Parcel, item: Rc<S::Item>) -> bool {
         let bytes = self.kept_bytes.get() + item.bytes();
-        let ahead = if S::KNOWN { MADE * parcel.memory } else { 0 };
+        let ahead = if S::KNOWN && self.job.reads_ahead { MADE * parcel.memory } else { 0 };
         let fits = !self.full.get() && bytes + ahead <= self.job.memory;
         if fits {
             self.kept_bytes.set(bytes);

@@ -54,7 +54,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             self.list()?;
             let parcels: Vec<Parcel> = self.table.borrow().entries.iter().map(|entry| entry.parcel.clone()).collect();
             let here = |parcel| Assignment { parcel, delivery: Delivery::Read };
-            return self.each_of(parcels.into_iter().map(here).collect(), &mut |number, item, _| {
+            return self.each_of(parcels.into_iter().map(here).collect(), |number, item, _| {
                 account.compute_chunk(number, || absorb(number, item))
             });
         }
@@ -180,7 +180,7 @@ impl<S: Source> Dataset<'_, '_, S> {
             // Every chunk of a stream has to be opened: that is work like any other. Those of a known source may
             // be kept here and not there, and how fast a worker is does not depend on it.
             let mut begin = Instant::now();
-            self.each_of(share.assignments, &mut |number, item, newly| {
+            self.each_of(share.assignments, |number, item, newly| {
                 if newly {
                     kept.push(number);
                 }

@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub strict: bool,
     /// Send the corpus to the workers even where they could read the file themselves.
     pub scatter: bool,
+    /// A core is free to read the next chunk while this rank works on one.
+    pub reads_ahead: bool,
     /// What this rank has done so far.
     pub account: &'a Account,
     /// What people see of it while it runs.
@@ -40,9 +42,20 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// A job that says nothing, makes no checkpoints and may take 1 GiB: for programs that are not the command line.
     pub fn quiet(comm: &'a dyn Comm, pool: &'a rayon::ThreadPool, account: &'a Account) -> Job<'a> {
-        let (memory, progress) = (1 << 30, Progress::Quiet);
+        let memory = 1 << 30;
         let round_bytes = round_bytes(memory, comm.size().saturating_sub(1) as u64);
-        Job { comm, pool, memory, round_bytes, strict: false, scatter: false, account, progress, checkpoint: None }
+        Job {
+            comm,
+            pool,
+            memory,
+            round_bytes,
+            strict: false,
+            scatter: false,
+            reads_ahead: true,
+            account,
+            progress: Progress::Quiet,
+            checkpoint: None,
+        }
     }
 }
 
