@@ -1,9 +1,9 @@
 //! Reading ahead: while a chunk is worked on, the next one that this rank reads itself is read by another thread.
 //!
 //! A pass over a corpus that is larger than the memory of all ranks, and the first pass over any, waits for the file system and
-//! makes every chunk ready before it can be multiplied with. Where a core is free that costs nothing then but room for one more
-//! chunk ([`Job::reads_ahead`](super::Job::reads_ahead)). It is taken from the memory in which chunks are kept: with none to spare, a chunk is read when its turn comes.
-//! Chunks come in the same order and are the same: no byte of a result knows of it.
+//! makes every chunk ready before it can be multiplied with. Where a core is free ([`Job::reads_ahead`](super::Job::reads_ahead))
+//! that costs nothing then but room for one more chunk. It is taken from the memory in which chunks are kept: with none to
+//! spare, a chunk is read when its turn comes. Chunks come in the same order and are the same: no byte of a result knows of it.
 
 use std::thread::{Builder, ScopedJoinHandle, scope};
 

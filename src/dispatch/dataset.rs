@@ -215,10 +215,11 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
         !self.kept.borrow().contains_key(&parcel.number) && MADE * parcel.memory <= room
     }
 
-    /// What is kept leaves room for a chunk that is read ahead.
+    /// What is kept leaves room for a chunk that is read ahead, where chunks can be.
     fn keep(&self, parcel: &Parcel, item: Rc<S::Item>) -> bool {
         let bytes = self.kept_bytes.get() + item.bytes();
-        let ahead = if S::KNOWN && self.job.reads_ahead { MADE * parcel.memory } else { 0 };
+        let reads_ahead = self.job.reads_ahead && self.source.borrow().reader().is_some();
+        let ahead = if reads_ahead { MADE * parcel.memory } else { 0 };
         let fits = !self.full.get() && bytes + ahead <= self.job.memory;
         if fits {
             self.kept_bytes.set(bytes);
