@@ -2,7 +2,9 @@
 //!
 //! Safety argument for the `unsafe` blocks: `prctl` with PR_SET_TIMERSLACK and `mallopt` take numbers by value and touch no
 //! memory of ours; setting a variable races with threads that read the environment. All are called before the first thread
-//! is started. `_exit` ends the process and runs none of its code.
+//! is started. `_exit` ends the process and runs none of its code. `dl_iterate_phdr` hands its callback a record that is valid
+//! during the call, with a name that is a C string or null, and the vector that it was given; the loader is not called from there.
+//! `dlopen` of a library that is loaded already runs none of its code and counts one more user of it.
 
 use std::io::Write;
 
@@ -28,6 +30,38 @@ pub(super) fn keep_freed_memory() {
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
 }
+
+/// Keeps all libraries that are loaded now until the process has ended.
+///
+/// While MPI is finalised Open MPI unloads its components and those of PMIx, whose progress thread may still be within one of them: about
+/// one launch in some thousands then ended with signal 11 after its work was done and written.
+#[cfg(all(feature = "mpi", target_os = "linux"))]
+pub(super) fn keep_libraries() {
+    use std::ffi::{CStr, CString, c_int, c_void};
+
+    unsafe extern "C" fn note(library: *mut libc::dl_phdr_info, _: usize, names: *mut c_void) -> c_int {
+        // SAFETY: see the head of the file.
+        unsafe {
+            let name = (*library).dlpi_name;
+            if !name.is_null() && *name != 0 {
+                (*names.cast::<Vec<CString>>()).push(CStr::from_ptr(name).to_owned());
+            }
+        }
+        0
+    }
+
+    let mut names: Vec<CString> = Vec::new();
+    // SAFETY: see the head of the file.
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut names).cast()) };
+    for name in names {
+        // SAFETY: see the head of the file.
+        unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
+    }
+}
+
+/// Other systems are not known to need it.
+#[cfg(all(feature = "mpi", not(target_os = "linux")))]
+pub(super) fn keep_libraries() {}
 
 /// Ends this process on the spot: MPI is not finalised, which would wait for the dead, and no other exit handler runs.
 pub(super) fn leave(code: i32) -> ! {

@@ -63,6 +63,12 @@ pub struct Mpi {
     link: Option<&'static Link>,
 }
 
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        super::process::keep_libraries();
+    }
+}
+
 impl Mpi {
     /// Initialises MPI; `check` may refuse a number of ranks. Then connects all workers with the dispatcher.
     pub fn start(settings: &Settings, check: impl FnOnce(usize) -> Result<()>) -> Result<Box<Mpi>> {
