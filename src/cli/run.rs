@@ -46,11 +46,34 @@ pub(super) fn run(common: Common, command: Command, parse: impl Fn() -> Result<C
     crate::linalg::make_blas_reproducible();
     match on_rank(&*comm, &common, command, parse) {
         Ok(()) => {
-            comm.leave();
+            comm.leave(0);
             ExitCode::SUCCESS
         }
+        Err(Error::Stopped) => stopped(comm),
         Err(error) => fail(&*comm, &error),
     }
+}
+
+/// Ends a job that has been asked to stop: all ranks have come here together, so that MPI can end as it does after any other run.
+fn stopped(comm: Box<dyn Comm>) -> ExitCode {
+    let (code, rank) = (Error::Stopped.exit_code(), comm.rank());
+    let say = || logging::say("corpuscle: stopped at a checkpoint; the same command with --resume goes on");
+    if comm.survives() {
+        // This launcher would take the status for a success, and somebody may have died on the way.
+        if rank == 0 {
+            say();
+        } else {
+            std::thread::sleep(PATIENCE);
+        }
+        comm::end_job(code);
+    }
+    comm.leave(code);
+    drop(comm);
+    if rank == 0 {
+        comm::outlive_workers();
+        say();
+    }
+    ExitCode::from(code as u8)
 }
 
 /// What a rank waits, times its number, before it says what is wrong: a mistake that all ranks or several workers find
@@ -61,20 +84,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Says what went wrong, once, and ends all ranks.
 fn fail(comm: &dyn Comm, error: &Error) -> ExitCode {
-    if *error == Error::Stopped {
-        // All ranks have come here together, so that MPI can end as it does after any other run.
-        if comm.rank() == 0 {
-            logging::say("corpuscle: stopped at a checkpoint; the same command with --resume goes on");
-        }
-        if comm.survives() {
-            // This launcher would take the status for a success, and somebody may have died on the way.
-            if comm.rank() > 0 {
-                std::thread::sleep(PATIENCE);
-            }
-            comm::end_job(error.exit_code());
-        }
-        return ExitCode::from(error.exit_code() as u8);
-    }
     std::thread::sleep(PATIENCE.min(TURN * comm.rank() as u32));
     if *error != Error::Aborted {
         if comm.size() == 1 {

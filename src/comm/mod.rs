@@ -34,7 +34,7 @@ use crate::linalg::Aligned;
 
 pub use about::{Survival, launcher, linked_mpi, survival};
 pub use faulty::{Fate, Faulty, Plan};
-pub use launch::{Launch, Settings, abort_on_panic, end_job, end_launch, start, start_with};
+pub use launch::{Launch, Settings, abort_on_panic, end_job, end_launch, outlive_workers, start, start_with};
 #[cfg(feature = "mpi")]
 #[doc(hidden)]
 pub use liveness::hear_any_words;
@@ -171,8 +171,8 @@ pub trait Comm {
         Ok(Order::Leave)
     }
     /// Says good-bye after [`Order::Leave`], on all ranks: returns when the process may end as usual, and ends it where
-    /// that is not safe any more.
-    fn leave(&self) {}
+    /// that is not safe any more. `code` is the process's exit code either way.
+    fn leave(&self, _code: i32) {}
 
     /// Sends bytes to another rank.
     fn send(&self, to: usize, tag: Tag, data: Vec<u8>) -> Pending<'_, ()>;

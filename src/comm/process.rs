@@ -7,6 +7,8 @@
 //! `dlopen` of a library that is loaded already runs none of its code and counts one more user of it.
 
 use std::io::Write;
+#[cfg(feature = "mpi")]
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::process::{Pid, Signal, getppid, kill_process};
 
@@ -62,6 +64,22 @@ pub(super) fn keep_libraries() {
 /// Other systems are not known to need it.
 #[cfg(all(feature = "mpi", not(target_os = "linux")))]
 pub(super) fn keep_libraries() {}
+
+/// What this process is going to end with.
+#[cfg(feature = "mpi")]
+static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
+
+/// From now on all work is done, and this is the exit code, should MPI not let itself be finalised.
+#[cfg(feature = "mpi")]
+pub(super) fn ends_with(code: i32) {
+    EXIT_CODE.store(code, Ordering::Release);
+}
+
+/// The exit code of a process that has nothing more to do.
+#[cfg(feature = "mpi")]
+pub(super) fn exit_code() -> i32 {
+    EXIT_CODE.load(Ordering::Acquire)
+}
 
 /// Ends this process on the spot: MPI is not finalised, which would wait for the dead, and no other exit handler runs.
 pub(super) fn leave(code: i32) -> ! {

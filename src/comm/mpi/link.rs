@@ -20,6 +20,9 @@ const LAUNCHER: Duration = Duration::from_millis(500);
 /// How long a process that has nothing more to do may take to finalise MPI once another one has gone.
 const FINALISING: Duration = Duration::from_secs(1);
 
+/// How long the dispatcher waits for the ends of the workers' processes; shorter than what it has to finalise MPI.
+const OUTLIVING: Duration = Duration::from_millis(500);
+
 /// How long a rank that has failed may take to say why and to end the job.
 const FAILING: Duration = Duration::from_secs(3);
 
@@ -55,6 +58,15 @@ pub(in crate::comm) fn abort(code: i32) {
     }
 }
 
+/// Dispatcher, after MPI was finalised: waits a moment until the workers' processes are gone, were there any.
+pub(in crate::comm) fn outlive_workers() {
+    if let Some(Link { end: OneEnd::Watch(watch, _), .. }) = LINK.get() {
+        watch.all_have_left(OUTLIVING);
+        // The connections are closed a little before the launcher can know.
+        std::thread::sleep(OUTLIVING / 5);
+    }
+}
+
 /// Begins to watch the workers; `here` and `hosts` are by rank.
 pub(super) fn watch(
     address: IpAddr,
@@ -70,7 +82,7 @@ pub(super) fn watch(
     let on_loss = move |loss: Loss, left: Left| {
         let Left::Workers(left) = left else {
             std::thread::sleep(FINALISING);
-            process::leave(0);
+            process::leave(process::exit_code());
         };
         let Loss { rank, cause } = loss;
         let (host, words) = (&known[rank], cause.words());
@@ -119,7 +131,7 @@ pub(super) fn tie(
         match end {
             End::Left => {
                 std::thread::sleep(FINALISING);
-                process::leave(0);
+                process::leave(process::exit_code());
             }
             // Whoever failed ends the job. Should that not reach this rank, it leaves by itself.
             End::Failed => std::thread::sleep(FAILING),

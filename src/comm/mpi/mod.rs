@@ -25,7 +25,7 @@ use super::{Comm, Pending, Route, Settings, Survival, Tag, Traffic, process, sur
 use crate::error::{Error, Result};
 use crate::linalg::Aligned;
 
-pub(super) use self::link::abort;
+pub(super) use self::link::{abort, outlive_workers};
 
 /// Tags of one generation.
 const TAGS: usize = 16;
@@ -258,8 +258,9 @@ impl Comm for Mpi {
         if self.link.is_some() { self.crew.next_order(|| false) } else { Ok(Order::Leave) }
     }
 
-    fn leave(&self) {
+    fn leave(&self, code: i32) {
         let Some(link) = self.link else { return };
+        process::ends_with(code);
         if self.crew.known_losses() == 0 {
             // MPI is finalised as usual. Should somebody die on the way, the link ends this process.
             return;
@@ -270,10 +271,10 @@ impl Comm for Mpi {
                 // The one thing that ended such jobs over several hosts. All results are complete.
                 use std::io::Write;
                 let _ = std::io::stdout().flush();
-                request::abort(0);
+                request::abort(code);
             }
         }
-        process::leave(0)
+        process::leave(code)
     }
 
     fn thread_level(&self) -> Option<&str> {
