@@ -129,11 +129,16 @@ impl<I: Footprint + Send> Source for Documents<'_, I> {
     }
 
     fn load(&self, parcel: &Parcel) -> Result<I> {
-        (self.prepare)(self.corpus.reader()?.read_chunk(parcel.number as usize)?)
+        load(self.corpus.reader()?, self.prepare, parcel)
     }
 
     fn reader(&self) -> Option<Reader<'_, I>> {
         let (corpus, prepare) = (self.corpus.reader.as_ref()?, self.prepare);
-        Some(Box::new(move |parcel| prepare(corpus.read_chunk(parcel.number as usize)?)))
+        Some(Box::new(move |parcel| load(corpus, prepare, parcel)))
     }
+}
+
+/// The chunk of a parcel, read and made ready.
+fn load<I>(corpus: &CorpusReader, prepare: fn(CsrChunk) -> Result<I>, parcel: &Parcel) -> Result<I> {
+    prepare(corpus.read_chunk(parcel.number as usize)?)
 }

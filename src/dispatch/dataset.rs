@@ -188,18 +188,22 @@ impl<'j, 'c, S: Source> Dataset<'j, 'c, S> {
             return Ok((item.clone(), false));
         }
         let source = self.source.borrow();
-        let passing = matches!(delivery, Delivery::Read) && source.rereads();
-        let item = Rc::new(match delivery {
+        match delivery {
             Delivery::Kept => {
-                return Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number)));
+                Err(Error::failed(format!("chunk {} was thought to be in memory and is not", parcel.number)))
             }
-            Delivery::Read => account.io(|| source.load(&parcel))?,
-            Delivery::Sent(bytes) => account.compute(|| source.open(&parcel, bytes))?,
-        });
-        Ok((item.clone(), !passing && self.keep(&parcel, item)))
+            Delivery::Read => {
+                let item = account.io(|| source.load(&parcel))?;
+                Ok(self.admit(&parcel, item))
+            }
+            Delivery::Sent(bytes) => {
+                let item = Rc::new(account.compute(|| source.open(&parcel, bytes))?);
+                Ok((item.clone(), self.keep(&parcel, item)))
+            }
+        }
     }
 
-    /// Worker: a chunk that has been read, to be kept while the memory lasts. As [`obtain`](Self::obtain).
+    /// Worker: a chunk that has been read here, to be kept while the memory lasts. As [`obtain`](Self::obtain).
     pub(super) fn admit(&self, parcel: &Parcel, item: S::Item) -> (Rc<S::Item>, bool) {
         let item = Rc::new(item);
         (item.clone(), !self.source.borrow().rereads() && self.keep(parcel, item))

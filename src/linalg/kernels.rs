@@ -148,9 +148,7 @@ macro_rules! kernels {
             ) {
                 for row in range {
                     let span = rows.begins[row] as usize..rows.begins[row + 1] as usize;
-                    // The last rows of all ask for what is there already.
-                    let after = span.start + AHEAD..span.end + AHEAD;
-                    let ahead = rows.columns.get(after).unwrap_or(&rows.columns[span.clone()]);
+                    let ahead = prefetch::ahead::<AHEAD>(&rows.columns, span.clone());
                     let (columns, values) = (&rows.columns[span.clone()], &rows.values[span]);
                     let mut at = 0;
                     while at < width {

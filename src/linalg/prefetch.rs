@@ -3,6 +3,8 @@
 //! Safety argument for the `unsafe` block: a prefetch is a hint. It touches nothing that the program sees, and an address that
 //! is not mapped is passed over.
 
+use std::ops::Range;
+
 /// Asks for a cache line each 64 bytes of `length` numbers from `at` on, which may lie outside.
 #[inline(always)]
 pub fn from<T>(values: &[T], at: usize, length: usize) {
@@ -15,4 +17,10 @@ pub fn from<T>(values: &[T], at: usize, length: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, at, length);
+}
+
+/// What stands `N` entries behind each entry of `span`. The last of all get themselves: they ask for what is there already.
+#[inline(always)]
+pub fn ahead<const N: usize>(entries: &[u32], span: Range<usize>) -> &[u32] {
+    entries.get(span.start + N..span.end + N).unwrap_or(&entries[span])
 }

@@ -60,8 +60,7 @@ impl Prepared {
         let mut pairs = vec![[0u32; 2]; chunk.indices.len()];
         for row in 0..chunk.documents() {
             let span = chunk.indptr[row] as usize..chunk.indptr[row + 1] as usize;
-            // The last documents ask for places they have already.
-            let ahead = chunk.indices.get(span.start + AHEAD..span.end + AHEAD).unwrap_or(&chunk.indices[span.clone()]);
+            let ahead = prefetch::ahead::<AHEAD>(&chunk.indices, span);
             let (terms, weights) = chunk.document(row);
             for ((&term, &weight), &next) in terms.iter().zip(weights).zip(ahead) {
                 prefetch::from(&pairs, place[next as usize] as usize, 1);
