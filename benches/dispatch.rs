@@ -33,5 +33,5 @@ fn main() {
             println!("{seconds}");
         }
     }
-    comm.leave();
+    comm.leave(0);
 }

@@ -159,10 +159,12 @@ impl<'r> TermFilter<'r> {
     /// # Errors
     /// No term stays; the message says how many each rule took and what to change.
     pub fn finish(self) -> Result<(Dictionary, Seen)> {
-        let mut kept = self.chosen.heap.into_sorted_vec();
-        if let Some(keep_n) = self.rules.keep_n {
-            // Where there are more words to be kept than places for terms, they stay nevertheless.
-            kept.truncate(keep_n.saturating_sub(self.safe.len()));
+        let mut kept = self.chosen.heap.into_vec();
+        // Where there are more words to be kept than places for terms, they stay nevertheless.
+        let places = self.rules.keep_n.map(|keep_n| keep_n.saturating_sub(self.safe.len()));
+        if let Some(places) = places.filter(|&places| places < kept.len()) {
+            kept.select_nth_unstable(places);
+            kept.truncate(places);
         }
         kept.extend(self.safe);
         if kept.is_empty() {

@@ -40,9 +40,9 @@ pub struct CorpusWriter {
     terms: u32,
     documents: u64,
     nonzeros: u64,
-    document_frequency: Vec<u64>,
-    collection_frequency: Vec<u64>,
-    /// The frequencies have still to be counted.
+    /// By term: documents that hold it and, where values are counts, its occurrences.
+    frequencies: Vec<[u64; 2]>,
+    /// They have still to be counted.
     counting: bool,
 }
 
@@ -87,8 +87,6 @@ impl CorpusWriter {
         }
         let file = ResultFile::create(target)?;
         let columns = Self::columns(&file, terms, &values, labelled).at_file(&path)?;
-        let zeros = vec![0; terms.len()];
-        let collection_frequency = if values == Values::Counts { zeros.clone() } else { Vec::new() };
         Ok(CorpusWriter {
             columns,
             file,
@@ -96,8 +94,7 @@ impl CorpusWriter {
             terms: count,
             documents: 0,
             nonzeros: 0,
-            document_frequency: zeros,
-            collection_frequency,
+            frequencies: vec![[0; 2]; terms.len()],
             counting: true,
         })
     }
@@ -136,7 +133,8 @@ impl CorpusWriter {
     /// The frequencies of a corpus of counts, where they are known beforehand: they need not be counted then.
     pub fn know_frequencies(&mut self, document_frequency: Vec<u64>, collection_frequency: Vec<u64>) {
         debug_assert_eq!([document_frequency.len(), collection_frequency.len()], [self.terms as usize; 2]);
-        (self.document_frequency, self.collection_frequency) = (document_frequency, collection_frequency);
+        let both = document_frequency.into_iter().zip(collection_frequency);
+        self.frequencies = both.map(|(by_document, in_all)| [by_document, in_all]).collect();
         self.counting = false;
     }
 
@@ -270,17 +268,17 @@ impl CorpusWriter {
                 column.push(counts)?;
                 if self.counting {
                     for (&term, &count) in terms.iter().zip(counts) {
-                        self.collection_frequency[term as usize] += u64::from(count);
+                        let [by_document, in_all] = &mut self.frequencies[term as usize];
+                        *by_document += 1;
+                        *in_all += u64::from(count);
                     }
                 }
             }
-            (Data::Weights(column), RowValues::Weights(weights)) => column.push(&weights[span])?,
-            _ => return Err(hdf5::Error::Internal("counts and weights do not go into one corpus".into())),
-        }
-        if self.counting {
-            for &term in terms {
-                self.document_frequency[term as usize] += 1;
+            (Data::Weights(column), RowValues::Weights(weights)) => {
+                column.push(&weights[span])?;
+                terms.iter().for_each(|&term| self.frequencies[term as usize][0] += 1);
             }
+            _ => return Err(hdf5::Error::Internal("counts and weights do not go into one corpus".into())),
         }
         let end = |end: &u64| (self.nonzeros + end - first) as i64;
         let offsets: Vec<i64> = all.offsets[rows.start + 1..=rows.end].iter().map(end).collect();
@@ -313,7 +311,7 @@ impl CorpusWriter {
         if self.documents == 0 {
             return Err(Error::failed(format!("{}: a corpus without any document is not written", path.display())));
         }
-        if !self.counting && self.document_frequency.iter().sum::<u64>() != self.nonzeros {
+        if !self.counting && self.frequencies.iter().map(|[by_document, _]| by_document).sum::<u64>() != self.nonzeros {
             return self.refuse("the nonzeros are not those that were counted; please report it".into());
         }
         let labelled = self.columns.labels.is_some();
@@ -330,9 +328,10 @@ impl CorpusWriter {
             seal::write_encoding(&columns.matrix, "csr_matrix", "0.1.0")?;
             let shape = Value::Shape(vec![documents as i64, i64::from(terms)]);
             seal::write_attribute(&columns.matrix, "shape", &shape)?;
-            write_list(file.root(), "document_frequency", &self.document_frequency)?;
+            let list = |which: usize| self.frequencies.iter().map(|both| both[which]).collect::<Vec<u64>>();
+            write_list(file.root(), "document_frequency", &list(0))?;
             if values == Values::Counts {
-                write_list(file.root(), "collection_frequency", &self.collection_frequency)?;
+                write_list(file.root(), "collection_frequency", &list(1))?;
             }
             seal::write_attribute(file.root(), "values", &Value::from(values.name()))
         };
