@@ -264,8 +264,8 @@ impl StringColumn {
     }
 }
 
-/// What is hashed of a string: its length first, so that no two lists of strings hash alike. Strings are hashed many at a time:
-/// BLAKE3 is a tenth as fast on what is as short as they are.
+/// What is hashed of a string: its length first, so that no two lists of strings hash alike. Those of a block are hashed in one
+/// call: BLAKE3 works on several stretches of 1 KiB at a time, and on no string alone.
 fn put_hashed(text: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(&(text.len() as u64).to_le_bytes());
     to.extend_from_slice(text);
