@@ -184,8 +184,7 @@ pub struct StringColumn {
     pending: Vec<VarLenUnicode>,
     written: usize,
     hasher: blake3::Hasher,
-    /// Of the block that is being filled: what is hashed.
-    hashed: Vec<u8>,
+    block_hasher: blake3::Hasher,
     block_checksums: Vec<u64>,
 }
 
@@ -200,7 +199,7 @@ impl StringColumn {
             pending: Vec::new(),
             written: 0,
             hasher: blake3::Hasher::new(),
-            hashed: Vec::new(),
+            block_hasher: blake3::Hasher::new(),
             block_checksums: Vec::new(),
         }
     }
@@ -210,7 +209,8 @@ impl StringColumn {
         let stored: VarLenUnicode = text.parse().map_err(|_| {
             hdf5::Error::Internal(format!("{text:?} in {} holds a NUL character; remove it from the input", self.name))
         })?;
-        put_hashed(text.as_bytes(), &mut self.hashed);
+        hash_string(&mut self.hasher, text.as_bytes());
+        hash_string(&mut self.block_hasher, text.as_bytes());
         self.pending.push(stored);
         if self.pending.len() == BLOCK_STRINGS {
             self.write_block()?;
@@ -219,9 +219,8 @@ impl StringColumn {
     }
 
     fn close_block(&mut self) {
-        self.hasher.update(&self.hashed);
-        self.block_checksums.push(short(&self.hashed));
-        self.hashed.clear();
+        self.block_checksums.push(short(&self.block_hasher));
+        self.block_hasher.reset();
     }
 
     fn write_block(&mut self) -> hdf5::Result<()> {
@@ -264,17 +263,17 @@ impl StringColumn {
     }
 }
 
-/// What is hashed of a string: its length first, so that no two lists of strings hash alike. Those of a block are hashed in one
-/// call: BLAKE3 works on several stretches of 1 KiB at a time, and on no string alone.
-fn put_hashed(text: &[u8], to: &mut Vec<u8>) {
-    to.extend_from_slice(&(text.len() as u64).to_le_bytes());
-    to.extend_from_slice(text);
+/// Length first, so that no two lists of strings hash alike.
+fn hash_string(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
 }
 
-/// The first 64 bits of the hash: plenty against damage.
-fn short(hashed: &[u8]) -> u64 {
-    let hash = blake3::hash(hashed);
-    u64::from_le_bytes(std::array::from_fn(|at| hash.as_bytes()[at]))
+/// The first 64 bits of a hash: plenty against damage.
+fn short(hasher: &blake3::Hasher) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(first)
 }
 
 /// Rows of a dataset, known to be stored in the file: a damaged or forged shape must not make a reader allocate more
@@ -377,9 +376,9 @@ impl StringReader {
             let stop = (start + BLOCK_STRINGS).min(self.len);
             let damaged = || hdf5::Error::Internal(format!("the strings in {} are damaged", self.name));
             let stored = self.heap.strings(self.addresses[block], stop - start).map_err(|_| damaged())?;
-            let mut hashed = Vec::new();
-            stored.iter().for_each(|text| put_hashed(text, &mut hashed));
-            if short(&hashed) != self.block_checksums[block] {
+            let mut hasher = blake3::Hasher::new();
+            stored.iter().for_each(|text| hash_string(&mut hasher, text));
+            if short(&hasher) != self.block_checksums[block] {
                 return Err(damaged());
             }
             for text in stored.into_iter().take(end - start).skip(first.saturating_sub(start)) {
