@@ -316,6 +316,7 @@ fn signals_stop_a_job_at_a_checkpoint() {
         send(signal, child.id());
         assert_eq!(child.wait().unwrap().code(), Some(75), "{}", case.stderr());
         assert_eq!(case.stderr().matches("stopped at a checkpoint").count(), 1, "{}", case.stderr());
+        assert!(!case.stderr().contains("corpuscle: error"), "{}", case.stderr());
         common::assert_all_gone(case.folder.path());
         assert!(!case.output().exists());
         let left = names(case.folder.path());
@@ -326,6 +327,7 @@ fn signals_stop_a_job_at_a_checkpoint() {
         let mut child = lsi.start(3, 1).expect("a job at work");
         send("-TERM", rank_zero(lsi.folder.path()));
         assert_eq!(child.wait().unwrap().code(), Some(75), "{}", lsi.stderr());
+        assert!(!lsi.stderr().contains("corpuscle: error"), "{}", lsi.stderr());
     }
     lsi.ends(1);
     generate.ends(if has_mpi() { 3 } else { 1 });

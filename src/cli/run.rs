@@ -57,12 +57,17 @@ pub(super) fn run(common: Common, command: Command, parse: impl Fn() -> Result<C
 /// Ends a job that has been asked to stop: all ranks have come here together, so that MPI can end as it does after any other run.
 fn stopped(comm: Box<dyn Comm>) -> ExitCode {
     let (code, rank) = (Error::Stopped.exit_code(), comm.rank());
-    let say = || logging::say("corpuscle: stopped at a checkpoint; the same command with --resume goes on");
+    let say = |words: &str| {
+        if rank == 0 {
+            logging::say(words);
+        }
+    };
+    say("corpuscle: stopped at a checkpoint");
+    let how_to_go_on = "corpuscle: the same command with --resume goes on";
     if comm.survives() {
         // This launcher would take the status for a success, and somebody may have died on the way.
-        if rank == 0 {
-            say();
-        } else {
+        say(how_to_go_on);
+        if rank > 0 {
             std::thread::sleep(PATIENCE);
         }
         comm::end_job(code);
@@ -71,8 +76,8 @@ fn stopped(comm: Box<dyn Comm>) -> ExitCode {
     drop(comm);
     if rank == 0 {
         comm::outlive_workers();
-        say();
     }
+    say(how_to_go_on);
     ExitCode::from(code as u8)
 }
 

@@ -115,12 +115,17 @@ impl Watch {
     pub(in crate::comm) fn order(&self, crew: &Crew, order: Order) {
         let lines = self.0.lines();
         if order == Order::Leave {
-            self.0.ending.store(true, Ordering::Release);
-            self.0.done.store(true, Ordering::Release);
+            self.all_is_done();
         }
         let losses = crew.known_losses();
         tell(&lines, Word::Order(order, losses as u64));
         crew.regroup(order, losses);
+    }
+
+    /// From now on a worker that goes is no loss.
+    pub(in crate::comm) fn all_is_done(&self) {
+        self.0.ending.store(true, Ordering::Release);
+        self.0.done.store(true, Ordering::Release);
     }
 
     /// Waits until the workers have closed their connections.

@@ -1,7 +1,7 @@
 //! The connection that tells who is alive, as this process has it, and how the process ends when it says so.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use super::request;
@@ -28,6 +28,9 @@ const FAILING: Duration = Duration::from_secs(3);
 
 /// There is one for the whole process: panics of any thread have to find it.
 static LINK: OnceLock<Link> = OnceLock::new();
+
+/// What ends a dispatcher that takes too long to finalise MPI has begun.
+static LATE: Once = Once::new();
 
 /// This process's end of the connections.
 pub(super) struct Link {
@@ -81,8 +84,14 @@ pub(super) fn watch(
     let known = hosts.clone();
     let on_loss = move |loss: Loss, left: Left| {
         let Left::Workers(left) = left else {
-            std::thread::sleep(FINALISING);
-            process::leave(process::exit_code());
+            // Beside the thread that watches, which has the others to notice.
+            LATE.call_once(|| {
+                std::thread::spawn(|| {
+                    std::thread::sleep(FINALISING);
+                    process::leave(process::exit_code());
+                });
+            });
+            return;
         };
         let Loss { rank, cause } = loss;
         let (host, words) = (&known[rank], cause.words());
@@ -201,6 +210,13 @@ impl Link {
     pub(super) fn order(&self, crew: &Crew, order: Order) {
         if let OneEnd::Watch(watch, _) = &self.end {
             watch.order(crew, order);
+        }
+    }
+
+    /// Dispatcher: a worker that goes from now on is no loss.
+    pub(super) fn all_is_done(&self) {
+        if let OneEnd::Watch(watch, _) = &self.end {
+            watch.all_is_done();
         }
     }
 

@@ -261,6 +261,7 @@ impl Comm for Mpi {
     fn leave(&self, code: i32) {
         let Some(link) = self.link else { return };
         process::ends_with(code);
+        link.all_is_done();
         if self.crew.known_losses() == 0 {
             // MPI is finalised as usual. Should somebody die on the way, the link ends this process.
             return;
