@@ -63,8 +63,8 @@ pub(in crate::comm) fn abort(code: i32) {
 
 /// Dispatcher, after MPI was finalised: waits a moment until the workers' processes are gone, were there any.
 pub(in crate::comm) fn outlive_workers() {
-    if let Some(Link { end: OneEnd::Watch(watch, _), .. }) = LINK.get() {
-        watch.all_have_left(OUTLIVING);
+    if let Some(link) = LINK.get() {
+        link.wait_for_leavers(OUTLIVING);
         // The connections are closed a little before the launcher can know.
         std::thread::sleep(OUTLIVING / 5);
     }
